@@ -1,0 +1,167 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+// helpAsked is what arrange answers when somebody asked for help on a command, the last of commands.
+type helpAsked struct{ commands []*cli.Command }
+
+func (helpAsked) Error() string { return "help asked" }
+
+// arrange puts the arguments in the order that urfave/cli v2 understands: each command's flags right behind it.
+// Left alone, it takes a flag after an argument for one more argument, without a word
+// (https://github.com/urfave/cli/issues/427), and says little about wrong input. So all that can be wrong with a
+// command line is found here: unknown commands and flags, missing values, too few or too many arguments.
+func arrange(app *cli.App, args []string) ([]string, error) {
+	line := commandLine{flags: [][]string{nil}, levels: [][]cli.Flag{app.Flags}, next: app.Commands}
+	for i := 1; i < len(args); i++ {
+		used, err := line.take(args[i:])
+		if err != nil {
+			return nil, err
+		}
+		i += used - 1
+	}
+	if line.help || len(line.commands) == 0 {
+		return nil, helpAsked{line.commands}
+	}
+	if err := line.complete(); err != nil {
+		return nil, err
+	}
+	return line.arranged(args[0]), nil
+}
+
+// commandLine is what has been read of the arguments.
+type commandLine struct {
+	commands  []*cli.Command
+	next      []*cli.Command // those that may follow
+	levels    [][]cli.Flag   // the flags that may be used: the program's, then each command's
+	flags     [][]string     // those that were, by level
+	arguments []string
+	help      bool
+}
+
+// take reads what stands first in args, and tells how many of them that was.
+func (l *commandLine) take(args []string) (int, error) {
+	first := args[0]
+	switch {
+	case first == "--":
+		l.arguments = append(l.arguments, args[1:]...)
+		return len(args), nil
+	case first == "-h" || first == "--help" || first == "help" && len(l.commands) == 0:
+		l.help = true
+		return 1, nil
+	case strings.HasPrefix(first, "-") && first != "-":
+		return l.takeFlag(args)
+	case len(l.next) > 0:
+		return 1, l.takeCommand(first)
+	}
+	l.arguments = append(l.arguments, first)
+	return 1, nil
+}
+
+func (l *commandLine) takeCommand(name string) error {
+	names := make([]string, len(l.next))
+	for i, command := range l.next {
+		names[i] = command.Name
+		if command.Name == name {
+			l.commands = append(l.commands, command)
+			l.levels = append(l.levels, command.Flags)
+			l.flags = append(l.flags, nil)
+			l.next = command.Subcommands
+			return nil
+		}
+	}
+	return messages.Usagef("unknown command %q", name).WithHint("%s", suggestion(name, names))
+}
+
+func (l *commandLine) takeFlag(args []string) (int, error) {
+	dashed, _, hasValue := strings.Cut(args[0], "=")
+	name := strings.TrimLeft(dashed, "-")
+	var known []string
+	for level, flags := range l.levels {
+		for _, flag := range flags {
+			for _, candidate := range flag.Names() {
+				known = append(known, "--"+candidate)
+			}
+			if !slices.Contains(flag.Names(), name) || len(name) > 1 && !strings.HasPrefix(dashed, "--") {
+				continue
+			}
+			if _, isBool := flag.(*cli.BoolFlag); isBool || hasValue {
+				l.flags[level] = append(l.flags[level], args[0])
+				return 1, nil
+			}
+			if len(args) < 2 {
+				return 0, messages.Usagef("the flag %s needs a value", dashed).WithHint("hellolab help")
+			}
+			l.flags[level] = append(l.flags[level], args[0]+"="+args[1])
+			return 2, nil
+		}
+	}
+	return 0, messages.Usagef("unknown flag %s", dashed).WithHint("%s", suggestion(dashed, known))
+}
+
+// complete checks the number of arguments against the command's own words: "NAME", "[TAG...]".
+func (l *commandLine) complete() error {
+	last := l.commands[len(l.commands)-1]
+	if len(last.Subcommands) > 0 {
+		var names []string
+		for _, command := range last.Subcommands {
+			names = append(names, command.Name)
+		}
+		return messages.Usagef("hellolab %s needs one of: %s", last.Name, names).WithHint("hellolab help %s", last.Name)
+	}
+	least, most := arity(last.ArgsUsage)
+	switch {
+	case len(l.arguments) < least:
+		return messages.Usagef("an argument is missing").WithHint("hellolab %s %s", last.Name, last.ArgsUsage)
+	case len(l.arguments) > most && most == 0:
+		return messages.Usagef("hellolab %s takes no arguments, not %q", last.Name, l.arguments[0]).WithHint("hellolab %s", last.Name)
+	case len(l.arguments) > most:
+		return messages.Usagef("one argument too many: %q", l.arguments[most]).WithHint("hellolab %s %s", last.Name, last.ArgsUsage)
+	}
+	return nil
+}
+
+// arity tells how many arguments usage stands for.
+func arity(usage string) (least, most int) {
+	for _, word := range strings.Fields(usage) {
+		if strings.Contains(word, "...") {
+			most += 1 << 20
+		} else {
+			most++
+		}
+		if !strings.HasPrefix(word, "[") {
+			least++
+		}
+	}
+	return least, most
+}
+
+func (l *commandLine) arranged(program string) []string {
+	args := append([]string{program}, l.flags[0]...)
+	for i, command := range l.commands {
+		args = append(append(args, command.Name), l.flags[i+1]...)
+	}
+	return append(append(args, "--"), l.arguments...)
+}
+
+// suggestion is the hint after a word that is not known.
+func suggestion(word string, known []string) messages.Text {
+	best, score := "", 0.0
+	for _, candidate := range known {
+		if s := smetrics.JaroWinkler(word, candidate, 0.7, 4); s > score {
+			best, score = candidate, s
+		}
+	}
+	if score > 0.8 {
+		return messages.T("did you mean: %s", best)
+	}
+	return messages.T("hellolab help")
+}

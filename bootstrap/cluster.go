@@ -1,0 +1,282 @@
+package bootstrap
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/sirupsen/logrus"
+	"sigs.k8s.io/kind/pkg/apis/config/defaults"
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+	"sigs.k8s.io/kind/pkg/cluster"
+	"sigs.k8s.io/kind/pkg/exec"
+	kindlog "sigs.k8s.io/kind/pkg/log"
+
+	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/port"
+)
+
+const (
+	// the labels that kind puts on its nodes
+	clusterLabel = "io.x-k8s.kind.cluster"
+	roleLabel    = "io.x-k8s.kind.role"
+
+	controlPlane = "control-plane"
+
+	// ingressLabel marks the node whose ports are published.
+	ingressLabel = "hellolab/ingress"
+
+	// finishedMark is a file in the control plane's container that says that kind got to the end. Without it, what is
+	// there is the rest of an interrupted creation, which kind cannot go on with.
+	finishedMark = "/kind/hellolab"
+
+	certsFolder = "/etc/containerd/certs.d"
+)
+
+// kindConfig is the cluster that settings ask for.
+func kindConfig(settings Config, addresses []string, cgroupV1 bool) *v1alpha4.Cluster {
+	ports := settings.Ports
+	var mappings []v1alpha4.PortMapping
+	for _, pair := range []struct{ inside, outside int }{{80, ports.HTTP.Number}, {443, ports.HTTPS.Number}, {nodePort, ports.NodePort.Number}} {
+		for _, address := range addresses {
+			mappings = append(mappings, v1alpha4.PortMapping{
+				ContainerPort: int32(pair.inside), HostPort: int32(pair.outside), ListenAddress: address, Protocol: v1alpha4.PortMappingProtocolTCP})
+		}
+	}
+	nodes := []v1alpha4.Node{{
+		Role:              v1alpha4.ControlPlaneRole,
+		Image:             nodeImage(settings),
+		Labels:            map[string]string{ingressLabel: "true"},
+		ExtraPortMappings: mappings,
+	}}
+	for range settings.Workers {
+		nodes = append(nodes, v1alpha4.Node{Role: v1alpha4.WorkerRole, Image: nodeImage(settings)})
+	}
+	config := &v1alpha4.Cluster{
+		TypeMeta: v1alpha4.TypeMeta{Kind: "Cluster", APIVersion: "kind.x-k8s.io/v1alpha4"},
+		Name:     settings.Name,
+		Nodes:    nodes,
+		// node images from before containerd 2 look for hosts.toml nowhere unless told to
+		// (https://github.com/kubernetes-sigs/kind/issues/3918); newer ones look there by themselves, and skip a patch
+		// of a section that they do not have
+		ContainerdConfigPatches: []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"" + certsFolder + "\"\n"},
+	}
+	if cgroupV1 {
+		// kubelet 1.35 and later refuses cgroup v1 unless told otherwise
+		// (https://github.com/kubernetes/kubernetes/pull/134298)
+		config.KubeadmConfigPatches = []string{"kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\nfailCgroupV1: false\n"}
+	}
+	return config
+}
+
+func nodeImage(settings Config) string {
+	if settings.NodeImage != "" {
+		return settings.NodeImage
+	}
+	return defaults.Image
+}
+
+// nodes gives the containers of the lab's cluster, the control plane first, running or not. It fails where they are
+// somebody else's: a kind cluster of that name which was not made with this lab's settings.
+func (l *Lab) nodes(ctx context.Context) ([]container.Summary, error) {
+	nodes, err := l.docker.ContainerList(ctx, container.ListOptions{
+		All: true, Filters: filters.NewArgs(filters.Arg("label", clusterLabel+"="+l.name()))})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(nodes, func(a, b container.Summary) int {
+		return strings.Compare(a.Labels[roleLabel]+a.Names[0], b.Labels[roleLabel]+b.Names[0])
+	})
+	if len(nodes) == 0 || l.exists && l.made(ctx, nodes) {
+		return nodes, nil
+	}
+	return nil, messages.Errorf("there is a kind cluster named %s already, and hellolab did not make it", l.name()).
+		WithHint("choose another name for the lab: hellolab up --name NAME")
+}
+
+// made reports whether the cluster is this lab's own: only the lab's publishes port 30000 where the settings say.
+// (Docker forgets nothing of that while a container is stopped, unlike the list of its present ports.)
+func (l *Lab) made(ctx context.Context, nodes []container.Summary) bool {
+	found, err := l.docker.ContainerInspect(ctx, nodes[0].ID)
+	if err != nil || nodes[0].Labels[roleLabel] != controlPlane {
+		return true // a worker without its control plane is the rest of an interrupted creation
+	}
+	for inside, bindings := range found.HostConfig.PortBindings {
+		if inside.Int() == nodePort && len(bindings) > 0 {
+			return bindings[0].HostPort == l.settings.Bootstrap.Ports.NodePort.String()
+		}
+	}
+	return false
+}
+
+// finished reports whether the cluster was created to its end.
+func (l *Lab) finished(ctx context.Context, nodes []container.Summary) bool {
+	if len(nodes) != 1+l.settings.Bootstrap.Workers {
+		return false
+	}
+	_, err := l.docker.ContainerStatPath(ctx, nodes[0].ID, finishedMark)
+	return err == nil
+}
+
+// createCluster makes the cluster. kind takes no context: an interrupt reaches the docker commands that it runs, and
+// it removes the nodes then.
+func (l *Lab) createCluster(ctx context.Context) error {
+	settings := l.settings.Bootstrap
+	if image := nodeImage(settings); !engine.HasImage(ctx, l.docker, image) {
+		step := l.story.Start(messages.T("pulling %s", strings.Split(image, "@")[0]))
+		err := engine.Pull(ctx, l.docker, image, func(share float64) { step.Detail(messages.Percent(share)) })
+		step.End(err)
+		if err != nil {
+			return err
+		}
+	}
+	info, err := l.docker.Info(ctx)
+	if err != nil {
+		return err
+	}
+	return l.story.Do(ctx, messages.T("Kubernetes cluster %s", l.name()), func(ctx context.Context) error {
+		err := l.kind.Create(l.name(),
+			cluster.CreateWithV1Alpha4Config(kindConfig(settings, port.Loopback(), info.CgroupVersion == "1")))
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if failed := exec.RunErrorForError(err); failed != nil {
+				l.log.Debugf("%s", failed.Output)
+			}
+			return messages.Errorf("kind cannot create the cluster %s", l.name()).Because(firstLine(err)).
+				WithHint("hellolab up -v shows everything that kind says")
+		}
+		return l.writeFiles(ctx, l.name()+"-"+controlPlane, "/", map[string]string{finishedMark: "created by hellolab\n"})
+	})
+}
+
+// setUpNodes sends every node's containerd to the registry, as soon as the node's container starts.
+func (l *Lab) setUpNodes(ctx context.Context, started <-chan string) error {
+	for range 1 + l.settings.Bootstrap.Workers {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case node := <-started:
+			if err := l.setUpNode(ctx, node); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *Lab) setUpNode(ctx context.Context, node string) error {
+	if _, err := l.docker.ContainerStatPath(ctx, node, path.Join(certsFolder, l.registry.Address(), "hosts.toml")); err == nil {
+		return nil
+	}
+	return l.writeFiles(ctx, node, certsFolder, l.registry.Hosts())
+}
+
+// watchNodes tells the names of the lab's nodes as their containers start.
+func (l *Lab) watchNodes(ctx context.Context) <-chan string {
+	messages, _ := l.docker.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
+		filters.Arg("type", string(events.ContainerEventType)),
+		filters.Arg("event", string(events.ActionStart)),
+		filters.Arg("label", clusterLabel+"="+l.name()))})
+	started := make(chan string)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case message := <-messages:
+				select {
+				case started <- message.Actor.Attributes["name"]:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return started
+}
+
+// writeFiles puts files into a container, at their paths below folder.
+func (l *Lab) writeFiles(ctx context.Context, name, folder string, files map[string]string) error {
+	var archive bytes.Buffer
+	writer := tar.NewWriter(&archive)
+	folders := map[string]bool{}
+	for file, content := range files {
+		full := strings.TrimPrefix(path.Join(folder, file), "/")
+		for parent := path.Dir(full); parent != "." && !folders[parent]; parent = path.Dir(parent) {
+			folders[parent] = true
+		}
+		if err := writer.WriteHeader(&tar.Header{Name: full, Mode: 0o644, Size: int64(len(content)), ModTime: time.Now()}); err != nil {
+			return err
+		}
+		if _, err := writer.Write([]byte(content)); err != nil {
+			return err
+		}
+	}
+	if err := writer.Close(); err != nil {
+		return err
+	}
+	return l.docker.CopyToContainer(ctx, name, "/", &archive, container.CopyToContainerOptions{})
+}
+
+// prePull has a node fetch an image while Kubernetes starts. Kubelet would fetch it later, so a failure is nothing but
+// lost time.
+func (l *Lab) prePull(ctx context.Context, image string) error {
+	nodes, err := l.kind.ListInternalNodes(l.name())
+	if err != nil || len(nodes) == 0 {
+		return err
+	}
+	for _, node := range nodes {
+		if node.String() != l.name()+"-"+controlPlane {
+			continue
+		}
+		err := node.CommandContext(ctx, "crictl", "--timeout", "60s", "pull", image).Run()
+		l.log.Debugf("pulling %s ahead on %s: %v", image, node, err)
+	}
+	return nil
+}
+
+// removeNodes takes the cluster's containers and their volumes away, and its kubeconfig entries.
+func (l *Lab) removeNodes(ctx context.Context) error {
+	if err := l.kind.Delete(l.name(), ""); err != nil && !errdefs.IsNotFound(err) {
+		return messages.Errorf("kind cannot delete the cluster %s", l.name()).Because(firstLine(err)).
+			WithHint("run the same command again; hellolab down -v shows everything that kind says")
+	}
+	return nil
+}
+
+// kindLogger sends what kind says to a debug log: hellolab tells the story itself.
+type kindLogger struct{ log logrus.FieldLogger }
+
+func (k kindLogger) Warn(message string)               { k.log.Debug(message) }
+func (k kindLogger) Warnf(format string, args ...any)  { k.log.Debugf(format, args...) }
+func (k kindLogger) Error(message string)              { k.log.Debug(message) }
+func (k kindLogger) Errorf(format string, args ...any) { k.log.Debugf(format, args...) }
+func (k kindLogger) V(level kindlog.Level) kindlog.InfoLogger {
+	return kindInfo{k.log}
+}
+
+type kindInfo struct{ log logrus.FieldLogger }
+
+func (k kindInfo) Info(message string) { k.log.Debug(strings.TrimRight(message, "\n")) }
+func (k kindInfo) Infof(format string, args ...any) {
+	k.log.Debug(strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+}
+func (k kindInfo) Enabled() bool { return true }
+
+// firstLine cuts what a command printed down to one line.
+func firstLine(err error) error {
+	text, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
+	return fmt.Errorf("%s", text)
+}

@@ -1,0 +1,148 @@
+package bootstrap
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+)
+
+// The states of a lab and of its parts.
+const (
+	Absent  = "absent"
+	Stopped = "stopped"
+	Paused  = "paused"
+	Running = "running"
+	// Broken is a lab, or a part of one, that is there and does not work; `hellolab up` mends it.
+	Broken = "broken"
+)
+
+// Status is what `hellolab status` tells.
+type Status struct {
+	Name string `json:"name"`
+	// State of the lab as a whole: Absent, Stopped, Paused, Running or Broken.
+	State string `json:"state"`
+	// Context is the lab's kubectl context.
+	Context string `json:"context"`
+	// Kubernetes is the API server's version, "" while it does not answer.
+	Kubernetes string       `json:"kubernetes"`
+	Nodes      []NodeStatus `json:"nodes"`
+	Registry   PartStatus   `json:"registry"`
+	// Ingress is Absent in a lab without one.
+	Ingress PartStatus `json:"ingress"`
+	// NodePort is the address that reaches port 30000 of the nodes.
+	NodePort string `json:"nodePort"`
+}
+
+// NodeStatus is one node's.
+type NodeStatus struct {
+	Name string `json:"name"`
+	Role string `json:"role"`
+	// State of the node's container, in Docker's words.
+	State string `json:"state"`
+	Ready bool   `json:"ready"`
+}
+
+// PartStatus is where a part of the lab answers, and whether it does.
+type PartStatus struct {
+	State   string `json:"state"`
+	Address string `json:"address"`
+}
+
+// Status looks at the lab and changes nothing.
+func (l *Lab) Status(ctx context.Context) (Status, error) {
+	settings := l.settings.Bootstrap
+	status := Status{Name: l.name(), State: Absent, Context: l.kubeconfig.context, Nodes: []NodeStatus{},
+		Registry: PartStatus{Address: l.registry.Address(), State: Absent},
+		Ingress:  PartStatus{Address: l.IngressURL(), State: Absent},
+		NodePort: fmt.Sprintf("http://localhost:%s/", settings.Ports.NodePort)}
+	if !l.exists {
+		return status, nil
+	}
+	nodes, err := l.nodes(ctx)
+	if err != nil {
+		return status, err
+	}
+	if status.Registry.State, err = l.registry.State(ctx); err != nil {
+		return status, err
+	}
+	for _, node := range nodes {
+		status.Nodes = append(status.Nodes, NodeStatus{
+			Name: strings.TrimPrefix(node.Names[0], "/"), Role: node.Labels[roleLabel], State: node.State})
+	}
+	status.State = stateOf(nodes)
+	if status.State == Running && !l.finished(ctx, nodes) {
+		status.State = Broken
+	}
+	if status.State == Running {
+		l.askKubernetes(ctx, &status)
+	}
+	if status.State == Running && status.Registry.State != "running" {
+		status.State = Broken
+	}
+	return status, nil
+}
+
+// stateOf sums up the states of the nodes' containers.
+func stateOf(nodes []container.Summary) string {
+	count := map[string]int{}
+	for _, node := range nodes {
+		count[node.State]++
+	}
+	switch len(nodes) {
+	case 0:
+		return Broken
+	case count[container.StateRunning]:
+		return Running
+	case count[container.StatePaused]:
+		return Paused
+	case count[container.StateExited] + count[container.StateCreated]:
+		return Stopped
+	}
+	return Broken
+}
+
+// askKubernetes fills in what the API server knows.
+func (l *Lab) askKubernetes(ctx context.Context, status *Status) {
+	status.State = Broken
+	config, err := l.kubeconfig.rest()
+	if err != nil {
+		return
+	}
+	clientset, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return
+	}
+	server := kube{clientset, l.kubeconfig.client()}
+	if server.ready(ctx) != nil {
+		return
+	}
+	if version, err := server.Discovery().ServerVersion(); err == nil {
+		status.Kubernetes = version.GitVersion
+	}
+	if found, err := server.CoreV1().Nodes().List(ctx, metav1.ListOptions{}); err == nil {
+		status.State = readiness(found.Items, status.Nodes)
+	}
+	if l.settings.Bootstrap.Ingress.Enabled {
+		status.Ingress.State = Running
+		if l.ingressWorks(ctx, server) != nil {
+			status.Ingress.State, status.State = Broken, Broken
+		}
+	}
+}
+
+// readiness marks the nodes that are Ready, and gives the lab's state: Running where all are.
+func readiness(found []corev1.Node, nodes []NodeStatus) string {
+	state := Running
+	for i := range nodes {
+		node := findNode(found, nodes[i].Name)
+		if nodes[i].Ready = node != nil && isReady(*node); !nodes[i].Ready {
+			state = Broken
+		}
+	}
+	return state
+}

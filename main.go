@@ -1,0 +1,216 @@
+// Command hellolab starts a local Kubernetes lab for the readers of a course: a kind cluster, an image registry and an
+// ingress controller, with nothing else to install than a Docker Engine.
+//
+// This package is the table of commands and all that touches the outside: it alone reads arguments and the
+// environment, opens connections, prints errors and exits.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/docker/docker/client"
+	"github.com/sirupsen/logrus"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+
+	"github.com/hellolab/hellolab/bootstrap"
+	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
+)
+
+// The exit statuses, as docs/commands.md lists them.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // the second Ctrl-C kills at once: kind's Create takes no context
+	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
+}
+
+// program is one run of hellolab: where it writes, and in which language.
+type program struct {
+	stdout  io.Writer
+	stderr  io.Writer
+	getenv  func(string) string
+	printer messages.Printer
+	story   *progress.Progress
+	log     *logrus.Logger
+}
+
+func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
+	p := &program{stdout: stdout, stderr: stderr, getenv: os.Getenv}
+	p.printer = messages.In(languages(args, p.getenv)...)
+	p.story = progress.New(p.storyOptions(stderr))
+	p.log = logrus.New()
+	p.log.SetOutput(p.story)
+	p.log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
+	err := p.dispatch(ctx, args)
+	if err == nil {
+		return exitDone
+	}
+	if ctx.Err() != nil {
+		err = messages.Errorf("interrupted").WithHint("hellolab up goes on where this stopped; hellolab down removes it")
+	}
+	return p.report(err)
+}
+
+// dispatch runs the command that args name.
+func (p *program) dispatch(ctx context.Context, args []string) error {
+	app := p.app()
+	arranged, err := arrange(app, args)
+	if help, asked := err.(helpAsked); asked {
+		p.printHelp(app, help.commands)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return app.RunContext(ctx, arranged)
+}
+
+// report prints an error, and what to do about it.
+func (p *program) report(err error) int {
+	fmt.Fprint(p.stderr, p.printer.Report(err))
+	if messages.IsUsage(err) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// app is the table of commands: a command is a row, and its action one call.
+func (p *program) app() *cli.App {
+	say := func(format string) string { return p.printer.Text(messages.T(format)) }
+	output := &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: say("json: for programs to read")}
+	return &cli.App{
+		Name:           "hellolab",
+		Usage:          say("a Kubernetes lab on this machine, for the hellok8s course"),
+		HideHelp:       true,
+		HideVersion:    true,
+		ExitErrHandler: func(*cli.Context, error) {}, // run reports, and exits
+		Writer:         p.stderr,
+		ErrWriter:      p.stderr,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "config", Usage: say("a file with settings that differ from the defaults (HELLOLAB_CONFIG)")},
+			&cli.StringFlag{Name: "name", Usage: say("the lab's name (hellolab)")},
+			&cli.StringFlag{Name: "lang", Usage: say("en or zh; otherwise the system's language")},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: say("show what the parts of the lab say")},
+		},
+		Before: func(c *cli.Context) error {
+			if c.Bool("verbose") {
+				p.log.SetLevel(logrus.DebugLevel)
+			}
+			return nil
+		},
+		Commands: []*cli.Command{
+			{Name: "up", Usage: say("start the lab, or complete it"), Action: p.up, Flags: []cli.Flag{
+				&cli.IntFlag{Name: "workers", Usage: say("nodes beside the control plane")},
+				&cli.BoolFlag{Name: "no-ingress", Usage: say("leave the ingress controller out")},
+			}},
+			{Name: "down", Usage: say("remove the lab"), Action: p.down, Flags: []cli.Flag{
+				&cli.BoolFlag{Name: "keep-registry", Usage: say("keep the image registry and what it holds")},
+			}},
+			{Name: "stop", Usage: say("stop the lab and keep its state"), Action: p.lab((*bootstrap.Lab).Stop)},
+			{Name: "start", Usage: say("go on with a stopped lab"), Action: p.lab((*bootstrap.Lab).Start)},
+			{Name: "status", Usage: say("show how the lab is"), Action: p.status, Flags: []cli.Flag{output}},
+			{Name: "config", Usage: say("show the settings"), Action: p.config},
+			{Name: "version", Usage: say("show the version"), Action: p.version, Flags: []cli.Flag{output}},
+		},
+	}
+}
+
+func (p *program) up(c *cli.Context) error {
+	wanted, asked, err := p.settings(c)
+	if err != nil {
+		return err
+	}
+	lab, err := p.open(c.Context, wanted)
+	if err != nil {
+		return err
+	}
+	if asked {
+		if err := lab.Insist(wanted); err != nil {
+			return err
+		}
+	}
+	if err := lab.Up(c.Context); err != nil {
+		return err
+	}
+	return p.welcome(c.Context, lab)
+}
+
+func (p *program) down(c *cli.Context) error {
+	return p.lab(func(lab *bootstrap.Lab, ctx context.Context) error { return lab.Down(ctx, c.Bool("keep-registry")) })(c)
+}
+
+func (p *program) status(c *cli.Context) error {
+	return p.lab(func(lab *bootstrap.Lab, ctx context.Context) error {
+		status, err := lab.Status(ctx)
+		if err != nil {
+			return err
+		}
+		return p.print(c, status, func() string { return p.statusText(status) })
+	})(c)
+}
+
+// lab is the action that does one thing with the lab that the settings name.
+func (p *program) lab(do func(*bootstrap.Lab, context.Context) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		wanted, _, err := p.settings(c)
+		if err != nil {
+			return err
+		}
+		lab, err := p.open(c.Context, wanted)
+		if err != nil {
+			return err
+		}
+		return do(lab, c.Context)
+	}
+}
+
+// open connects to the Docker Engine and finds the lab there. kind's docker commands are sent to the same engine.
+func (p *program) open(ctx context.Context, wanted bootstrap.Settings) (*bootstrap.Lab, error) {
+	docker, err := p.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return bootstrap.Open(ctx, docker, p.story, p.log, wanted)
+}
+
+func (p *program) connect(ctx context.Context) (*client.Client, error) {
+	endpoint, err := engine.Endpoint(p.getenv)
+	if err != nil {
+		return nil, err
+	}
+	if endpoint != "" {
+		if err := os.Setenv("DOCKER_HOST", endpoint); err != nil {
+			return nil, err
+		}
+	}
+	return engine.Connect(ctx, endpoint)
+}
+
+// storyOptions say how the story is told: with a line that turns on a terminal, in plain lines elsewhere.
+func (p *program) storyOptions(stderr *os.File) progress.Options {
+	options := progress.Options{Out: stderr, Printer: p.printer}
+	if !term.IsTerminal(int(stderr.Fd())) || p.getenv("TERM") == "dumb" || !enableTerminal(stderr) {
+		return options
+	}
+	options.Color = p.getenv("NO_COLOR") == ""
+	options.Columns = func() int {
+		if columns, _, err := term.GetSize(int(stderr.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+		return 80
+	}
+	return options
+}

@@ -1,0 +1,93 @@
+// Package port probes the ports of this machine that a lab wants to publish.
+package port
+
+import (
+	"errors"
+	"net"
+	"strconv"
+	"syscall"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Port is a setting: a port number, or "auto" for the usual one and, where that is taken, the next free one.
+type Port struct {
+	Number int
+	Auto   bool
+}
+
+// UnmarshalYAML reads 1 to 65535, or auto.
+func (p *Port) UnmarshalYAML(node *yaml.Node) error {
+	if node.Value == "auto" {
+		*p = Port{Auto: true}
+		return nil
+	}
+	number, err := strconv.Atoi(node.Value)
+	if err != nil || number < 1 || number > 65535 {
+		return messages.Usagef("line %v: %q is no port: use 1 to 65535, or auto", node.Line, node.Value)
+	}
+	*p = Port{Number: number}
+	return nil
+}
+
+// MarshalYAML writes what UnmarshalYAML reads.
+func (p Port) MarshalYAML() (any, error) {
+	if p.Auto {
+		return "auto", nil
+	}
+	return p.Number, nil
+}
+
+// String is the number, or "auto".
+func (p Port) String() string {
+	if p.Auto {
+		return "auto"
+	}
+	return strconv.Itoa(p.Number)
+}
+
+// Free reports whether number can be published on every one of addresses.
+//
+// A port that this user may not listen on (below 1024) may still be published by the engine: there, only an answer
+// shows that it is taken.
+func Free(addresses []string, number int) bool {
+	for _, address := range addresses {
+		target := net.JoinHostPort(address, strconv.Itoa(number))
+		listener, err := net.Listen("tcp", target)
+		switch {
+		case err == nil:
+			listener.Close()
+		case errors.Is(err, syscall.EACCES):
+			if conn, err := net.DialTimeout("tcp", target, time.Second); err == nil {
+				conn.Close()
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// NextFree gives the first of candidates that is free, or 0.
+func NextFree(addresses []string, candidates []int) int {
+	for _, number := range candidates {
+		if Free(addresses, number) {
+			return number
+		}
+	}
+	return 0
+}
+
+// Loopback is what a lab listens on: 127.0.0.1, and ::1 where this machine has IPv6.
+func Loopback() []string {
+	addresses := []string{"127.0.0.1"}
+	if listener, err := net.Listen("tcp", "[::1]:0"); err == nil {
+		listener.Close()
+		addresses = append(addresses, "::1")
+	}
+	return addresses
+}

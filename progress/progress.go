@@ -1,0 +1,222 @@
+// Package progress shows long work as it goes on: the story of a command, on stderr.
+//
+// On a terminal, finished steps scroll by with their times and one last line turns while others run. In a pipe, a
+// file or a dumb terminal there are plain lines only: one when a step starts and one when it ends. Both come from the
+// same calls.
+package progress
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/text/width"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+const (
+	frames   = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+	interval = 100 * time.Millisecond
+
+	green, red, reset = "\x1b[32m", "\x1b[31m", "\x1b[0m"
+	clearLine         = "\r\x1b[K"
+)
+
+// Options say what the story is written on.
+type Options struct {
+	Out     io.Writer
+	Printer messages.Printer
+	// Columns gives the terminal's width at the moment, and is nil where Out is no terminal.
+	Columns func() int
+	Color   bool
+}
+
+// Progress tells the story. Its methods may be called from many goroutines.
+type Progress struct {
+	Options
+	mu      sync.Mutex
+	running []*Step
+	count   int
+	frame   int
+	drawn   bool
+	stop    chan struct{}
+}
+
+// New tells the story on options.Out.
+func New(options Options) *Progress { return &Progress{Options: options} }
+
+// Step is one part of the work, from Start to End.
+type Step struct {
+	progress *Progress
+	name     messages.Text
+	detail   messages.Text
+	started  time.Time
+}
+
+// Do runs work as one step. The error comes back as it is; the story only marks the step as failed.
+func (p *Progress) Do(ctx context.Context, name messages.Text, work func(context.Context) error) error {
+	step := p.Start(name)
+	err := work(ctx)
+	step.End(err)
+	return err
+}
+
+// Start begins a step.
+func (p *Progress) Start(name messages.Text) *Step {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	step := &Step{progress: p, name: name, started: time.Now()}
+	p.count++
+	if p.Columns == nil {
+		fmt.Fprintf(p.Out, "• %s\n", p.Printer.Text(name))
+		return step
+	}
+	p.running = append(p.running, step)
+	if len(p.running) == 1 {
+		p.stop = make(chan struct{})
+		go p.turn(p.stop)
+	}
+	p.draw()
+	return step
+}
+
+// Detail says how far a running step is, a percentage say. Only terminals show it.
+func (s *Step) Detail(detail messages.Text) {
+	s.progress.mu.Lock()
+	defer s.progress.mu.Unlock()
+	s.detail = detail
+}
+
+// End finishes a step, with its time.
+func (s *Step) End(err error) {
+	p := s.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	mark, color := "✓", green
+	if err != nil {
+		mark, color = "✗", red
+	}
+	if p.Color {
+		mark = color + mark + reset
+	}
+	fmt.Fprintf(p.Out, "%s %s %s\n", mark, p.Printer.Text(s.name), seconds(time.Since(s.started)))
+	if p.Columns == nil {
+		return
+	}
+	for i, step := range p.running {
+		if step == s {
+			p.running = append(p.running[:i], p.running[i+1:]...)
+			break
+		}
+	}
+	if len(p.running) == 0 {
+		close(p.stop)
+		return
+	}
+	p.draw()
+}
+
+// Say writes one line of the story between the steps.
+func (p *Progress) Say(text messages.Text) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	fmt.Fprintln(p.Out, p.Printer.Text(text))
+	p.draw()
+}
+
+// Steps tells how many steps have been started: none means that there was nothing to do.
+func (p *Progress) Steps() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
+}
+
+// Write puts whole lines of somebody else's, a logger's say, above the line that turns.
+func (p *Progress) Write(line []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.erase()
+	n, err := p.Out.Write(line)
+	p.draw()
+	return n, err
+}
+
+func (p *Progress) turn(stop <-chan struct{}) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			p.mu.Lock()
+			if len(p.running) > 0 {
+				p.frame++
+				p.erase()
+				p.draw()
+			}
+			p.mu.Unlock()
+		}
+	}
+}
+
+func (p *Progress) erase() {
+	if p.drawn {
+		io.WriteString(p.Out, clearLine)
+		p.drawn = false
+	}
+}
+
+// draw writes the line that turns: what runs now, the oldest first, cut to the terminal's width.
+func (p *Progress) draw() {
+	if len(p.running) == 0 || p.drawn {
+		return
+	}
+	names := make([]string, len(p.running))
+	for i, step := range p.running {
+		names[i] = p.Printer.Text(step.name)
+		if !step.detail.IsZero() {
+			names[i] += " " + p.Printer.Text(step.detail)
+		}
+	}
+	all := []rune(frames)
+	line := fmt.Sprintf("%c %s %s", all[p.frame%len(all)], seconds(time.Since(p.running[0].started)), strings.Join(names, " · "))
+	io.WriteString(p.Out, cut(line, p.Columns()-1))
+	p.drawn = true
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
+
+// cut shortens line to columns, Chinese characters taking two each.
+func cut(line string, columns int) string {
+	if Columns(line) <= columns {
+		return line
+	}
+	used := 0
+	for i, r := range line {
+		if used += Columns(string(r)); used > columns-1 {
+			return line[:i] + "…"
+		}
+	}
+	return line
+}
+
+// Columns is how many columns of a terminal s takes.
+func Columns(s string) int {
+	columns := 0
+	for _, r := range s {
+		switch width.LookupRune(r).Kind() {
+		case width.EastAsianWide, width.EastAsianFullwidth:
+			columns += 2
+		default:
+			columns++
+		}
+	}
+	return columns
+}

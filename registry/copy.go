@@ -1,0 +1,213 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Copy brings an image of somebody else's into the registry, from the local engine or, where that lacks it, from its
+// origin. It does nothing where the registry holds it.
+func (r *Registry) Copy(ctx context.Context, image string) error {
+	target, err := r.reference(image)
+	if err != nil {
+		return err
+	}
+	if held, err := r.holds(ctx, target); err != nil || held {
+		return err
+	}
+	step := r.story.Start(messages.T("copying %s into the registry", Tagged(image)))
+	err = r.copy(ctx, image, target, func(share float64) { step.Detail(messages.Percent(share)) })
+	step.End(err)
+	return err
+}
+
+// Holds reports whether the registry has an image.
+func (r *Registry) Holds(ctx context.Context, image string) (bool, error) {
+	target, err := r.reference(image)
+	if err != nil {
+		return false, err
+	}
+	return r.holds(ctx, target)
+}
+
+func (r *Registry) holds(ctx context.Context, target name.Reference) (bool, error) {
+	_, err := remote.Head(target, remote.WithContext(ctx), remote.WithTransport(r.local))
+	var answer *transport.Error
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+		return false, nil
+	}
+	return false, messages.Errorf("the image registry at %s cannot be asked", r.Address()).Because(err).WithHint("hellolab up")
+}
+
+// reference is the image's place in the registry, as this machine reaches it. 127.0.0.1 is used rather than
+// localhost: the latter may be ::1 first, where another program may listen.
+func (r *Registry) reference(image string) (name.Reference, error) {
+	repository, err := Repository(image)
+	if err != nil {
+		return nil, messages.Usagef("%q is no image name", image)
+	}
+	return name.ParseReference(net.JoinHostPort("127.0.0.1", r.config.Port.String())+"/"+repository, name.Insecure)
+}
+
+func (r *Registry) copy(ctx context.Context, image string, target name.Reference, progress func(float64)) error {
+	found, cleanup, err := r.fromEngine(ctx, image)
+	if err != nil {
+		return err
+	}
+	defer cleanup()
+	if found == nil {
+		if found, err = r.fromOrigin(ctx, image); err != nil {
+			return err
+		}
+	}
+	if err := r.write(ctx, target, found, progress); err != nil {
+		return messages.Errorf("%s cannot be written into the image registry", image).Because(err).
+			WithHint("docker logs %s", r.Name())
+	}
+	return nil
+}
+
+// fromEngine gives an image that the local engine holds for the nodes' architecture, or nil. Its layers are pushed as
+// they are, uncompressed: everything stays on this machine, where compressing them would take most of the time.
+func (r *Registry) fromEngine(ctx context.Context, image string) (v1.Image, func(), error) {
+	nothing := func() {}
+	found, err := r.docker.ImageInspect(ctx, image)
+	if err != nil {
+		return nil, nothing, nil
+	}
+	if architecture, err := r.architecture(ctx); err != nil || found.Architecture != architecture {
+		return nil, nothing, err
+	}
+	archive, err := os.CreateTemp("", "hellolab-image-*.tar")
+	if err != nil {
+		return nil, nothing, err
+	}
+	cleanup := func() {
+		archive.Close()
+		os.Remove(archive.Name())
+	}
+	saved, err := r.docker.ImageSave(ctx, []string{found.ID})
+	if err != nil {
+		return nil, cleanup, err
+	}
+	defer saved.Close()
+	if _, err := io.Copy(archive, saved); err != nil {
+		return nil, cleanup, messages.Errorf("%s cannot be taken out of the Docker Engine", image).Because(err).
+			WithHint("check the free space in %s", os.TempDir())
+	}
+	loaded, err := tarball.ImageFromPath(archive.Name(), nil)
+	if err != nil {
+		return nil, cleanup, err
+	}
+	plain, err := uncompressed(loaded)
+	return plain, cleanup, err
+}
+
+func (r *Registry) fromOrigin(ctx context.Context, image string) (v1.Image, error) {
+	architecture, err := r.architecture(ctx)
+	if err != nil {
+		return nil, err
+	}
+	source, err := name.ParseReference(image)
+	if err != nil {
+		return nil, err
+	}
+	found, err := remote.Image(source, remote.WithContext(ctx), remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}))
+	if err != nil {
+		return nil, messages.Errorf("the image %s is neither in the Docker Engine nor to be had from its registry", image).Because(err).
+			WithHint("docker pull %s (through a mirror, if need be), then run the same command again", Tagged(image))
+	}
+	return found, nil
+}
+
+// architecture is the nodes', which is the engine's and not always this program's.
+func (r *Registry) architecture(ctx context.Context) (string, error) {
+	version, err := r.docker.ServerVersion(ctx)
+	if err != nil {
+		return "", err
+	}
+	if version.Arch == "" {
+		return runtime.GOARCH, nil
+	}
+	return strings.TrimSpace(version.Arch), nil
+}
+
+func (r *Registry) write(ctx context.Context, target name.Reference, image v1.Image, progress func(float64)) error {
+	updates := make(chan v1.Update, 16)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for update := range updates {
+			if update.Total > 0 {
+				progress(float64(update.Complete) / float64(update.Total))
+			}
+		}
+	}()
+	err := remote.Write(target, image, remote.WithContext(ctx), remote.WithTransport(r.local), remote.WithProgress(updates))
+	<-done
+	return err
+}
+
+// uncompressed is image with its layers as plain tar files.
+func uncompressed(image v1.Image) (v1.Image, error) {
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	plain := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	for _, layer := range layers {
+		unpacked, err := unpack(layer)
+		if err != nil {
+			return nil, err
+		}
+		if plain, err = mutate.AppendLayers(plain, unpacked); err != nil {
+			return nil, err
+		}
+	}
+	return mutate.ConfigFile(plain, config)
+}
+
+// plainLayer is a layer that is stored as the tar file that it is.
+type plainLayer struct {
+	v1.Layer
+	size int64
+}
+
+func unpack(layer v1.Layer) (plainLayer, error) {
+	content, err := layer.Uncompressed()
+	if err != nil {
+		return plainLayer{}, err
+	}
+	defer content.Close()
+	size, err := io.Copy(io.Discard, content)
+	return plainLayer{layer, size}, err
+}
+
+func (l plainLayer) Digest() (v1.Hash, error)            { return l.DiffID() }
+func (l plainLayer) Compressed() (io.ReadCloser, error)  { return l.Uncompressed() }
+func (l plainLayer) Size() (int64, error)                { return l.size, nil }
+func (l plainLayer) MediaType() (types.MediaType, error) { return types.OCIUncompressedLayer, nil }

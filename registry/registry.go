@@ -1,0 +1,237 @@
+// Package registry runs the lab's image registry and fills it.
+//
+// Every image reaches the cluster through this registry: the nodes' containerd asks it before the upstream that an
+// image's name stands for ([Registry.Hosts]), so that YAML with guangzhengli/hellok8s:v1, nginx or busybox works as
+// it stands, and kubelet's "always pull" for untagged images has somewhere to pull from.
+package registry
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/client"
+	"github.com/docker/go-connections/nat"
+
+	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/port"
+	"github.com/hellolab/hellolab/progress"
+)
+
+// answerWithin bounds the wait for a registry that has just been started.
+const answerWithin = 30 * time.Second
+
+// Registry is a lab's image registry: a container named after the lab, and a volume of the same name.
+type Registry struct {
+	docker *client.Client
+	story  *progress.Progress
+	lab    string
+	config Config
+	local  *http.Transport
+}
+
+// New gives the registry of a lab. config.Port has to be a number by now. Nothing is started.
+func New(docker *client.Client, story *progress.Progress, lab string, config Config) *Registry {
+	// Loopback is never asked for through a proxy, whatever HTTP_PROXY says.
+	local := http.DefaultTransport.(*http.Transport).Clone()
+	local.Proxy = nil
+	return &Registry{docker, story, lab, config, local}
+}
+
+// Name is the registry's container's and volume's.
+func (r *Registry) Name() string { return r.lab + "-registry" }
+
+// Address is where people and docker push find the registry, and how YAML may name it too.
+func (r *Registry) Address() string { return net.JoinHostPort("localhost", r.config.Port.String()) }
+
+// InsideAddress is where nodes and pods find the registry.
+func (r *Registry) InsideAddress() string { return net.JoinHostPort(r.Name(), Internal) }
+
+// State of the registry: "running", "stopped", "absent", or "silent" where its container runs and does not answer.
+func (r *Registry) State(ctx context.Context) (string, error) {
+	found, err := r.inspect(ctx)
+	switch {
+	case err != nil:
+		return "", err
+	case found == nil:
+		return "absent", nil
+	case !found.State.Running:
+		return "stopped", nil
+	case !r.answers(ctx):
+		return "silent", nil
+	}
+	return "running", nil
+}
+
+// Ensure makes the registry run and answer. It does nothing where it does already.
+func (r *Registry) Ensure(ctx context.Context) error {
+	found, err := r.inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if found != nil && found.State.Running && r.answers(ctx) {
+		return nil
+	}
+	return r.story.Do(ctx, messages.T("image registry at %s", r.Address()), func(ctx context.Context) error {
+		if found == nil {
+			if err := r.create(ctx); err != nil {
+				return err
+			}
+		}
+		if err := r.docker.ContainerStart(ctx, r.Name(), container.StartOptions{}); err != nil {
+			return messages.Errorf("the image registry %s does not start", r.Name()).Because(err).
+				WithHint("docker logs %s", r.Name())
+		}
+		return r.untilAnswers(ctx)
+	})
+}
+
+// EnsureConnected puts the registry on a Docker network, where nodes find it by name.
+func (r *Registry) EnsureConnected(ctx context.Context, networkName string) error {
+	found, err := r.inspect(ctx)
+	if err != nil {
+		return err
+	}
+	if found != nil {
+		if _, connected := found.NetworkSettings.Networks[networkName]; connected {
+			return nil
+		}
+	}
+	err = r.docker.NetworkConnect(ctx, networkName, r.Name(), &network.EndpointSettings{})
+	if err != nil && !errdefs.IsPermissionDenied(err) { // the engine's answer to "already connected"
+		return messages.Errorf("the image registry cannot join the Docker network %s", networkName).Because(err).
+			WithHint("hellolab down, then hellolab up")
+	}
+	return nil
+}
+
+// Stop stops the registry; its content stays.
+func (r *Registry) Stop(ctx context.Context) error {
+	found, err := r.inspect(ctx)
+	if err != nil || found == nil {
+		return err
+	}
+	return r.docker.ContainerStop(ctx, r.Name(), container.StopOptions{})
+}
+
+// Remove takes the registry and its content away, and nothing that another program made. It reports whether there
+// was anything.
+func (r *Registry) Remove(ctx context.Context) (bool, error) {
+	found, err := r.inspect(ctx)
+	if err != nil {
+		return false, err
+	}
+	if found != nil {
+		err := r.docker.ContainerRemove(ctx, r.Name(), container.RemoveOptions{Force: true, RemoveVolumes: true})
+		if err != nil && !errdefs.IsNotFound(err) {
+			return false, err
+		}
+	}
+	disk, err := r.docker.VolumeInspect(ctx, r.Name())
+	if errdefs.IsNotFound(err) || err == nil && disk.Labels[engine.Label] != r.lab {
+		return found != nil, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, r.docker.VolumeRemove(ctx, r.Name(), false)
+}
+
+// inspect gives the lab's registry, or nil where there is none. A container of that name which is not the lab's is an
+// error.
+func (r *Registry) inspect(ctx context.Context) (*container.InspectResponse, error) {
+	found, err := r.docker.ContainerInspect(ctx, r.Name())
+	switch {
+	case errdefs.IsNotFound(err):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case found.Config.Labels[engine.Label] != r.lab:
+		return nil, messages.Errorf("a container named %s is there already, and it is not this lab's", r.Name()).
+			WithHint("choose another name for the lab (hellolab up --name NAME), or rename the container: docker rename %s NAME", r.Name())
+	}
+	return &found, nil
+}
+
+func (r *Registry) create(ctx context.Context) error {
+	if !engine.HasImage(ctx, r.docker, r.config.Image) {
+		if err := r.pull(ctx); err != nil {
+			return err
+		}
+	}
+	labels := map[string]string{engine.Label: r.lab}
+	if err := engine.EnsureVolume(ctx, r.docker, r.Name(), labels); err != nil {
+		return err
+	}
+	inside := nat.Port(Internal + "/tcp")
+	var bindings []nat.PortBinding
+	for _, address := range port.Loopback() {
+		bindings = append(bindings, nat.PortBinding{HostIP: address, HostPort: strconv.Itoa(r.config.Port.Number)})
+	}
+	_, err := r.docker.ContainerCreate(ctx,
+		&container.Config{
+			Image:        r.config.Image,
+			Labels:       labels,
+			ExposedPorts: nat.PortSet{inside: {}},
+			Env: []string{
+				"REGISTRY_STORAGE_DELETE_ENABLED=true",
+				// registry 3 sends traces to localhost:4318 unless told not to
+				// (https://github.com/distribution/distribution/issues/4270)
+				"OTEL_TRACES_EXPORTER=none",
+			},
+		},
+		&container.HostConfig{
+			PortBindings:  nat.PortMap{inside: bindings},
+			RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
+			Mounts:        []mount.Mount{{Type: mount.TypeVolume, Source: r.Name(), Target: "/var/lib/registry"}},
+		}, nil, nil, r.Name())
+	if errdefs.IsConflict(err) { // somebody else of this lab's was faster
+		return nil
+	}
+	return err
+}
+
+func (r *Registry) pull(ctx context.Context) error {
+	step := r.story.Start(messages.T("pulling %s", Tagged(r.config.Image)))
+	err := engine.Pull(ctx, r.docker, r.config.Image, func(share float64) { step.Detail(messages.Percent(share)) })
+	step.End(err)
+	return err
+}
+
+// answers reports whether a registry answers at the lab's port, and not just any server.
+func (r *Registry) answers(ctx context.Context) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort("127.0.0.1", r.config.Port.String())+"/v2/", nil)
+	if err != nil {
+		return false
+	}
+	client := http.Client{Transport: r.local, Timeout: 2 * time.Second}
+	response, err := client.Do(request)
+	if err != nil {
+		return false
+	}
+	defer response.Body.Close()
+	return response.StatusCode == http.StatusOK && response.Header.Get("Docker-Distribution-Api-Version") != ""
+}
+
+func (r *Registry) untilAnswers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !r.answers(ctx) {
+		select {
+		case <-ctx.Done():
+			return messages.Errorf("the image registry at %s does not answer", r.Address()).Because(context.Cause(ctx)).
+				WithHint("docker logs %s", r.Name())
+		case <-tick.C:
+		}
+	}
+	return nil
+}
