@@ -128,6 +128,8 @@ func kindOf(goType string) messages.Text {
 	switch {
 	case strings.HasPrefix(goType, "int"):
 		return messages.T("a whole number")
+	case goType == "port.Port":
+		return messages.T("a port, 1 to 65535, or auto")
 	case goType == "bool":
 		return messages.T("true or false")
 	case goType == "time.Duration":

@@ -137,12 +137,12 @@ func (p *program) up(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if asked {
-		if err := lab.Insist(wanted); err != nil {
-			return err
-		}
+	if !asked {
+		err = lab.Up(c.Context, nil)
+	} else {
+		err = lab.Up(c.Context, &wanted)
 	}
-	if err := lab.Up(c.Context); err != nil {
+	if err != nil {
 		return err
 	}
 	return p.welcome(c.Context, lab)

@@ -41,6 +41,9 @@ const (
 	finishedMark = "/kind/hellolab"
 
 	certsFolder = "/etc/containerd/certs.d"
+
+	// prePullWithin is about as long as Kubernetes needs to start.
+	prePullWithin = 20 * time.Second
 )
 
 // kindConfig is the cluster that settings ask for.
@@ -70,6 +73,13 @@ func kindConfig(settings Config, addresses []string, cgroupV1 bool) *v1alpha4.Cl
 		// (https://github.com/kubernetes-sigs/kind/issues/3918); newer ones look there by themselves, and skip a patch
 		// of a section that they do not have
 		ContainerdConfigPatches: []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"" + certsFolder + "\"\n"},
+	}
+	// Each of the controller manager's controllers asks for a token of its own before any of them starts; at the default
+	// 20 requests a second that is 5 s in which the new cluster does nothing else.
+	for _, argument := range []string{"kube-api-qps", "kube-api-burst"} {
+		config.KubeadmConfigPatchesJSON6902 = append(config.KubeadmConfigPatchesJSON6902, v1alpha4.PatchJSON6902{
+			Group: "kubeadm.k8s.io", Version: "v1beta4", Kind: "ClusterConfiguration",
+			Patch: fmt.Sprintf("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: %s, value: \"300\"}\n", argument)})
 	}
 	if cgroupV1 {
 		// kubelet 1.35 and later refuses cgroup v1 unless told otherwise
@@ -151,9 +161,7 @@ func (l *Lab) createCluster(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if failed := exec.RunErrorForError(err); failed != nil {
-				l.log.Debugf("%s", failed.Output)
-			}
+			l.log.Debug(withOutput(err))
 			return messages.Errorf("kind cannot create the cluster %s", l.name()).Because(firstLine(err)).
 				WithHint("hellolab up -v shows everything that kind says")
 		}
@@ -230,21 +238,22 @@ func (l *Lab) writeFiles(ctx context.Context, name, folder string, files map[str
 	return l.docker.CopyToContainer(ctx, name, "/", &archive, container.CopyToContainerOptions{})
 }
 
-// prePull has a node fetch an image while Kubernetes starts. Kubelet would fetch it later, so a failure is nothing but
-// lost time.
-func (l *Lab) prePull(ctx context.Context, image string) error {
+// prePull has the control plane fetch an image while Kubernetes starts. Kubelet would fetch it later, so a failure is
+// nothing but lost time.
+func (l *Lab) prePull(ctx context.Context, image string) {
+	ctx, cancel := context.WithTimeout(ctx, prePullWithin)
+	defer cancel()
 	nodes, err := l.kind.ListInternalNodes(l.name())
-	if err != nil || len(nodes) == 0 {
-		return err
-	}
 	for _, node := range nodes {
 		if node.String() != l.name()+"-"+controlPlane {
 			continue
 		}
-		err := node.CommandContext(ctx, "crictl", "--timeout", "60s", "pull", image).Run()
-		l.log.Debugf("pulling %s ahead on %s: %v", image, node, err)
+		// the node's containerd starts a moment after its container
+		err = poll(ctx, messages.Verbatim(image), func(ctx context.Context) error {
+			return node.CommandContext(ctx, "ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", certsFolder, image).Run()
+		})
 	}
-	return nil
+	l.log.Debugf("pulled %s ahead: %s", image, withOutput(err))
 }
 
 // removeNodes takes the cluster's containers and their volumes away, and its kubeconfig entries.
@@ -274,6 +283,14 @@ func (k kindInfo) Infof(format string, args ...any) {
 	k.log.Debug(strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
 }
 func (k kindInfo) Enabled() bool { return true }
+
+// withOutput is an error of kind's and what the command that failed had printed.
+func withOutput(err error) string {
+	if failed := exec.RunErrorForError(err); failed != nil {
+		return fmt.Sprintf("%v\n%s", err, failed.Output)
+	}
+	return fmt.Sprint(err)
+}
 
 // firstLine cuts what a command printed down to one line.
 func firstLine(err error) error {

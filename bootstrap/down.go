@@ -3,7 +3,6 @@ package bootstrap
 import (
 	"context"
 
-	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"golang.org/x/sync/errgroup"
 
@@ -38,7 +37,7 @@ func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 		l.story.Say(messages.T("there is no lab named %s: nothing to remove", l.name()))
 		return nil
 	}
-	if err := l.docker.VolumeRemove(ctx, settingsVolume(l.name()), false); err != nil && !errdefs.IsNotFound(err) {
+	if err := l.forget(ctx); err != nil {
 		return err
 	}
 	l.story.Say(messages.T("the lab %s is gone", l.name()))
@@ -90,7 +89,7 @@ func (l *Lab) Start(ctx context.Context) error {
 	if !l.exists {
 		return l.missing()
 	}
-	return l.Up(ctx)
+	return l.Up(ctx, nil)
 }
 
 // existing gives the nodes of a lab that exists, locked.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 	"github.com/gofrs/flock"
 	"github.com/sirupsen/logrus"
@@ -57,16 +58,29 @@ func Open(ctx context.Context, docker *client.Client, story *progress.Progress, 
 	return lab, nil
 }
 
-// Insist fails where the lab exists with other settings than the wanted ones.
-func (l *Lab) Insist(wanted Settings) error {
-	if !l.exists {
-		return nil
+// insist makes the lab have the asked settings. Once its cluster is finished a lab keeps its own, and other ones are
+// refused; what an interrupted start left is begun anew with the asked ones.
+func (l *Lab) insist(ctx context.Context, asked Settings, nodes []container.Summary) ([]container.Summary, error) {
+	differences := l.settings.Differences(asked)
+	if len(differences) == 0 {
+		return nodes, nil
 	}
-	if differences := l.settings.Differences(wanted); len(differences) > 0 {
-		return messages.Errorf("the lab %s was made with other settings (%s), and a lab keeps its settings", l.name(), differences).
+	if l.finished(ctx, nodes) {
+		return nil, messages.Errorf("the lab %s was made with other settings (%s), and a lab keeps its settings", l.name(), differences).
 			WithHint("hellolab down, then hellolab up with the new ones; or hellolab up without them")
 	}
-	return nil
+	if err := l.removeNodes(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.registry.RemoveContainer(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.forget(ctx); err != nil {
+		return nil, err
+	}
+	l.settings, l.exists = asked, false
+	l.registry = registry.New(l.docker, l.story, l.name(), asked.Registry)
+	return nil, nil
 }
 
 // Registry is the lab's image registry.

@@ -95,12 +95,8 @@ func taken(ctx context.Context, docker *client.Client, wanted publishedPort) err
 		WithHint("stop it, or write %s: auto (or another number) into a file and run: hellolab up --config FILE", wanted.setting)
 }
 
-// Recorded gives the settings of the lab of that name, or nil where there is no such lab.
-func Recorded(ctx context.Context, docker *client.Client, name string) (*Settings, error) {
-	settings, _, err := recorded(ctx, docker, name)
-	return settings, err
-}
-
+// recorded gives the settings of the lab of that name, or nil where there is no such lab, and the kubectl context that
+// was current before it.
 func recorded(ctx context.Context, docker *client.Client, name string) (settings *Settings, previousContext string, err error) {
 	found, err := docker.VolumeInspect(ctx, settingsVolume(name))
 	if errdefs.IsNotFound(err) {
@@ -131,6 +127,14 @@ func (l *Lab) record(ctx context.Context) error {
 		settingsLabel:        string(content),
 		previousContextLabel: l.kubeconfig.current(),
 	})
+}
+
+// forget takes the record away, and with it the lab's existence.
+func (l *Lab) forget(ctx context.Context) error {
+	if err := l.docker.VolumeRemove(ctx, settingsVolume(l.name()), false); err != nil && !errdefs.IsNotFound(err) {
+		return err
+	}
+	return nil
 }
 
 func settingsVolume(name string) string { return name + "-settings" }

@@ -26,8 +26,9 @@ func (g gate) wait(ctx context.Context) error {
 }
 
 // Up makes the lab run: cluster, registry and ingress controller. What is missing is made, what is there is left
-// alone, and what does not depend on each other happens at the same time.
-func (l *Lab) Up(ctx context.Context) error {
+// alone, and what does not depend on each other happens at the same time. asked are the settings that the user asked
+// for in so many words, or nil.
+func (l *Lab) Up(ctx context.Context, asked *Settings) error {
 	if err := engine.CheckCommand(); err != nil {
 		return err
 	}
@@ -36,7 +37,7 @@ func (l *Lab) Up(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	nodes, err := l.prepare(ctx)
+	nodes, err := l.prepare(ctx, asked)
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,8 @@ func (l *Lab) Up(ctx context.Context) error {
 		if err := controllerIn.wait(together); err != nil {
 			return err
 		}
-		return l.prePull(together, controllerImage)
+		l.prePull(together, controllerImage)
+		return nil
 	})
 	work.Go(func() error { // what runs in the cluster
 		if err := clusterRuns.wait(together); err != nil {
@@ -124,10 +126,15 @@ func (l *Lab) Up(ctx context.Context) error {
 
 // prepare looks at what is there, and refuses to begin where it would fail later. It leaves the nodes of a finished
 // cluster, or none, and the lab's settings on record.
-func (l *Lab) prepare(ctx context.Context) ([]container.Summary, error) {
+func (l *Lab) prepare(ctx context.Context, asked *Settings) ([]container.Summary, error) {
 	nodes, err := l.nodes(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if l.exists && asked != nil {
+		if nodes, err = l.insist(ctx, *asked, nodes); err != nil {
+			return nil, err
+		}
 	}
 	if err := l.kubeconfig.check(); err != nil {
 		return nil, messages.Errorf("kubectl's configuration cannot be read").Because(err).

@@ -3,14 +3,13 @@ package port
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strconv"
 	"syscall"
 	"time"
 
 	"go.yaml.in/yaml/v3"
-
-	"github.com/hellolab/hellolab/messages"
 )
 
 // Port is a setting: a port number, or "auto" for the usual one and, where that is taken, the next free one.
@@ -19,7 +18,8 @@ type Port struct {
 	Auto   bool
 }
 
-// UnmarshalYAML reads 1 to 65535, or auto.
+// UnmarshalYAML reads 1 to 65535, or auto. Its error is of the YAML library's own kind, which alone lets the library go
+// on to the next mistake in the file.
 func (p *Port) UnmarshalYAML(node *yaml.Node) error {
 	if node.Value == "auto" {
 		*p = Port{Auto: true}
@@ -27,7 +27,7 @@ func (p *Port) UnmarshalYAML(node *yaml.Node) error {
 	}
 	number, err := strconv.Atoi(node.Value)
 	if err != nil || number < 1 || number > 65535 {
-		return messages.Usagef("line %v: %q is no port: use 1 to 65535, or auto", node.Line, node.Value)
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: cannot unmarshal !!port `%s` into port.Port", node.Line, node.Value)}}
 	}
 	*p = Port{Number: number}
 	return nil

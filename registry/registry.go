@@ -121,6 +121,19 @@ func (r *Registry) Stop(ctx context.Context) error {
 	return r.docker.ContainerStop(ctx, r.Name(), container.StopOptions{})
 }
 
+// RemoveContainer takes the registry's container away; its content stays.
+func (r *Registry) RemoveContainer(ctx context.Context) error {
+	found, err := r.inspect(ctx)
+	if err != nil || found == nil {
+		return err
+	}
+	err = r.docker.ContainerRemove(ctx, r.Name(), container.RemoveOptions{Force: true, RemoveVolumes: true})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
 // Remove takes the registry and its content away, and nothing that another program made. It reports whether there
 // was anything.
 func (r *Registry) Remove(ctx context.Context) (bool, error) {
@@ -128,11 +141,8 @@ func (r *Registry) Remove(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if found != nil {
-		err := r.docker.ContainerRemove(ctx, r.Name(), container.RemoveOptions{Force: true, RemoveVolumes: true})
-		if err != nil && !errdefs.IsNotFound(err) {
-			return false, err
-		}
+	if err := r.RemoveContainer(ctx); err != nil {
+		return false, err
 	}
 	disk, err := r.docker.VolumeInspect(ctx, r.Name())
 	if errdefs.IsNotFound(err) || err == nil && disk.Labels[engine.Label] != r.lab {
