@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -82,29 +83,67 @@ func (l *commandLine) takeCommand(name string) error {
 }
 
 func (l *commandLine) takeFlag(args []string) (int, error) {
-	dashed, _, hasValue := strings.Cut(args[0], "=")
+	dashed, value, hasValue := strings.Cut(args[0], "=")
+	flag, level := l.find(dashed)
+	if flag == nil {
+		return 0, messages.Usagef("unknown flag %s", dashed).WithHint("%s", suggestion(dashed, l.known()))
+	}
+	used := 1
+	if _, isBool := flag.(*cli.BoolFlag); isBool && !hasValue {
+		value = "true"
+	} else if !hasValue {
+		if len(args) < 2 {
+			return 0, messages.Usagef("the flag %s needs a value", dashed).WithHint("hellolab help")
+		}
+		value, used = args[1], 2
+	}
+	if err := checkValue(flag, dashed, value); err != nil {
+		return 0, err
+	}
+	l.flags[level] = append(l.flags[level], dashed+"="+value)
+	return used, nil
+}
+
+// find gives the flag that is written as dashed ("--name", "-o"), and whose it is.
+func (l *commandLine) find(dashed string) (cli.Flag, int) {
 	name := strings.TrimLeft(dashed, "-")
-	var known []string
+	if len(name) > 1 && !strings.HasPrefix(dashed, "--") {
+		return nil, 0
+	}
 	for level, flags := range l.levels {
 		for _, flag := range flags {
-			for _, candidate := range flag.Names() {
-				known = append(known, "--"+candidate)
+			if slices.Contains(flag.Names(), name) {
+				return flag, level
 			}
-			if !slices.Contains(flag.Names(), name) || len(name) > 1 && !strings.HasPrefix(dashed, "--") {
-				continue
-			}
-			if _, isBool := flag.(*cli.BoolFlag); isBool || hasValue {
-				l.flags[level] = append(l.flags[level], args[0])
-				return 1, nil
-			}
-			if len(args) < 2 {
-				return 0, messages.Usagef("the flag %s needs a value", dashed).WithHint("hellolab help")
-			}
-			l.flags[level] = append(l.flags[level], args[0]+"="+args[1])
-			return 2, nil
 		}
 	}
-	return 0, messages.Usagef("unknown flag %s", dashed).WithHint("%s", suggestion(dashed, known))
+	return nil, 0
+}
+
+// known gives the long names of the flags that may be used.
+func (l *commandLine) known() []string {
+	var names []string
+	for _, flags := range l.levels {
+		for _, flag := range flags {
+			names = append(names, "--"+flag.Names()[0])
+		}
+	}
+	return names
+}
+
+func checkValue(flag cli.Flag, dashed, value string) error {
+	var err error
+	switch flag.(type) {
+	case *cli.IntFlag:
+		if _, err = strconv.Atoi(value); err != nil {
+			return messages.Usagef("the flag %s needs a whole number, not %q", dashed, value).WithHint("hellolab help")
+		}
+	case *cli.BoolFlag:
+		if _, err = strconv.ParseBool(value); err != nil {
+			return messages.Usagef("the flag %s needs true or false, not %q", dashed, value).WithHint("hellolab help")
+		}
+	}
+	return nil
 }
 
 // complete checks the number of arguments against the command's own words: "NAME", "[TAG...]".

@@ -256,13 +256,46 @@ func (l *Lab) prePull(ctx context.Context, image string) {
 	l.log.Debugf("pulled %s ahead: %s", image, withOutput(err))
 }
 
-// removeNodes takes the cluster's containers and their volumes away, and its kubeconfig entries.
+// removeNodes takes the cluster's containers and their volumes away, and its kubeconfig entries. It returns when the
+// engine has let go of them: a container whose creation a killed program had begun takes a moment to come and go.
 func (l *Lab) removeNodes(ctx context.Context) error {
-	if err := l.kind.Delete(l.name(), ""); err != nil && !errdefs.IsNotFound(err) {
-		return messages.Errorf("kind cannot delete the cluster %s", l.name()).Because(firstLine(err)).
-			WithHint("run the same command again; hellolab down -v shows everything that kind says")
+	for {
+		nodes, err := l.nodes(ctx)
+		if err != nil {
+			return err
+		}
+		if len(nodes) == 0 {
+			break
+		}
+		for _, node := range nodes {
+			if err := l.removeNode(ctx, node.ID); err != nil {
+				return messages.Errorf("the node %s cannot be removed", node.Names[0][1:]).Because(err).
+					WithHint("docker rm -fv %s, then run the same command again", node.Names[0][1:])
+			}
+		}
+	}
+	if err := l.kind.Delete(l.name(), ""); err != nil { // no nodes any more: it forgets the kubeconfig entries
+		return messages.Errorf("kubectl's configuration cannot be written").Because(firstLine(err)).
+			WithHint("check that the file that $KUBECONFIG names, or ~/.kube/config, can be written")
 	}
 	return nil
+}
+
+func (l *Lab) removeNode(ctx context.Context, id string) error {
+	gone, failed := l.docker.ContainerWait(ctx, id, container.WaitConditionRemoved)
+	err := l.docker.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) { // a conflict: it is on its way out already
+		return err
+	}
+	select {
+	case <-gone:
+		return nil
+	case err := <-failed:
+		if errdefs.IsNotFound(err) {
+			return nil
+		}
+		return err
+	}
 }
 
 // kindLogger sends what kind says to a debug log: hellolab tells the story itself.

@@ -1,0 +1,33 @@
+# The index of what can be done here. `make up` and `make test` need Go and, where Docker is missing, Linux and root.
+export CGO_ENABLED = 0
+version = $(shell git describe --tags --always --dirty 2>/dev/null)
+prepared = config=$$(testbed/prepare) && HELLOLAB_CONFIG=$$config
+
+.PHONY: up test lint test-unit test-e2e test-long bench build clean
+
+up: build ## bring up the lab: a cluster, a registry and an ingress controller
+	$(prepared) bin/hellolab up
+
+test: lint test-unit test-e2e ## everything that CI checks
+
+build: ## bin/hellolab
+	go build -trimpath -ldflags '-s -w -X main.version=$(version)' -o bin/ .
+
+lint: ## formatting and go vet
+	test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
+	go vet ./... && go vet -tags e2e ./e2e
+
+test-unit: ## seconds, no Docker
+	go test ./...
+
+test-e2e: build ## real clusters; TEST=name runs one test
+	$(prepared) go test -tags e2e -count 1 -timeout 40m -v $(if $(TEST),-run '$(TEST)') ./e2e
+
+test-long: build ## the long walks
+	$(prepared) LONG=1 go test -tags e2e -count 1 -timeout 3h -v $(if $(TEST),-run '$(TEST)') ./e2e
+
+bench: build ## hellolab against kind, and against the same by hand
+	$(prepared) PATH=$$PATH:$${TESTBED_CACHE:-$$HOME/.cache/hellolab-testbed}/bin/tools BENCH=1 go test -tags e2e -count 1 -timeout 1h -v -run Bench ./e2e
+
+clean: ## what was built; the lab stays
+	rm -rf bin

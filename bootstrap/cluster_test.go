@@ -1,0 +1,152 @@
+package bootstrap
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/docker/docker/api/types/container"
+	"sigs.k8s.io/kind/pkg/apis/config/defaults"
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+
+	"github.com/hellolab/hellolab/port"
+)
+
+// TestKindConfig compares what kind is given as a whole: a field too many changes the cluster as much as one too few.
+func TestKindConfig(t *testing.T) {
+	t.Parallel()
+	both := []string{"127.0.0.1", "::1"}
+	for _, test := range []struct {
+		name      string
+		settings  func(*Config)
+		addresses []string
+		cgroupV1  bool
+		differs   func(want *v1alpha4.Cluster)
+	}{
+		{"the defaults", func(*Config) {}, both, false, func(*v1alpha4.Cluster) {}},
+		{"two workers", func(c *Config) { c.Workers = 2 }, both, false, func(want *v1alpha4.Cluster) {
+			worker := v1alpha4.Node{Role: v1alpha4.WorkerRole, Image: defaults.Image}
+			want.Nodes = append(want.Nodes, worker, worker)
+		}},
+		{"another node image", func(c *Config) { c.NodeImage, c.Workers = "kindest/node:v1.34.0", 1 }, both, false, func(want *v1alpha4.Cluster) {
+			want.Nodes[0].Image = "kindest/node:v1.34.0"
+			want.Nodes = append(want.Nodes, v1alpha4.Node{Role: v1alpha4.WorkerRole, Image: "kindest/node:v1.34.0"})
+		}},
+		{"cgroup v1", func(*Config) {}, both, true, func(want *v1alpha4.Cluster) {
+			want.KubeadmConfigPatches = []string{"kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\nfailCgroupV1: false\n"}
+		}},
+		{"no IPv6", func(*Config) {}, both[:1], false, func(want *v1alpha4.Cluster) {
+			all := want.Nodes[0].ExtraPortMappings
+			want.Nodes[0].ExtraPortMappings = []v1alpha4.PortMapping{all[0], all[2], all[4]}
+		}},
+		{"other ports and name", func(c *Config) {
+			c.Name = "web"
+			c.Ports = Ports{HTTP: port.Port{Number: 8080}, HTTPS: port.Port{Number: 8443}, NodePort: port.Port{Number: 31000}}
+		}, both, false, func(want *v1alpha4.Cluster) {
+			want.Name = "web"
+			for i, number := range []int32{8080, 8080, 8443, 8443, 31000, 31000} {
+				want.Nodes[0].ExtraPortMappings[i].HostPort = number
+			}
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			settings := defaultSettings(t).Bootstrap
+			test.settings(&settings)
+			want := defaultCluster()
+			test.differs(want)
+			if got := kindConfig(settings, test.addresses, test.cgroupV1); !reflect.DeepEqual(got, want) {
+				t.Errorf("kind is given\n%s\nwant\n%s", indented(t, got), indented(t, want))
+			}
+		})
+	}
+}
+
+// defaultCluster is what kind is given for the default settings.
+func defaultCluster() *v1alpha4.Cluster {
+	publish := func(inside, outside int32, address string) v1alpha4.PortMapping {
+		return v1alpha4.PortMapping{ContainerPort: inside, HostPort: outside, ListenAddress: address, Protocol: "TCP"}
+	}
+	raise := func(setting string) v1alpha4.PatchJSON6902 {
+		return v1alpha4.PatchJSON6902{Group: "kubeadm.k8s.io", Version: "v1beta4", Kind: "ClusterConfiguration",
+			Patch: "- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: " + setting + ", value: \"300\"}\n"}
+	}
+	return &v1alpha4.Cluster{
+		TypeMeta: v1alpha4.TypeMeta{Kind: "Cluster", APIVersion: "kind.x-k8s.io/v1alpha4"},
+		Name:     "hellolab",
+		Nodes: []v1alpha4.Node{{
+			Role:   v1alpha4.ControlPlaneRole,
+			Image:  defaults.Image,
+			Labels: map[string]string{"hellolab/ingress": "true"},
+			ExtraPortMappings: []v1alpha4.PortMapping{
+				publish(80, 80, "127.0.0.1"), publish(80, 80, "::1"),
+				publish(443, 443, "127.0.0.1"), publish(443, 443, "::1"),
+				publish(30000, 30000, "127.0.0.1"), publish(30000, 30000, "::1"),
+			},
+		}},
+		ContainerdConfigPatches:      []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n"},
+		KubeadmConfigPatchesJSON6902: []v1alpha4.PatchJSON6902{raise("kube-api-qps"), raise("kube-api-burst")},
+	}
+}
+
+// TestStateOf holds what the states of several nodes make of the lab. Only one where all agree is not broken: `up`
+// mends the others.
+func TestStateOf(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		nodes string
+		want  string
+	}{
+		{"", Broken}, // the settings are on record, the nodes are gone
+		{"running", Running},
+		{"running running running", Running},
+		{"paused", Paused},
+		{"paused paused", Paused},
+		{"exited", Stopped},
+		{"created", Stopped},
+		{"exited created exited", Stopped},
+		{"running exited", Broken},
+		{"running paused", Broken},
+		{"paused exited", Broken},
+		{"exited running running", Broken},
+		{"restarting", Broken},
+		{"dead", Broken},
+		{"exited dead", Broken},
+	} {
+		t.Run(test.nodes, func(t *testing.T) {
+			t.Parallel()
+			var nodes []container.Summary
+			for _, state := range strings.Fields(test.nodes) {
+				nodes = append(nodes, container.Summary{State: state})
+			}
+			if got := stateOf(nodes); got != test.want {
+				t.Errorf("the lab is %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestFirstLine holds that an error stays on one line, as kind's carry all that a command printed.
+func TestFirstLine(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"one":                        "one",
+		"one\ntwo\nthree":            "one",
+		"\n  one: 100% of it  \ntwo": "one: 100% of it  ",
+	} {
+		if got := firstLine(errors.New(text)).Error(); got != want {
+			t.Errorf("the first line of %q is %q, want %q", text, got, want)
+		}
+	}
+}
+
+func indented(t *testing.T, value any) string {
+	t.Helper()
+	content, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}

@@ -1,0 +1,468 @@
+package bootstrap
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/port"
+)
+
+// defaultSettings are those of the program's own config.yaml.
+func defaultSettings(t *testing.T) Settings {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", "config.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var settings Settings
+	if err := yaml.Unmarshal(content, &settings); err != nil {
+		t.Fatal(err)
+	}
+	return settings
+}
+
+// TestValidate holds each rule on its own, and that the values at its edge are allowed.
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name   string
+		change func(*Settings)
+		want   []string // one problem each, and what it has to name
+	}{
+		{"the defaults", func(*Settings) {}, nil},
+		{"the longest name", func(s *Settings) { s.Bootstrap.Name = strings.Repeat("a", maxName) }, nil},
+		{"a short name", func(s *Settings) { s.Bootstrap.Name = "1" }, nil},
+		{"a name with hyphens", func(s *Settings) { s.Bootstrap.Name = "my-lab-2" }, nil},
+		{"too long a name", func(s *Settings) { s.Bootstrap.Name = strings.Repeat("a", maxName+1) }, []string{"bootstrap.name"}},
+		{"no name", func(s *Settings) { s.Bootstrap.Name = "" }, []string{"bootstrap.name"}},
+		{"a capital", func(s *Settings) { s.Bootstrap.Name = "Lab" }, []string{`"Lab"`}},
+		{"a dot", func(s *Settings) { s.Bootstrap.Name = "a.b" }, []string{`"a.b"`}},
+		{"a line end", func(s *Settings) { s.Bootstrap.Name = "a\n" }, []string{"bootstrap.name"}},
+		{"a hyphen in front", func(s *Settings) { s.Bootstrap.Name = "-a" }, []string{`"-a"`}},
+		{"a hyphen behind", func(s *Settings) { s.Bootstrap.Name = "a-" }, []string{`"a-"`}},
+		{"nine workers", func(s *Settings) { s.Bootstrap.Workers = 9 }, nil},
+		{"ten workers", func(s *Settings) { s.Bootstrap.Workers = 10 }, []string{"10"}},
+		{"fewer than no workers", func(s *Settings) { s.Bootstrap.Workers = -1 }, []string{"-1"}},
+		{"a second", func(s *Settings) { s.Bootstrap.Timeout = time.Second }, nil},
+		{"no time", func(s *Settings) { s.Bootstrap.Timeout = 0 }, []string{"bootstrap.timeout"}},
+		{"a node image", func(s *Settings) { s.Bootstrap.NodeImage = "kindest/node:v1.34.0" }, nil},
+		{"no node image", func(s *Settings) { s.Bootstrap.NodeImage = "Kind node" }, []string{`bootstrap.nodeImage: "Kind node"`}},
+		{"no controller image", func(s *Settings) { s.Bootstrap.Ingress.Image = "a b" }, []string{`bootstrap.ingress.image: "a b"`}},
+		{"the controller image is missing", func(s *Settings) { s.Bootstrap.Ingress.Image = "" }, []string{"bootstrap.ingress.image"}},
+		{"a chart of one's own needs no image", func(s *Settings) { s.Bootstrap.Ingress.Image, s.Bootstrap.Ingress.Chart = "", "traefik.tgz" }, nil},
+		{"no ingress needs no image", func(s *Settings) { s.Bootstrap.Ingress.Image, s.Bootstrap.Ingress.Enabled = "", false }, nil},
+		{"the registry's section", func(s *Settings) { s.Registry.Upstreams = []string{"a b"} }, []string{"registry.upstreams"}},
+		{"a number twice", func(s *Settings) { s.Bootstrap.Ports.HTTPS = port.Port{Number: 80} },
+			[]string{"bootstrap.ports.http and bootstrap.ports.https are both 80"}},
+		{"a number twice, in two sections", func(s *Settings) { s.Registry.Port = port.Port{Number: 30000} },
+			[]string{"bootstrap.ports.nodePort and registry.port are both 30000"}},
+		{"a number thrice", func(s *Settings) {
+			s.Bootstrap.Ports.HTTPS, s.Registry.Port = port.Port{Number: 80}, port.Port{Number: 80}
+		}, []string{"bootstrap.ports.https are both 80", "registry.port are both 80"}},
+		{"auto everywhere", func(s *Settings) {
+			auto := port.Port{Auto: true}
+			s.Bootstrap.Ports, s.Registry.Port = Ports{HTTP: auto, HTTPS: auto, NodePort: auto}, auto
+		}, nil},
+		{"auto beside numbers", func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Auto: true} }, nil},
+		{"everything", func(s *Settings) {
+			*s = Settings{Bootstrap: Config{Name: "A", Workers: -2, NodeImage: "B", Timeout: time.Millisecond,
+				Ports:   Ports{HTTP: port.Port{Number: 1}, HTTPS: port.Port{Number: 1}, NodePort: port.Port{Number: 2}},
+				Ingress: Ingress{Enabled: true, Image: "C"}}}
+			s.Registry.Image, s.Registry.Images, s.Registry.Upstreams = "D", []string{"E"}, []string{"f"}
+			s.Registry.Port = port.Port{Number: 2}
+		}, []string{`"A"`, "-2", "bootstrap.timeout", `"B"`, `"C"`, `"D"`, `"E"`, `"f"`, "are both 1", "are both 2"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			settings := defaultSettings(t)
+			test.change(&settings)
+			err := settings.Validate()
+			var problems []string
+			if err != nil {
+				problems = strings.Split((messages.Printer{}).Error(err), "\n")
+				if !messages.IsUsage(err) {
+					t.Errorf("%v is no error about wrong input", err)
+				}
+			}
+			if len(problems) != len(test.want) {
+				t.Errorf("%d problems are reported, want %d: %q", len(problems), len(test.want), problems)
+			}
+			for _, want := range test.want {
+				if !slices.ContainsFunc(problems, func(problem string) bool { return strings.Contains(problem, want) }) {
+					t.Errorf("no problem names %q: %q", want, problems)
+				}
+			}
+		})
+	}
+}
+
+// TestValidateSaysTheSameTwice holds that the same mistakes are reported in the same order each time, so that a reader
+// who has mended one finds the others where they were.
+func TestValidateSaysTheSameTwice(t *testing.T) {
+	t.Parallel()
+	settings := defaultSettings(t)
+	settings.Bootstrap.NodeImage, settings.Bootstrap.Ingress.Image = "A", "B"
+	first := settings.Validate().Error()
+	for range 50 {
+		if again := settings.Validate().Error(); again != first {
+			t.Fatalf("first\n%s\nthen\n%s", first, again)
+		}
+	}
+}
+
+// TestPorts holds which numbers "auto" tries, and in which order: the usual one first, and never one below 1024 after
+// it, which a user may not be allowed to listen on.
+func TestPorts(t *testing.T) {
+	t.Parallel()
+	settings := defaultSettings(t)
+	usual := map[string]int{"bootstrap.ports.http": 80, "bootstrap.ports.https": 443, "bootstrap.ports.nodePort": 30000, "registry.port": 5001}
+	for _, wanted := range settings.ports() {
+		if wanted.port.Number != usual[wanted.setting] {
+			t.Errorf("%s is %v by default, want %d", wanted.setting, wanted.port, usual[wanted.setting])
+		}
+		if len(wanted.candidates) < 2 || wanted.candidates[0] != usual[wanted.setting] {
+			t.Errorf("auto of %s tries %v, want %d first and others", wanted.setting, wanted.candidates, usual[wanted.setting])
+		}
+		for _, candidate := range wanted.candidates[1:] {
+			if candidate < 1024 || candidate > 65535 {
+				t.Errorf("auto of %s tries %d", wanted.setting, candidate)
+			}
+		}
+		*wanted.port = port.Port{Number: 7}
+		delete(usual, wanted.setting)
+	}
+	if len(usual) > 0 {
+		t.Errorf("the lab does not look after %v", usual)
+	}
+	seven := port.Port{Number: 7}
+	if want := (Ports{HTTP: seven, HTTPS: seven, NodePort: seven}); settings.Bootstrap.Ports != want || settings.Registry.Port != seven {
+		t.Errorf("what is set on the ports does not reach the settings: %+v", settings)
+	}
+}
+
+// TestAutoCandidatesDiffer holds that two settings which are "auto" can never be given the same number: each is chosen
+// before any of them is listened on.
+func TestAutoCandidatesDiffer(t *testing.T) {
+	t.Parallel()
+	settings := defaultSettings(t)
+	by := map[int]string{}
+	for _, wanted := range settings.ports() {
+		for _, candidate := range wanted.candidates {
+			if other, taken := by[candidate]; taken {
+				t.Errorf("%d may be chosen for %s and for %s", candidate, other, wanted.setting)
+			}
+			by[candidate] = wanted.setting
+		}
+	}
+}
+
+// TestClaimPorts holds that ports which are free are taken as they are, and that all which are not are told at once,
+// with who has them and what to do.
+func TestClaimPorts(t *testing.T) {
+	addresses := []string{"127.0.0.1"}
+	settings := defaultSettings(t)
+	var held []net.Listener
+	for _, wanted := range settings.ports() {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		held = append(held, listener)
+		*wanted.port = port.Port{Number: listener.Addr().(*net.TCPAddr).Port}
+	}
+	inContainer := settings.Bootstrap.Ports.HTTPS.Number
+	docker := fakeEngine(t, map[string]http.HandlerFunc{"GET /{api}/containers/json": func(w http.ResponseWriter, _ *http.Request) {
+		json.NewEncoder(w).Encode([]container.Summary{{Names: []string{"/web"}, Ports: []container.Port{{PrivatePort: 443, PublicPort: uint16(inContainer)}}}})
+	}})
+	wanted := settings
+	err := settings.claimPorts(t.Context(), docker, addresses)
+	if err == nil {
+		t.Fatal("ports that are taken are claimed without an error")
+	}
+	problems := strings.Split((messages.Printer{}).Error(err), "\n")
+	if len(problems) != 4 {
+		t.Fatalf("%d problems are told of 4: %q", len(problems), problems)
+	}
+	for i, published := range wanted.ports() {
+		if !strings.HasPrefix(problems[i], "port "+published.port.String()+" is taken by ") {
+			t.Errorf("%q does not name the port of %s, %v", problems[i], published.setting, published.port)
+		}
+		if !strings.Contains((messages.Printer{}).Report(err), published.setting+": auto") {
+			t.Errorf("nothing is told to do about %s:\n%s", published.setting, (messages.Printer{}).Report(err))
+		}
+	}
+	if !strings.HasSuffix(problems[1], "the container web") || strings.Contains(problems[0], "container") {
+		t.Errorf("%q: the container has the second port only", problems)
+	}
+	for _, listener := range held {
+		listener.Close()
+	}
+	if err := settings.claimPorts(t.Context(), docker, addresses); err != nil || !reflect.DeepEqual(settings, wanted) {
+		t.Errorf("free ports are claimed as\n%+v, %v\nwant\n%+v", settings, err, wanted)
+	}
+}
+
+// TestClaimPortsChoosesNoNumberTwice holds that "auto" leaves alone what another setting names: nothing listens on
+// either yet.
+func TestClaimPortsChoosesNoNumberTwice(t *testing.T) {
+	addresses := []string{"127.0.0.1"}
+	settings := defaultSettings(t)
+	for _, wanted := range settings.ports() {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		*wanted.port = port.Port{Number: listener.Addr().(*net.TCPAddr).Port}
+		listener.Close()
+	}
+	all := settings.ports()
+	nodePort, registry := all[2], all[3]
+	*registry.port = port.Port{Number: port.NextFree(addresses, nodePort.candidates)}
+	*nodePort.port = port.Port{Auto: true}
+	if err := settings.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if err := settings.claimPorts(t.Context(), fakeEngine(t, nil), addresses); err != nil {
+		t.Fatal(err)
+	}
+	if settings.Bootstrap.Ports.NodePort.Auto || settings.Bootstrap.Ports.NodePort.Number == 0 {
+		t.Errorf("auto is still %v", settings.Bootstrap.Ports.NodePort)
+	}
+	if settings.Bootstrap.Ports.NodePort == settings.Registry.Port {
+		t.Errorf("%s and %s are both given %v", nodePort.setting, registry.setting, registry.port)
+	}
+}
+
+// TestDifferences holds what makes `up` refuse settings that a lab was not made with.
+func TestDifferences(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name string
+		is   func(*Settings)
+		want func(*Settings)
+		told []string // each difference, whole; or its beginning, where it ends with ...
+	}{
+		{"none", nothing, nothing, nil},
+		{"a number", nothing, func(s *Settings) { s.Bootstrap.Workers = 2 }, []string{"bootstrap.workers: 0, not 2"}},
+		{"a nested one", nothing, func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Number: 8080} }, []string{"bootstrap.ports.http: 80, not 8080"}},
+		{"true and false", nothing, func(s *Settings) { s.Bootstrap.Ingress.Enabled = false }, []string{"bootstrap.ingress.enabled: true, not false"}},
+		{"several, sorted", nothing, func(s *Settings) {
+			s.Registry.Port, s.Bootstrap.Workers, s.Bootstrap.Timeout = port.Port{Number: 5002}, 1, time.Minute
+		}, []string{"bootstrap.timeout: 5m0s, not 1m0s", "bootstrap.workers: 0, not 1", "registry.port: 5001, not 5002"}},
+		{"auto is content with any number", func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Number: 8081} },
+			func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Auto: true} }, nil},
+		{"a number is not content with another that auto chose", func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Number: 8081} },
+			nothing, []string{"bootstrap.ports.http: 8081, not 80"}},
+		{"one more in a list", nothing, func(s *Settings) { s.Registry.Images = append(s.Registry.Images, "redis") }, []string{"registry.images: ..."}},
+		{"one less in a list", nothing, func(s *Settings) { s.Registry.Upstreams = s.Registry.Upstreams[1:] }, []string{"registry.upstreams: ..."}},
+		{"an empty list", nothing, func(s *Settings) { s.Registry.Images = nil }, []string{"registry.images: ..."}},
+		{"an empty list in place of none", func(s *Settings) { s.Registry.Images = nil }, func(s *Settings) { s.Registry.Images = []string{} }, nil},
+		{"another order", func(s *Settings) { s.Registry.Images = []string{"nginx", "busybox"} },
+			func(s *Settings) { s.Registry.Images = []string{"busybox", "nginx"} }, []string{"registry.images: ..."}},
+		{"the same chart values", values(map[string]any{"a": map[string]any{"b": 1}}), values(map[string]any{"a": map[string]any{"b": 1}}), nil},
+		{"another chart value", values(map[string]any{"a": map[string]any{"b": 1}}), values(map[string]any{"a": map[string]any{"b": 2}}),
+			[]string{"bootstrap.ingress.values.a.b: 1, not 2"}},
+		{"one more chart value", nothing, values(map[string]any{"a": "x"}), []string{"bootstrap.ingress.values.a: ..."}},
+		{"one less chart value", values(map[string]any{"a": "x", "b": "y"}), values(map[string]any{"b": "y"}), []string{"bootstrap.ingress.values..."}},
+		{"no chart values any more", values(map[string]any{"a": "x"}), nothing, []string{"bootstrap.ingress.values..."}},
+		{"a chart value that is called auto", values(map[string]any{"a": "manual"}), values(map[string]any{"a": "auto"}),
+			[]string{"bootstrap.ingress.values.a: manual, not auto"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			is, want := defaultSettings(t), defaultSettings(t)
+			test.is(&is)
+			test.want(&want)
+			got := is.Differences(want)
+			if !slices.EqualFunc(got, test.told, func(got, told string) bool {
+				beginning, open := strings.CutSuffix(told, "...")
+				return got == told || open && strings.HasPrefix(got, beginning)
+			}) {
+				t.Errorf("the differences are %q, want %q", got, test.told)
+			}
+		})
+	}
+}
+
+func nothing(*Settings) {}
+
+func values(of map[string]any) func(*Settings) {
+	return func(s *Settings) { s.Bootstrap.Ingress.Values = of }
+}
+
+// unusual are settings with something in every place.
+func unusual(t *testing.T) Settings {
+	settings := defaultSettings(t)
+	settings.Bootstrap.Name = "web"
+	settings.Bootstrap.Workers = 3
+	settings.Bootstrap.NodeImage = "kindest/node:v1.34.0@sha256:" + strings.Repeat("0", 64)
+	settings.Bootstrap.Ports = Ports{HTTP: port.Port{Auto: true}, HTTPS: port.Port{Number: 8443}, NodePort: port.Port{Number: 65535}}
+	settings.Bootstrap.KeepContext = true
+	settings.Bootstrap.Timeout = 90 * time.Second
+	settings.Bootstrap.Ingress.Chart = "/home/我/traefik.tgz"
+	settings.Bootstrap.Ingress.Values = map[string]any{
+		"replicas": 2, "debug": true, "text": "2", "empty": "", "share": 0.5,
+		"nested": map[string]any{"list": []any{"a", 1, map[string]any{"deep": "auto"}}, "quotes": `"'\n`}}
+	settings.Registry.Images = []string{}
+	return settings
+}
+
+// TestYAMLRoundTrip holds that nothing of the settings is lost or changed in a lab's record: `up` would refuse its own
+// lab otherwise.
+func TestYAMLRoundTrip(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string]Settings{"the defaults": defaultSettings(t), "unusual": unusual(t)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			written, err := yaml.Marshal(settings)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var read Settings
+			if err := yaml.Unmarshal(written, &read); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(read, settings) {
+				t.Errorf("read back as\n%+v\nwant\n%+v", read, settings)
+			}
+			if differences := read.Differences(settings); len(differences) > 0 {
+				t.Errorf("the record differs from what was written: %q", differences)
+			}
+		})
+	}
+}
+
+// TestRecord holds that a lab is found again by its name, as it was made, and with the context to go back to.
+func TestRecord(t *testing.T) {
+	kubeconfig := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(kubeconfig, []byte("apiVersion: v1\nkind: Config\ncurrent-context: work\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", kubeconfig)
+	docker := volumeEngine(t)
+	settings := unusual(t)
+	if found, _, err := recorded(t.Context(), docker, "web"); found != nil || err != nil {
+		t.Errorf("before it is made, the lab is %+v, %v", found, err)
+	}
+	lab := &Lab{docker: docker, settings: settings}
+	if err := lab.record(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	found, previous, err := recorded(t.Context(), docker, "web")
+	if err != nil || found == nil || !reflect.DeepEqual(*found, settings) {
+		t.Errorf("recorded is\n%+v, %v\nwant\n%+v", found, err, settings)
+	}
+	if previous != "work" {
+		t.Errorf("the context to go back to is %q, want work", previous)
+	}
+	if found, _, err := recorded(t.Context(), docker, "other"); found != nil || err != nil {
+		t.Errorf("a lab that was never made is %+v, %v", found, err)
+	}
+	for range 2 { // `down` may be run again
+		if err := lab.forget(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, _, err := recorded(t.Context(), docker, "web"); found != nil || err != nil {
+		t.Errorf("after it is forgotten, the lab is %+v, %v", found, err)
+	}
+}
+
+// TestRecordOfOthers holds that a volume which is not a lab's record is neither used nor taken for "no lab".
+func TestRecordOfOthers(t *testing.T) {
+	t.Parallel()
+	for name, labels := range map[string]map[string]string{
+		"somebody else's":       {"com.example": "x"},
+		"another lab's":         {"io.github.hellolab.lab": "other", settingsLabel: "{}"},
+		"of another hellolab's": {"io.github.hellolab.lab": "web", settingsLabel: "bootstrap: [1]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			docker := volumeEngine(t)
+			if _, err := docker.VolumeCreate(t.Context(), volume.CreateOptions{Name: "web-settings", Labels: labels}); err != nil {
+				t.Fatal(err)
+			}
+			found, _, err := recorded(t.Context(), docker, "web")
+			if err == nil || found != nil {
+				t.Fatalf("the lab is %+v, %v; want an error", found, err)
+			}
+			if !strings.Contains((messages.Printer{}).Hint(err), "hellolab") {
+				t.Errorf("the error %q has no hint", err)
+			}
+		})
+	}
+}
+
+// volumeEngine is a Docker Engine that keeps volumes, and does nothing else.
+func volumeEngine(t *testing.T) *client.Client {
+	t.Helper()
+	volumes := map[string]volume.Volume{}
+	missing := func(w http.ResponseWriter, name string) {
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprintf(w, `{"message":"get %s: no such volume"}`, name)
+	}
+	return fakeEngine(t, map[string]http.HandlerFunc{
+		"POST /{api}/volumes/create": func(w http.ResponseWriter, r *http.Request) {
+			var asked volume.CreateOptions
+			if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
+				t.Error(err)
+			}
+			if _, exists := volumes[asked.Name]; !exists {
+				volumes[asked.Name] = volume.Volume{Name: asked.Name, Labels: asked.Labels}
+			}
+			w.WriteHeader(http.StatusCreated)
+			json.NewEncoder(w).Encode(volumes[asked.Name])
+		},
+		"GET /{api}/volumes/{name}": func(w http.ResponseWriter, r *http.Request) {
+			found, exists := volumes[r.PathValue("name")]
+			if !exists {
+				missing(w, r.PathValue("name"))
+				return
+			}
+			json.NewEncoder(w).Encode(found)
+		},
+		"DELETE /{api}/volumes/{name}": func(w http.ResponseWriter, r *http.Request) {
+			if _, exists := volumes[r.PathValue("name")]; !exists {
+				missing(w, r.PathValue("name"))
+				return
+			}
+			delete(volumes, r.PathValue("name"))
+			w.WriteHeader(http.StatusNoContent)
+		},
+	})
+}
+
+// fakeEngine is a Docker Engine that answers what handlers do.
+func fakeEngine(t *testing.T, handlers map[string]http.HandlerFunc) *client.Client {
+	t.Helper()
+	mux := http.NewServeMux()
+	for pattern, handler := range handlers {
+		mux.HandleFunc(pattern, handler)
+	}
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	docker, err := client.NewClientWithOpts(client.WithHost("tcp://"+server.Listener.Addr().String()), client.WithVersion("1.47"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { docker.Close() })
+	return docker
+}

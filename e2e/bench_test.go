@@ -1,0 +1,232 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// rounds of a benchmark; the medians count.
+const rounds = 3
+
+// probe is an Ingress whose Service has no pods: a working controller answers 503 for it, and 404 for anything else.
+const probe = `
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: probe
+spec:
+  ingressClassName: nginx
+  rules:
+    - http:
+        paths:
+          - path: /probe
+            pathType: Prefix
+            backend:
+              service:
+                name: probe
+                port:
+                  number: 80
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: probe
+spec:
+  ports:
+    - port: 80
+`
+
+// TestBenchUp measures `hellolab up` until an Ingress answers beside (a) `kind create cluster --wait` and (b) the same
+// lab made by hand: kind, a registry, hosts.toml, pushes, helm install --wait of upstream's chart. One after the other,
+// several times, so that a machine whose speed drifts does so for all three.
+func TestBenchUp(t *testing.T) {
+	if os.Getenv("BENCH") == "" {
+		t.Skip("make bench runs it")
+	}
+	bench := newByHand(t)
+	var ours, bare, byHand []time.Duration
+	for range rounds {
+		ours = append(ours, benchHellolab(t))
+		bare = append(bare, bench.bareKind())
+		byHand = append(byHand, bench.whole())
+	}
+	t.Logf("%-42s %8s %8s %8s", "seconds until an Ingress answers", "min", "median", "max")
+	for _, row := range []struct {
+		name  string
+		times []time.Duration
+	}{{"hellolab up", ours}, {"(a) kind create cluster --wait, no Ingress", bare}, {"(b) the same lab by hand", byHand}} {
+		t.Logf("%-42s %8.1f %8.1f %8.1f", row.name, slices.Min(row.times).Seconds(), median(row.times).Seconds(), slices.Max(row.times).Seconds())
+	}
+	ofBare, ofByHand := float64(median(ours))/float64(median(bare)), float64(median(ours))/float64(median(byHand))
+	t.Logf("hellolab up is %.2f of (a), at most 1.5 wanted, and %.2f of (b), at most 0.7 wanted", ofBare, ofByHand)
+	if ofBare > 1.5 || ofByHand > 0.7 {
+		t.Errorf("too slow")
+	}
+}
+
+// TestBenchVersion measures how long hellolab needs to say anything.
+func TestBenchVersion(t *testing.T) {
+	l := newLab(t, "bench-version", nil)
+	var times []time.Duration
+	for range 11 {
+		times = append(times, l.must("version").took)
+	}
+	t.Logf("hellolab version: median %s", median(times))
+	if median(times) > 100*time.Millisecond {
+		t.Errorf("takes more than 100 ms")
+	}
+}
+
+func median(times []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(times))
+	return sorted[len(sorted)/2]
+}
+
+func benchHellolab(t *testing.T) time.Duration {
+	l := newLab(t, "bench", nil)
+	defer l.removeEverything()
+	start := time.Now()
+	l.must("up")
+	l.kubectl(probe, "apply", "-f", "-")
+	eventually(t, "the Ingress answers", func() bool { code, _ := get(l.status().Ingress.Address + "probe"); return code == 503 })
+	return time.Since(start)
+}
+
+// byHand is what a reader without hellolab types, with kind, helm and docker on the PATH.
+type byHand struct {
+	*testing.T
+	folder, kindConfig                string
+	nodeImage, registryImage, ingress string
+}
+
+func newByHand(t *testing.T) *byHand {
+	t.Helper()
+	for _, tool := range []string{"kind", "helm", "kubectl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Fatalf("the benchmark needs %s on the PATH", tool)
+		}
+	}
+	var settings struct {
+		Bootstrap struct {
+			NodeImage string `yaml:"nodeImage"`
+			Ingress   struct{ Image string }
+		}
+		Registry struct{ Image string }
+	}
+	l := newLab(t, "bench", nil)
+	if err := yaml.Unmarshal([]byte(l.must("config").stdout), &settings); err != nil {
+		t.Fatal(err)
+	}
+	bench := &byHand{T: t, folder: t.TempDir(), nodeImage: settings.Bootstrap.NodeImage,
+		registryImage: settings.Registry.Image, ingress: settings.Bootstrap.Ingress.Image}
+	bench.kindConfig = filepath.Join(bench.folder, "kind.yaml")
+	config := `kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+kubeadmConfigPatches:
+  - |
+    kind: KubeletConfiguration
+    failCgroupV1: false
+containerdConfigPatches:
+  - |-
+    [plugins."io.containerd.grpc.v1.cri".registry]
+      config_path = "/etc/containerd/certs.d"
+nodes:
+  - role: control-plane
+    extraPortMappings:
+      - {containerPort: 80, hostPort: 28080, listenAddress: 127.0.0.1}
+`
+	if err := os.WriteFile(bench.kindConfig, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(bench.remove)
+	return bench
+}
+
+func (b *byHand) remove() {
+	exec.Command("kind", "delete", "cluster", "--name", "by-hand", "--kubeconfig", b.kubeconfig()).Run()
+	exec.Command("docker", "rm", "-fv", "by-hand-registry").Run()
+}
+
+func (b *byHand) kubeconfig() string { return filepath.Join(b.folder, "kubeconfig") }
+
+func (b *byHand) do(input, name string, args ...string) {
+	b.Helper()
+	command := exec.Command(name, args...)
+	command.Env = append(os.Environ(), "KUBECONFIG="+b.kubeconfig())
+	command.Stdin = strings.NewReader(input)
+	if output, err := command.CombinedOutput(); err != nil {
+		b.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, output)
+	}
+}
+
+func (b *byHand) bareKind() time.Duration {
+	b.remove()
+	start := time.Now()
+	args := []string{"create", "cluster", "--name", "by-hand", "--config", b.kindConfig, "--wait", "120s", "--kubeconfig", b.kubeconfig()}
+	if b.nodeImage != "" {
+		args = append(args, "--image", b.nodeImage)
+	}
+	b.do("", "kind", args...)
+	took := time.Since(start)
+	b.Logf("kind create cluster --wait: %.1fs", took.Seconds())
+	b.remove()
+	return took
+}
+
+func (b *byHand) whole() time.Duration {
+	b.remove()
+	start := time.Now()
+	args := []string{"create", "cluster", "--name", "by-hand", "--config", b.kindConfig, "--wait", "120s", "--kubeconfig", b.kubeconfig()}
+	if b.nodeImage != "" {
+		args = append(args, "--image", b.nodeImage)
+	}
+	b.do("", "kind", args...)
+	const port = 25001
+	b.do("", "docker", "run", "--detach", "--name", "by-hand-registry", "--network", "kind", "--publish", fmt.Sprintf("127.0.0.1:%d:5000", port), b.registryImage)
+	for host, prefix := range map[string]string{"docker.io": "", "registry.k8s.io": "/v2/registry.k8s.io"} {
+		toml := fmt.Sprintf("[host.\"http://by-hand-registry:5000%s\"]\n  capabilities = [\"pull\", \"resolve\"]\n  override_path = %v\n", prefix, prefix != "")
+		b.do(toml, "docker", "exec", "-i", "by-hand-control-plane", "sh", "-c", "mkdir -p /etc/containerd/certs.d/"+host+" && cat >/etc/containerd/certs.d/"+host+"/hosts.toml")
+	}
+	local := "localhost:" + strconv.Itoa(port) + "/"
+	controller := strings.Split(b.ingress, "@")[0]
+	for from, to := range map[string]string{"nginx": "library/nginx", "busybox": "library/busybox", controller: controller} {
+		b.do("", "docker", "tag", from, local+to)
+		b.do("", "docker", "push", "--quiet", local+to)
+		b.do("", "docker", "rmi", local+to)
+	}
+	version := controller[strings.LastIndex(controller, ":")+1:]
+	charts, _ := filepath.Glob(filepath.Join(cache(), "ingress-nginx-*.tgz"))
+	if len(charts) == 0 {
+		b.Fatal("upstream's chart is not in the test bed's cache")
+	}
+	b.do("", "helm", "install", "ingress-nginx", charts[0], "--namespace", "ingress-nginx", "--create-namespace", "--wait",
+		"--set", "controller.image.digest=,controller.image.tag="+version,
+		"--set", "controller.hostPort.enabled=true,controller.service.type=NodePort,controller.publishService.enabled=false",
+		"--set", "controller.admissionWebhooks.enabled=false") // its certgen images cannot be had where the test bed is needed
+	b.do(probe, "kubectl", "apply", "-f", "-")
+	eventually(b, "the Ingress answers", func() bool { code, _ := get("http://127.0.0.1:28080/probe"); return code == 503 })
+	took := time.Since(start)
+	b.Logf("the same lab by hand: %.1fs", took.Seconds())
+	b.remove()
+	return took
+}
+
+// cache is where the test bed puts what it makes.
+func cache() string {
+	if folder := os.Getenv("TESTBED_CACHE"); folder != "" {
+		return folder
+	}
+	home, _ := os.UserHomeDir()
+	return filepath.Join(home, ".cache", "hellolab-testbed")
+}
