@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"errors"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,52 +19,62 @@ import (
 //go:embed config.yaml
 var defaultConfig []byte
 
-// settings are the defaults, with the user's file and flags over them. asked tells whether the user named any beside
-// the lab's name.
-func (p *program) settings(c *cli.Context) (settings bootstrap.Settings, asked bool, err error) {
-	if err := yaml.Unmarshal(defaultConfig, &settings); err != nil {
-		return settings, false, err
+// settings are the defaults, with the user's file and flags over them, and with what the user asked for in these.
+func (p *program) settings(c *cli.Context) (bootstrap.Asked, error) {
+	var asked bootstrap.Asked
+	if err := yaml.Unmarshal(defaultConfig, &asked.Settings); err != nil {
+		return asked, err
 	}
 	file := c.String("config")
 	if file == "" {
 		file = p.getenv("HELLOLAB_CONFIG")
 	}
 	if file != "" {
-		if err := decodeFile(file, &settings); err != nil {
-			return settings, false, err
+		keys, err := decodeFile(file, &asked.Settings)
+		if err != nil {
+			return asked, err
 		}
-		asked = true
+		asked.Keys = keys
 	}
+	settings := &asked.Settings.Bootstrap
 	if c.IsSet("name") {
-		settings.Bootstrap.Name = c.String("name")
+		settings.Name = c.String("name")
 	}
 	if c.IsSet("workers") {
-		settings.Bootstrap.Workers, asked = c.Int("workers"), true
+		settings.Workers = c.Int("workers")
+		asked.Keys = append(asked.Keys, "bootstrap.workers")
 	}
 	if c.IsSet("no-ingress") {
-		settings.Bootstrap.Ingress.Enabled, asked = !c.Bool("no-ingress"), true
+		settings.Ingress.Enabled = !c.Bool("no-ingress")
+		asked.Keys = append(asked.Keys, "bootstrap.ingress.enabled")
 	}
-	return settings, asked, settings.Validate()
+	if chart := settings.Ingress.Chart; chart != "" {
+		var err error
+		if settings.Ingress.Chart, err = filepath.Abs(chart); err != nil { // the lab keeps it, the working folder changes
+			return asked, err
+		}
+	}
+	return asked, asked.Validate()
 }
 
-// decodeFile reads the user's file over settings, and refuses it with everything that is wrong with it.
-func decodeFile(file string, settings *bootstrap.Settings) error {
+// decodeFile reads the user's file over settings, and refuses it with everything that is wrong with it. It gives the
+// paths of the settings that the file names.
+func decodeFile(file string, settings *bootstrap.Settings) (keys []string, err error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
-		return messages.Usagef("the settings cannot be read").Because(err).WithHint("name a file that can be read: --config FILE")
+		return nil, messages.Usagef("the settings cannot be read").Because(err).WithHint("name a file that can be read: --config FILE")
 	}
-	var wrong []error
 	var written, known yaml.Node
 	if err := yaml.Unmarshal(content, &written); err != nil {
-		return inFile(file, err)
+		return nil, inFile(file, err)
 	}
 	if err := yaml.Unmarshal(defaultConfig, &known); err != nil {
-		return err
+		return nil, err
 	}
 	if written.Kind == 0 {
-		return nil // nothing but comments
+		return nil, nil // nothing but comments
 	}
-	wrong = append(wrong, unknownKeys(file, "", written.Content[0], known.Content[0])...)
+	wrong := unknownKeys(file, "", written.Content[0], known.Content[0])
 	if err := written.Decode(settings); err != nil {
 		var mistyped *yaml.TypeError
 		if errors.As(err, &mistyped) {
@@ -74,15 +85,26 @@ func decodeFile(file string, settings *bootstrap.Settings) error {
 			wrong = append(wrong, inFile(file, err))
 		}
 	}
-	return errors.Join(wrong...)
+	return leaves("", written.Content[0]), errors.Join(wrong...)
+}
+
+// leaves gives the paths of all settings below node.
+func leaves(path string, node *yaml.Node) (paths []string) {
+	if node.Kind != yaml.MappingNode || len(node.Content) == 0 || slices.Contains(freeForm(), path) {
+		return []string{path}
+	}
+	for i := 0; i < len(node.Content); i += 2 {
+		paths = append(paths, leaves(strings.TrimPrefix(path+"."+node.Content[i].Value, "."), node.Content[i+1])...)
+	}
+	return paths
 }
 
 // freeForm are the settings whose keys are the user's own.
-var freeForm = []string{"bootstrap.ingress.values"}
+func freeForm() []string { return []string{"bootstrap.ingress.values"} }
 
 // unknownKeys finds every key that the default settings do not have, with its line.
 func unknownKeys(file, path string, written, known *yaml.Node) (wrong []error) {
-	if written.Kind != yaml.MappingNode || known.Kind != yaml.MappingNode || slices.Contains(freeForm, path) {
+	if written.Kind != yaml.MappingNode || known.Kind != yaml.MappingNode || slices.Contains(freeForm(), path) {
 		return nil
 	}
 	var names []string

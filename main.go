@@ -7,10 +7,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/docker/docker/client"
@@ -129,23 +131,18 @@ func (p *program) app() *cli.App {
 }
 
 func (p *program) up(c *cli.Context) error {
-	wanted, asked, err := p.settings(c)
+	asked, err := p.settings(c)
 	if err != nil {
 		return err
 	}
-	lab, err := p.open(c.Context, wanted)
+	lab, err := p.open(c.Context, asked.Settings)
 	if err != nil {
 		return err
 	}
-	if !asked {
-		err = lab.Up(c.Context, nil)
-	} else {
-		err = lab.Up(c.Context, &wanted)
-	}
-	if err != nil {
+	if err := lab.Up(c.Context, &asked); err != nil {
 		return err
 	}
-	return p.welcome(c.Context, lab)
+	return p.welcome(lab)
 }
 
 func (p *program) down(c *cli.Context) error {
@@ -165,11 +162,11 @@ func (p *program) status(c *cli.Context) error {
 // lab is the action that does one thing with the lab that the settings name.
 func (p *program) lab(do func(*bootstrap.Lab, context.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		wanted, _, err := p.settings(c)
+		asked, err := p.settings(c)
 		if err != nil {
 			return err
 		}
-		lab, err := p.open(c.Context, wanted)
+		lab, err := p.open(c.Context, asked.Settings)
 		if err != nil {
 			return err
 		}
@@ -181,6 +178,9 @@ func (p *program) lab(do func(*bootstrap.Lab, context.Context) error) cli.Action
 func (p *program) open(ctx context.Context, wanted bootstrap.Settings) (*bootstrap.Lab, error) {
 	docker, err := p.connect(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := p.bypassProxy(wanted.Bootstrap.Name + "-registry"); err != nil {
 		return nil, err
 	}
 	return bootstrap.Open(ctx, docker, p.story, p.log, wanted)
@@ -197,6 +197,27 @@ func (p *program) connect(ctx context.Context) (*client.Client, error) {
 		}
 	}
 	return engine.Connect(ctx, endpoint)
+}
+
+// bypassProxy has the nodes reach a host without the proxy that kind tells them to use, if it does: kind takes it from
+// these variables, or from the docker command's configuration, whose exceptions must not be lost then.
+func (p *program) bypassProxy(host string) error {
+	exceptions := p.getenv("NO_PROXY")
+	if exceptions == "" {
+		exceptions = p.getenv("no_proxy")
+	}
+	proxied := p.getenv("HTTP_PROXY")+p.getenv("http_proxy")+p.getenv("HTTPS_PROXY")+p.getenv("https_proxy") != ""
+	if configured := engine.Proxies(p.getenv); configured.HTTPProxy+configured.HTTPSProxy != "" {
+		proxied = true
+		if exceptions == "" {
+			exceptions = configured.NoProxy
+		}
+	}
+	if !proxied {
+		return nil
+	}
+	all := strings.Trim(exceptions+","+host, ",")
+	return errors.Join(os.Setenv("NO_PROXY", all), os.Setenv("no_proxy", all))
 }
 
 // storyOptions say how the story is told: with a line that turns on a terminal, in plain lines elsewhere.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"runtime"
@@ -61,7 +60,7 @@ func (p *program) print(c *cli.Context, value any, text func() string) error {
 }
 
 // welcome tells what there is now, and what to try first.
-func (p *program) welcome(ctx context.Context, lab *bootstrap.Lab) error {
+func (p *program) welcome(lab *bootstrap.Lab) error {
 	settings := lab.Settings().Bootstrap
 	if p.story.Steps() == 0 {
 		p.story.Say(messages.T("the lab %s is up already; nothing to change", settings.Name))
@@ -145,13 +144,13 @@ func table(rows [][2]string) string {
 }
 
 func (p *program) config(c *cli.Context) error {
-	settings, _, err := p.settings(c)
+	asked, err := p.settings(c)
 	if err != nil {
 		return err
 	}
 	encoder := yaml.NewEncoder(p.stdout)
 	encoder.SetIndent(2)
-	return encoder.Encode(settings)
+	return encoder.Encode(asked.Settings)
 }
 
 // version tells what this program is built from.

@@ -4,8 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +27,7 @@ import (
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
+	"github.com/hellolab/hellolab/registry"
 )
 
 const (
@@ -96,8 +100,9 @@ func nodeImage(settings Config) string {
 	return defaults.Image
 }
 
-// nodes gives the containers of the lab's cluster, the control plane first, running or not. It fails where they are
-// somebody else's: a kind cluster of that name which was not made with this lab's settings.
+// nodes gives the containers of the lab's cluster, the control plane first, running or not. It fails with a
+// [foreignCluster] where they are somebody else's: a kind cluster of that name which was not made with this lab's
+// settings.
 func (l *Lab) nodes(ctx context.Context) ([]container.Summary, error) {
 	nodes, err := l.docker.ContainerList(ctx, container.ListOptions{
 		All: true, Filters: filters.NewArgs(filters.Arg("label", clusterLabel+"="+l.name()))})
@@ -105,37 +110,67 @@ func (l *Lab) nodes(ctx context.Context) ([]container.Summary, error) {
 		return nil, err
 	}
 	slices.SortFunc(nodes, func(a, b container.Summary) int {
-		return strings.Compare(a.Labels[roleLabel]+a.Names[0], b.Labels[roleLabel]+b.Names[0])
+		return strings.Compare(a.Labels[roleLabel]+nodeName(a), b.Labels[roleLabel]+nodeName(b))
 	})
-	if len(nodes) == 0 || l.exists && l.made(ctx, nodes) {
-		return nodes, nil
+	if len(nodes) == 0 {
+		return nil, nil
 	}
-	return nil, messages.Errorf("there is a kind cluster named %s already, and hellolab did not make it", l.name()).
-		WithHint("choose another name for the lab: hellolab up --name NAME")
+	made, err := l.made(ctx, nodes)
+	if err == nil && !made {
+		err = foreignCluster{messages.Errorf("there is a kind cluster named %s already, and hellolab did not make it", l.name()).
+			WithHint("choose another name for the lab: hellolab up --name NAME")}
+	}
+	return nodes, err
 }
 
-// made reports whether the cluster is this lab's own: only the lab's publishes port 30000 where the settings say.
-// (Docker forgets nothing of that while a container is stopped, unlike the list of its present ports.)
-func (l *Lab) made(ctx context.Context, nodes []container.Summary) bool {
-	found, err := l.docker.ContainerInspect(ctx, nodes[0].ID)
-	if err != nil || nodes[0].Labels[roleLabel] != controlPlane {
-		return true // a worker without its control plane is the rest of an interrupted creation
+// foreignCluster is the error about a cluster that is not the lab's.
+type foreignCluster struct{ told *messages.Error }
+
+func (f foreignCluster) Error() string { return f.told.Error() }
+func (f foreignCluster) Unwrap() error { return f.told }
+
+// made reports whether the cluster is this lab's own: made since the lab's settings were written down, and publishing
+// port 30000 where they say. (Docker forgets nothing of that while a container is stopped, unlike the list of its
+// present ports.)
+func (l *Lab) made(ctx context.Context, nodes []container.Summary) (bool, error) {
+	first := nodes[0]
+	if !l.record.exists || time.Unix(first.Created, 0).Before(l.record.since) {
+		return false, nil
 	}
-	for inside, bindings := range found.HostConfig.PortBindings {
-		if inside.Int() == nodePort && len(bindings) > 0 {
-			return bindings[0].HostPort == l.settings.Bootstrap.Ports.NodePort.String()
+	if first.Labels[roleLabel] != controlPlane {
+		return true, nil // a worker without its control plane is the rest of an interrupted creation
+	}
+	found, err := l.docker.ContainerInspect(ctx, first.ID)
+	if errdefs.IsNotFound(err) {
+		return true, nil // it has just gone
+	}
+	return err == nil && published(found, nodePort) == l.settings.Bootstrap.Ports.NodePort.String(), err
+}
+
+// published gives the port of this machine that a container's port is published at, or "".
+func published(found container.InspectResponse, inside int) string {
+	for candidate, bindings := range found.HostConfig.PortBindings {
+		if candidate.Int() == inside && len(bindings) > 0 {
+			return bindings[0].HostPort
 		}
 	}
-	return false
+	return ""
 }
 
-// finished reports whether the cluster was created to its end.
-func (l *Lab) finished(ctx context.Context, nodes []container.Summary) bool {
-	if len(nodes) != 1+l.settings.Bootstrap.Workers {
-		return false
+// finished reports whether the cluster was created to its end. A finished cluster that has lost a node is an error.
+func (l *Lab) finished(ctx context.Context, nodes []container.Summary) (bool, error) {
+	if len(nodes) == 0 || nodes[0].Labels[roleLabel] != controlPlane {
+		return false, nil
 	}
 	_, err := l.docker.ContainerStatPath(ctx, nodes[0].ID, finishedMark)
-	return err == nil
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if wanted := 1 + l.settings.Bootstrap.Workers; err == nil && len(nodes) != wanted {
+		return false, messages.Errorf("the cluster %s has %v nodes, not %v", l.name(), len(nodes), wanted).
+			WithHint("begin anew: hellolab down, then hellolab up (everything in the cluster is lost)")
+	}
+	return err == nil, err
 }
 
 // createCluster makes the cluster. kind takes no context: an interrupt reaches the docker commands that it runs, and
@@ -154,58 +189,67 @@ func (l *Lab) createCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	scratch, err := os.MkdirTemp("", "hellolab-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
 	return l.story.Do(ctx, messages.T("Kubernetes cluster %s", l.name()), func(ctx context.Context) error {
 		err := l.kind.Create(l.name(),
-			cluster.CreateWithV1Alpha4Config(kindConfig(settings, port.Loopback(), info.CgroupVersion == "1")))
+			cluster.CreateWithV1Alpha4Config(kindConfig(settings, port.Loopback(), info.CgroupVersion == "1")),
+			// the user's own kubeconfig is written to later, and not in the middle of something long
+			cluster.CreateWithKubeconfigPath(filepath.Join(scratch, "kubeconfig")))
 		if err != nil {
 			if ctx.Err() != nil {
-				return ctx.Err()
+				return context.Cause(ctx)
 			}
 			l.log.Debug(withOutput(err))
-			return messages.Errorf("kind cannot create the cluster %s", l.name()).Because(firstLine(err)).
+			return messages.Errorf("kind cannot create the cluster %s", l.name()).Because(cause(err)).
 				WithHint("hellolab up -v shows everything that kind says")
 		}
-		return l.writeFiles(ctx, l.name()+"-"+controlPlane, "/", map[string]string{finishedMark: "created by hellolab\n"})
+		// even where something beside has failed meanwhile: the cluster itself is good
+		return l.writeFiles(context.WithoutCancel(ctx), l.controlPlane(), "/", map[string]string{finishedMark: "created by hellolab\n"})
 	})
 }
 
-// setUpNodes sends every node's containerd to the registry, as soon as the node's container starts.
-func (l *Lab) setUpNodes(ctx context.Context, started <-chan string) error {
-	for range 1 + l.settings.Bootstrap.Workers {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case node := <-started:
-			if err := l.setUpNode(ctx, node); err != nil {
-				return err
-			}
+// setUpNode sends a node's containerd to the registry, and the registry to the node's network.
+func (l *Lab) setUpNode(ctx context.Context, node string) error {
+	if _, err := l.docker.ContainerStatPath(ctx, node, path.Join(certsFolder, l.registry.Address(), "hosts.toml")); err != nil {
+		if err := l.writeFiles(ctx, node, certsFolder, l.registry.Hosts()); err != nil {
+			return err
+		}
+	}
+	found, err := l.docker.ContainerInspect(ctx, node)
+	if err != nil {
+		return err
+	}
+	for network := range found.NetworkSettings.Networks {
+		if err := l.registry.EnsureConnected(ctx, network); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (l *Lab) setUpNode(ctx context.Context, node string) error {
-	if _, err := l.docker.ContainerStatPath(ctx, node, path.Join(certsFolder, l.registry.Address(), "hosts.toml")); err == nil {
-		return nil
+// watchNodes tells the names of the lab's nodes as their containers start, where they are new. Nothing depends on it
+// but time: every node is looked at again when all are there.
+func (l *Lab) watchNodes(ctx context.Context, fresh bool) <-chan string {
+	started := make(chan string)
+	if !fresh {
+		return started
 	}
-	return l.writeFiles(ctx, node, certsFolder, l.registry.Hosts())
-}
-
-// watchNodes tells the names of the lab's nodes as their containers start.
-func (l *Lab) watchNodes(ctx context.Context) <-chan string {
-	messages, _ := l.docker.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
+	all, _ := l.docker.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
 		filters.Arg("type", string(events.ContainerEventType)),
 		filters.Arg("event", string(events.ActionStart)),
 		filters.Arg("label", clusterLabel+"="+l.name()))})
-	started := make(chan string)
 	go func() {
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case message := <-messages:
+			case event := <-all:
 				select {
-				case started <- message.Actor.Attributes["name"]:
+				case started <- event.Actor.Attributes["name"]:
 				case <-ctx.Done():
 					return
 				}
@@ -238,14 +282,18 @@ func (l *Lab) writeFiles(ctx context.Context, name, folder string, files map[str
 	return l.docker.CopyToContainer(ctx, name, "/", &archive, container.CopyToContainerOptions{})
 }
 
-// prePull has the control plane fetch an image while Kubernetes starts. Kubelet would fetch it later, so a failure is
-// nothing but lost time.
-func (l *Lab) prePull(ctx context.Context, image string) {
+// prePull has the control plane fetch the ingress controller's image while Kubernetes starts. Kubelet would fetch it
+// later, so a failure is nothing but lost time.
+func (l *Lab) prePull(ctx context.Context, controllerIn gate) error {
+	if err := controllerIn.wait(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, prePullWithin)
 	defer cancel()
+	image := registry.Tagged(l.settings.Bootstrap.Ingress.Image)
 	nodes, err := l.kind.ListInternalNodes(l.name())
 	for _, node := range nodes {
-		if node.String() != l.name()+"-"+controlPlane {
+		if node.String() != l.controlPlane() {
 			continue
 		}
 		// the node's containerd starts a moment after its container
@@ -254,10 +302,10 @@ func (l *Lab) prePull(ctx context.Context, image string) {
 		})
 	}
 	l.log.Debugf("pulled %s ahead: %s", image, withOutput(err))
+	return nil
 }
 
-// removeNodes takes the cluster's containers and their volumes away, and its kubeconfig entries. It returns when the
-// engine has let go of them: a container whose creation a killed program had begun takes a moment to come and go.
+// removeNodes takes the cluster's containers and their volumes away. It returns when the engine has let go of them.
 func (l *Lab) removeNodes(ctx context.Context) error {
 	for {
 		nodes, err := l.nodes(ctx)
@@ -269,16 +317,36 @@ func (l *Lab) removeNodes(ctx context.Context) error {
 		}
 		for _, node := range nodes {
 			if err := l.removeNode(ctx, node.ID); err != nil {
-				return messages.Errorf("the node %s cannot be removed", node.Names[0][1:]).Because(err).
-					WithHint("docker rm -fv %s, then run the same command again", node.Names[0][1:])
+				return messages.Errorf("the node %s cannot be removed", nodeName(node)).Because(err).
+					WithHint("docker rm -fv %s, then run the same command again", nodeName(node))
 			}
 		}
 	}
-	if err := l.kind.Delete(l.name(), ""); err != nil { // no nodes any more: it forgets the kubeconfig entries
-		return messages.Errorf("kubectl's configuration cannot be written").Because(firstLine(err)).
-			WithHint("check that the file that $KUBECONFIG names, or ~/.kube/config, can be written")
-	}
-	return nil
+	return l.untilNameFree(ctx)
+}
+
+// untilNameFree waits for a container that a killed hellolab's docker command may still be creating: the engine keeps
+// its name long before it shows it in any list, as it copies the node image's /var first. Creating a container of that
+// name, which never runs, tells.
+func (l *Lab) untilNameFree(ctx context.Context) error {
+	ctx, cancel := l.within(ctx)
+	defer cancel()
+	return poll(ctx, messages.T("the node %s cannot be removed", l.controlPlane()), func(ctx context.Context) error {
+		created, err := l.docker.ContainerCreate(ctx,
+			&container.Config{Image: l.settings.Registry.Image, Labels: map[string]string{engine.Label: l.name()}}, nil, nil, nil, l.controlPlane())
+		switch {
+		case err == nil:
+			return l.removeNode(ctx, created.ID)
+		case errdefs.IsNotFound(err):
+			return nil // no image to try with: then there was none to make a node beside it either
+		}
+		if nodes, listed := l.nodes(ctx); listed == nil {
+			for _, node := range nodes {
+				err = errors.Join(err, l.removeNode(ctx, node.ID))
+			}
+		}
+		return err
+	})
 }
 
 func (l *Lab) removeNode(ctx context.Context, id string) error {
@@ -325,8 +393,18 @@ func withOutput(err error) string {
 	return fmt.Sprint(err)
 }
 
-// firstLine cuts what a command printed down to one line.
-func firstLine(err error) error {
-	text, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
-	return fmt.Errorf("%s", text)
+// cause finds the line in what kind's command printed that tells why it failed.
+func cause(err error) error {
+	failed := exec.RunErrorForError(err)
+	if failed == nil {
+		text, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
+		return errors.New(text)
+	}
+	lines := strings.Split(strings.TrimSpace(string(failed.Output)), "\n")
+	for _, line := range slices.Backward(lines) {
+		if strings.Contains(strings.ToLower(line), "error") {
+			return errors.New(strings.TrimPrefix(strings.TrimSpace(line), "docker: "))
+		}
+	}
+	return errors.New(strings.TrimSpace(lines[len(lines)-1]))
 }

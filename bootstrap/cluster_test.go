@@ -10,6 +10,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"sigs.k8s.io/kind/pkg/apis/config/defaults"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+	"sigs.k8s.io/kind/pkg/exec"
 
 	"github.com/hellolab/hellolab/port"
 )
@@ -128,17 +129,30 @@ func TestStateOf(t *testing.T) {
 	}
 }
 
-// TestFirstLine holds that an error stays on one line, as kind's carry all that a command printed.
-func TestFirstLine(t *testing.T) {
+// TestCause holds that of all that kind and its commands print, one line is told, and that it is the telling one.
+func TestCause(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
-		"one":                        "one",
-		"one\ntwo\nthree":            "one",
-		"\n  one: 100% of it  \ntwo": "one: 100% of it  ",
+	printed := func(output string) error {
+		return &exec.RunError{Command: []string{"docker", "run"}, Output: []byte(output), Inner: errors.New("exit status 125")}
+	}
+	for _, test := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"kind's own", errors.New("node(s) already exist"), "node(s) already exist"},
+		{"kind's own, over several lines", errors.New("\n  one: 100% of it\ntwo"), "one: 100% of it"},
+		{"a command's", printed("abc123\ndocker: Error response from daemon: no space left.\n\nRun 'docker run --help'\n"), "Error response from daemon: no space left."},
+		{"a command's without the word", printed("first\nlast\n"), "last"},
+		{"a command's that said nothing", printed(""), "exit status 125"},
 	} {
-		if got := firstLine(errors.New(text)).Error(); got != want {
-			t.Errorf("the first line of %q is %q, want %q", text, got, want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := cause(test.err).Error()
+			if got == "" || strings.Contains(got, "\n") || !strings.Contains(got, test.want) {
+				t.Errorf("the cause of %q is told as %q, want %q", test.err, got, test.want)
+			}
+		})
 	}
 }
 

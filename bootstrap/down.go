@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 
 	"github.com/docker/docker/api/types/container"
 	"golang.org/x/sync/errgroup"
@@ -14,17 +15,25 @@ import (
 // makes the kubectl context from before the lab the current one again. What belongs to anybody else stays. Where there
 // is nothing, that is said, and is no failure.
 func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
-	unlock, err := l.lock()
+	if err := engine.CheckCommand(); err != nil {
+		return err
+	}
+	unlock, err := l.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if l.exists {
-		if err := engine.CheckCommand(); err != nil {
+	var forgetting error
+	if l.record.exists {
+		err := l.story.Do(ctx, messages.T("removing the cluster %s", l.name()), l.removeNodes)
+		var foreign foreignCluster
+		switch {
+		case errors.As(err, &foreign): // made by somebody since the lab's own went; it stays, and so does its context
+			l.story.Say(messages.T("%s", foreign.told))
+		case err != nil:
 			return err
-		}
-		if err := l.downCluster(ctx); err != nil {
-			return err
+		default:
+			forgetting = l.forgetContext(ctx) // told last: the rest can go all the same
 		}
 	}
 	removed := false
@@ -33,7 +42,7 @@ func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 			return err
 		}
 	}
-	if !l.exists && !removed {
+	if !l.record.exists && !removed {
 		l.story.Say(messages.T("there is no lab named %s: nothing to remove", l.name()))
 		return nil
 	}
@@ -41,21 +50,32 @@ func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 		return err
 	}
 	l.story.Say(messages.T("the lab %s is gone", l.name()))
-	return nil
+	if keepRegistry {
+		l.story.Say(messages.T("its image registry stays, with what it holds: hellolab up goes on with it, hellolab down removes it"))
+	}
+	return forgetting
 }
 
-func (l *Lab) downCluster(ctx context.Context) error {
-	if _, err := l.nodes(ctx); err != nil {
-		return err
+// forgetContext takes the lab's entries out of the user's kubeconfig, the context from before having been made the
+// current one.
+func (l *Lab) forgetContext(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, staleLock)
+	defer cancel()
+	var last error
+	err := poll(ctx, messages.Text{}, func(context.Context) error {
+		if l.kubectl.current() == l.kubectl.context {
+			if last = l.kubectl.use(l.record.previousContext); last != nil {
+				return last
+			}
+		}
+		last = l.kind.Delete(l.name(), "") // there are no nodes any more
+		return last
+	})
+	if err == nil {
+		return nil
 	}
-	wasCurrent := l.kubeconfig.current() == l.kubeconfig.context
-	if err := l.story.Do(ctx, messages.T("removing the cluster %s", l.name()), l.removeNodes); err != nil {
-		return err
-	}
-	if wasCurrent {
-		return l.kubeconfig.use(l.previous)
-	}
-	return nil
+	return messages.Errorf("kubectl's configuration cannot be written").Because(cause(last)).
+		WithHint("kubectl config delete-context %s, when that file can be written", l.kubectl.context)
 }
 
 // Stop stops the lab and keeps all of its state.
@@ -71,7 +91,7 @@ func (l *Lab) Stop(ctx context.Context) error {
 			continue
 		}
 		work.Go(func() error {
-			return l.story.Do(ctx, messages.T("stopping node %s", node.Names[0][1:]), func(ctx context.Context) error {
+			return l.story.Do(ctx, messages.T("stopping node %s", nodeName(node)), func(ctx context.Context) error {
 				return l.docker.ContainerStop(ctx, node.ID, container.StopOptions{})
 			})
 		})
@@ -86,7 +106,7 @@ func (l *Lab) Stop(ctx context.Context) error {
 
 // Start is Up for a lab that exists.
 func (l *Lab) Start(ctx context.Context) error {
-	if !l.exists {
+	if !l.record.exists {
 		return l.missing()
 	}
 	return l.Up(ctx, nil)
@@ -94,10 +114,10 @@ func (l *Lab) Start(ctx context.Context) error {
 
 // existing gives the nodes of a lab that exists, locked.
 func (l *Lab) existing(ctx context.Context) ([]container.Summary, func(), error) {
-	if !l.exists {
+	if !l.record.exists {
 		return nil, nil, l.missing()
 	}
-	unlock, err := l.lock()
+	unlock, err := l.lock(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

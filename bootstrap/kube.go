@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -28,39 +29,63 @@ type kube struct {
 	config clientcmd.ClientConfig
 }
 
-// connect gives the lab's API server once it is ready.
+// connect gives the lab's API server once it is ready, and sees to it that the user's kubeconfig leads there.
 func (l *Lab) connect(ctx context.Context) (kube, error) {
-	if !l.kubeconfig.has() {
-		if err := l.exportKubeconfig(); err != nil {
+	node, err := l.docker.ContainerInspect(ctx, l.controlPlane())
+	if err != nil {
+		return kube{}, err
+	}
+	if server := l.kubectl.server(); server == "" || !strings.HasSuffix(server, ":"+published(node, apiServerPort)) {
+		if err := l.exportKubeconfig(ctx); err != nil {
 			return kube{}, err
 		}
 	}
-	config, err := l.kubeconfig.rest()
+	server, err := l.kube()
+	if err != nil || server.ready(ctx) == nil {
+		return server, err
+	}
+	ctx, cancel := l.within(ctx)
+	defer cancel()
+	return server, l.story.Do(ctx, messages.T("waiting for the API server"), func(ctx context.Context) error {
+		return poll(ctx, messages.T("the API server does not get ready"), server.ready)
+	})
+}
+
+// kube is the client of the API server that the lab's context names.
+func (l *Lab) kube() (kube, error) {
+	config, err := l.kubectl.rest()
 	if err != nil {
 		return kube{}, err
 	}
 	clientset, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return kube{}, err
-	}
-	server := kube{clientset, l.kubeconfig.client()}
-	if server.ready(ctx) == nil {
-		return server, nil
-	}
-	return server, l.story.Do(ctx, messages.T("waiting for the API server"), server.untilReady)
+	return kube{clientset, l.kubectl.client()}, err
 }
 
-// exportKubeconfig writes the lab's context anew, where the user's kubeconfig has lost it.
-func (l *Lab) exportKubeconfig() error {
-	before := l.kubeconfig.current()
-	if err := l.kind.ExportKubeConfig(l.name(), "", false); err != nil {
-		return messages.Errorf("kubectl's configuration cannot be written").Because(firstLine(err)).
-			WithHint("check that the file that $KUBECONFIG names, or ~/.kube/config, can be written")
-	}
-	if l.settings.Bootstrap.KeepContext {
-		return l.kubeconfig.use(before)
-	}
-	return nil
+// apiServerPort is the port of the API server in the control plane's container.
+const apiServerPort = 6443
+
+// exportKubeconfig writes the lab's context into the user's kubeconfig. kind makes it the current one. Another program
+// may hold that file's lock for a moment.
+func (l *Lab) exportKubeconfig(ctx context.Context) error {
+	before := l.kubectl.current()
+	name := l.kubectl.context
+	return l.story.Do(ctx, messages.T("kubectl context %s", name), func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, staleLock)
+		defer cancel()
+		var last error
+		err := poll(ctx, messages.Text{}, func(context.Context) error {
+			last = l.kind.ExportKubeConfig(l.name(), "", false)
+			return last
+		})
+		if err != nil {
+			return messages.Errorf("kubectl's configuration cannot be written").Because(cause(last)).
+				WithHint("check that the file that $KUBECONFIG names, or ~/.kube/config, can be written, and that nobody left a .lock beside it")
+		}
+		if l.settings.Bootstrap.KeepContext {
+			return l.kubectl.use(before)
+		}
+		return nil
+	})
 }
 
 func (k kube) ready(ctx context.Context) error {
@@ -68,10 +93,6 @@ func (k kube) ready(ctx context.Context) error {
 	defer cancel()
 	_, err := k.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 	return err
-}
-
-func (k kube) untilReady(ctx context.Context) error {
-	return poll(ctx, messages.T("the API server does not get ready"), k.ready)
 }
 
 // ensureRegistryHint tells other tools of the registry, as
@@ -103,7 +124,7 @@ func (l *Lab) untilNodesReady(ctx context.Context, kube kube) error {
 		if err != nil {
 			return err
 		}
-		name := node.Names[0][1:]
+		name := nodeName(node)
 		if since[name], err = time.Parse(time.RFC3339Nano, found.State.StartedAt); err != nil {
 			return err
 		}
@@ -112,6 +133,8 @@ func (l *Lab) untilNodesReady(ctx context.Context, kube kube) error {
 	if done, err := ready(ctx); done && err == nil {
 		return nil
 	}
+	ctx, cancel := l.within(ctx)
+	defer cancel()
 	return l.story.Do(ctx, messages.T("waiting for the nodes to be Ready"), func(ctx context.Context) error {
 		err := await(ctx, ready,
 			func(ctx context.Context) (watch.Interface, error) {
@@ -241,7 +264,10 @@ func answersHTTP(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: this is loopback
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true}, // no proxy: this is loopback
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"time"
 
-	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/client"
 	"github.com/gofrs/flock"
 	"github.com/sirupsen/logrus"
@@ -23,64 +23,48 @@ import (
 
 // Lab is one lab of this engine, which may exist or not.
 type Lab struct {
-	docker     *client.Client
-	story      *progress.Progress
-	log        logrus.FieldLogger
-	settings   Settings
-	exists     bool
-	previous   string // the kubectl context that was current before the lab's
-	registry   *registry.Registry
-	kind       *cluster.Provider
-	kubeconfig kubeconfig
+	docker   *client.Client
+	story    *progress.Progress
+	log      logrus.FieldLogger
+	settings Settings
+	record   record
+	registry *registry.Registry
+	kind     *cluster.Provider
+	kubectl  kubeconfig
+}
+
+// record is what the engine remembers of the lab; see [Settings].
+type record struct {
+	exists bool
+	since  time.Time
+	// previousContext is the kubectl context that was current before the lab's.
+	previousContext string
 }
 
 // Open gives the lab that wanted names: with its own settings where it exists, with the wanted ones where it does not.
 func Open(ctx context.Context, docker *client.Client, story *progress.Progress, log logrus.FieldLogger, wanted Settings) (*Lab, error) {
-	name := wanted.Bootstrap.Name
-	found, previous, err := recorded(ctx, docker, name)
-	if err != nil {
-		return nil, err
-	}
 	lab := &Lab{
-		docker:     docker,
-		story:      story,
-		log:        log,
-		settings:   wanted,
-		exists:     found != nil,
-		previous:   previous,
-		kind:       cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(kindLogger{log})),
-		kubeconfig: kubeconfig{Context(name)},
+		docker:   docker,
+		story:    story,
+		log:      log,
+		settings: wanted,
+		kind:     cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(kindLogger{log})),
+		kubectl:  kubeconfig{Context(wanted.Bootstrap.Name)},
 	}
-	if found != nil {
-		lab.settings = *found
-	}
-	lab.registry = registry.New(docker, story, name, lab.settings.Registry)
-	return lab, nil
+	return lab, lab.load(ctx)
 }
 
-// insist makes the lab have the asked settings. Once its cluster is finished a lab keeps its own, and other ones are
-// refused; what an interrupted start left is begun anew with the asked ones.
-func (l *Lab) insist(ctx context.Context, asked Settings, nodes []container.Summary) ([]container.Summary, error) {
-	differences := l.settings.Differences(asked)
-	if len(differences) == 0 {
-		return nodes, nil
+// load reads what the engine remembers of the lab.
+func (l *Lab) load(ctx context.Context) error {
+	settings, found, err := recorded(ctx, l.docker, l.name())
+	if err != nil {
+		return err
 	}
-	if l.finished(ctx, nodes) {
-		return nil, messages.Errorf("the lab %s was made with other settings (%s), and a lab keeps its settings", l.name(), differences).
-			WithHint("hellolab down, then hellolab up with the new ones; or hellolab up without them")
+	if l.record = found; found.exists {
+		l.settings = settings
 	}
-	if err := l.removeNodes(ctx); err != nil {
-		return nil, err
-	}
-	if err := l.registry.RemoveContainer(ctx); err != nil {
-		return nil, err
-	}
-	if err := l.forget(ctx); err != nil {
-		return nil, err
-	}
-	l.settings, l.exists = asked, false
-	l.registry = registry.New(l.docker, l.story, l.name(), asked.Registry)
-	return nil, nil
+	l.registry = registry.New(l.docker, l.story, l.name(), l.settings.Registry)
+	return nil
 }
 
 // Registry is the lab's image registry.
@@ -91,24 +75,37 @@ func (l *Lab) Settings() Settings { return l.settings }
 
 func (l *Lab) name() string { return l.settings.Bootstrap.Name }
 
-// lock keeps two hellolabs from changing one lab at the same time. It falls with its process, however that ends.
-func (l *Lab) lock() (unlock func(), err error) {
+// lock keeps two hellolabs from changing one lab at the same time, and reads anew what the one before may have
+// changed. It falls with its process, however that ends.
+func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {
 	caches, err := os.UserCacheDir()
 	if err != nil {
 		caches = os.TempDir()
 	}
-	folder := filepath.Join(caches, "hellolab")
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return nil, err
+	name := filepath.Join(caches, "hellolab", l.name()+".lock")
+	file := flock.New(name)
+	locked := false
+	if err = os.MkdirAll(filepath.Dir(name), 0o755); err == nil {
+		locked, err = file.TryLock()
 	}
-	file := flock.New(filepath.Join(folder, l.name()+".lock"))
-	locked, err := file.TryLock()
 	if err != nil {
-		return nil, err
+		return nil, messages.Errorf("the lab's lock file cannot be written").Because(err).
+			WithHint("make %s yours: sudo chown -R $USER %s", filepath.Dir(name), filepath.Dir(name))
 	}
 	if !locked {
 		return nil, messages.Errorf("another hellolab is working on the lab %s", l.name()).
 			WithHint("wait until it is done, then run the same command again")
 	}
+	if err := l.load(ctx); err != nil {
+		file.Unlock()
+		return nil, err
+	}
 	return func() { file.Unlock() }, nil
+}
+
+// within bounds one wait.
+func (l *Lab) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := l.settings.Bootstrap.Timeout
+	return context.WithTimeoutCause(ctx, limit, messages.Errorf("it was not done within %s", limit).
+		WithHint("hellolab up goes on where this stopped; hellolab status shows what is there"))
 }

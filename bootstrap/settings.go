@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/client"
 	"go.yaml.in/yaml/v3"
 
@@ -69,19 +72,52 @@ func (s *Settings) ports() []publishedPort {
 	}
 }
 
-// claimPorts gives every "auto" port a number, and fails with all those that are taken, and by whom.
-func (s *Settings) claimPorts(ctx context.Context, docker *client.Client, addresses []string) error {
+// claimPorts gives every "auto" port a number, and fails with all those that are taken, and by whom. Ports of what
+// runs already, by their settings, are taken by the lab itself.
+func (s *Settings) claimPorts(ctx context.Context, docker *client.Client, addresses []string, ours map[string]bool) error {
+	info, err := docker.Info(ctx)
+	if err != nil {
+		return err
+	}
 	var problems []error
+	named := map[int]bool{}
 	for _, wanted := range s.ports() {
-		if wanted.port.Auto {
-			*wanted.port = port.Port{Number: port.NextFree(addresses, wanted.candidates)}
-			continue
-		}
-		if !port.Free(addresses, wanted.port.Number) {
+		named[wanted.port.Number] = true
+	}
+	free := func(number int) bool {
+		return port.Free(addresses, number) && !(rootless(info) && number < firstUnprivileged)
+	}
+	for _, wanted := range s.ports() {
+		switch {
+		case ours[wanted.setting]:
+		case wanted.port.Auto:
+			for _, candidate := range wanted.candidates {
+				if !named[candidate] && free(candidate) {
+					*wanted.port = port.Port{Number: candidate}
+					named[candidate] = true
+					break
+				}
+			}
+			if wanted.port.Auto {
+				problems = append(problems, messages.Errorf("no port is free for %s", wanted.setting).
+					WithHint("write the number of a free one into a file and run: hellolab up --config FILE"))
+			}
+		case rootless(info) && wanted.port.Number < firstUnprivileged:
+			problems = append(problems, messages.Errorf("rootless Docker may not publish port %v", wanted.port.Number).
+				WithHint("write %s: auto (or another number) into a file and run: hellolab up --config FILE", wanted.setting))
+		case !free(wanted.port.Number):
 			problems = append(problems, taken(ctx, docker, wanted))
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// firstUnprivileged is the first port that any user may listen on, unless net.ipv4.ip_unprivileged_port_start says
+// otherwise.
+const firstUnprivileged = 1024
+
+func rootless(info system.Info) bool {
+	return slices.ContainsFunc(info.SecurityOptions, func(option string) bool { return strings.Contains(option, "name=rootless") })
 }
 
 func taken(ctx context.Context, docker *client.Client, wanted publishedPort) error {
@@ -95,37 +131,40 @@ func taken(ctx context.Context, docker *client.Client, wanted publishedPort) err
 		WithHint("stop it, or write %s: auto (or another number) into a file and run: hellolab up --config FILE", wanted.setting)
 }
 
-// recorded gives the settings of the lab of that name, or nil where there is no such lab, and the kubectl context that
-// was current before it.
-func recorded(ctx context.Context, docker *client.Client, name string) (settings *Settings, previousContext string, err error) {
-	found, err := docker.VolumeInspect(ctx, settingsVolume(name))
+// recorded gives what the engine remembers of the lab of that name.
+func recorded(ctx context.Context, docker *client.Client, name string) (settings Settings, found record, err error) {
+	volume, err := docker.VolumeInspect(ctx, settingsVolume(name))
 	if errdefs.IsNotFound(err) {
-		return nil, "", nil
+		return settings, record{}, nil
 	}
 	if err != nil {
-		return nil, "", err
+		return settings, record{}, err
 	}
-	if found.Labels[engine.Label] != name {
-		return nil, "", messages.Errorf("a Docker volume named %s is there already, and it is not this lab's", found.Name).
-			WithHint("choose another name for the lab: hellolab up --name NAME")
+	if volume.Labels[engine.Label] != name {
+		return settings, record{}, engine.ForeignVolume(volume.Name)
 	}
-	settings = new(Settings)
-	if err := yaml.Unmarshal([]byte(found.Labels[settingsLabel]), settings); err != nil {
-		return nil, "", messages.Errorf("the lab %s was made by another version of hellolab", name).Because(err).
-			WithHint("use that version, or begin anew: docker volume rm %s, then hellolab down", found.Name)
+	if err := yaml.Unmarshal([]byte(volume.Labels[settingsLabel]), &settings); err != nil {
+		return settings, record{}, messages.Errorf("the lab %s was made by another version of hellolab", name).Because(err).
+			WithHint("use that version, or begin anew: docker volume rm %s, then hellolab down", volume.Name)
 	}
-	return settings, found.Labels[previousContextLabel], nil
+	since, _ := time.Parse(time.RFC3339, volume.CreatedAt) // in whole seconds; none tells: the beginning of time
+	return settings, record{exists: true, since: since, previousContext: volume.Labels[previousContextLabel]}, nil
 }
 
-func (l *Lab) record(ctx context.Context) error {
+// remember writes the lab's settings down, and with that begins its existence.
+func (l *Lab) remember(ctx context.Context) error {
 	content, err := yaml.Marshal(l.settings)
 	if err != nil {
 		return err
 	}
-	return engine.EnsureVolume(ctx, l.docker, settingsVolume(l.name()), map[string]string{
-		engine.Label:         l.name(),
+	previous := l.record.previousContext
+	if current := l.kubectl.current(); current != l.kubectl.context {
+		previous = current
+	}
+	l.record = record{exists: true, previousContext: previous}
+	return engine.EnsureVolume(ctx, l.docker, settingsVolume(l.name()), l.name(), map[string]string{
 		settingsLabel:        string(content),
-		previousContextLabel: l.kubeconfig.current(),
+		previousContextLabel: previous,
 	})
 }
 
@@ -139,16 +178,49 @@ func (l *Lab) forget(ctx context.Context) error {
 
 func settingsVolume(name string) string { return name + "-settings" }
 
-// Differences lists the settings in which wanted is not what s is, as "bootstrap.workers: 0, not 2".
-func (s Settings) Differences(wanted Settings) []string {
-	is, want := flatten(s), flatten(wanted)
+// Asked are the settings that a user asked for in so many words: by a file, or by flags.
+type Asked struct {
+	Settings
+	// Keys are the paths of those settings ("bootstrap.workers"); a path stands for all below it.
+	Keys []string
+}
+
+// Differences lists what is asked for and is not what s is, as "bootstrap.workers: 0, not 2".
+func (s Settings) Differences(asked Asked) []string {
+	is, want := flatten(s), flatten(asked.Settings)
+	for key := range is {
+		if _, found := want[key]; !found {
+			want[key] = "nothing"
+		}
+	}
 	var differences []string
 	for _, key := range slices.Sorted(maps.Keys(want)) {
-		if want[key] != is[key] && want[key] != "auto" {
+		if is[key] == "" {
+			is[key] = "nothing"
+		}
+		if want[key] != is[key] && asked.names(key) && !(want[key] == "auto" && slices.Contains(portSettings(), key)) {
 			differences = append(differences, fmt.Sprintf("%s: %s, not %s", key, is[key], want[key]))
 		}
 	}
 	return differences
+}
+
+// free settings may change in the life of a lab: nothing is made from them.
+func free() []string { return []string{"bootstrap.timeout", "bootstrap.keepContext"} }
+
+func (a Asked) names(key string) bool {
+	if slices.Contains(free(), key) {
+		return false
+	}
+	return slices.ContainsFunc(a.Keys, func(asked string) bool { return key == asked || strings.HasPrefix(key, asked+".") })
+}
+
+func portSettings() []string {
+	var names []string
+	for _, wanted := range new(Settings).ports() {
+		names = append(names, wanted.setting)
+	}
+	return names
 }
 
 // flatten gives every setting by its path in config.yaml.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 	"go.yaml.in/yaml/v3"
@@ -175,24 +176,11 @@ func TestAutoCandidatesDiffer(t *testing.T) {
 // TestClaimPorts holds that ports which are free are taken as they are, and that all which are not are told at once,
 // with who has them and what to do.
 func TestClaimPorts(t *testing.T) {
-	addresses := []string{"127.0.0.1"}
-	settings := defaultSettings(t)
-	var held []net.Listener
-	for _, wanted := range settings.ports() {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		held = append(held, listener)
-		*wanted.port = port.Port{Number: listener.Addr().(*net.TCPAddr).Port}
-	}
+	settings, held := freePorts(t)
 	inContainer := settings.Bootstrap.Ports.HTTPS.Number
-	docker := fakeEngine(t, map[string]http.HandlerFunc{"GET /{api}/containers/json": func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode([]container.Summary{{Names: []string{"/web"}, Ports: []container.Port{{PrivatePort: 443, PublicPort: uint16(inContainer)}}}})
-	}})
+	docker := portEngine(t, nil, container.Summary{Names: []string{"/web"}, Ports: []container.Port{{PrivatePort: 443, PublicPort: uint16(inContainer)}}})
 	wanted := settings
-	err := settings.claimPorts(t.Context(), docker, addresses)
+	err := settings.claimPorts(t.Context(), docker, ipv4, nil)
 	if err == nil {
 		t.Fatal("ports that are taken are claimed without an error")
 	}
@@ -211,44 +199,94 @@ func TestClaimPorts(t *testing.T) {
 	if !strings.HasSuffix(problems[1], "the container web") || strings.Contains(problems[0], "container") {
 		t.Errorf("%q: the container has the second port only", problems)
 	}
+
+	ours := map[string]bool{"bootstrap.ports.http": true, "bootstrap.ports.https": true, "bootstrap.ports.nodePort": true}
+	err = settings.claimPorts(t.Context(), docker, ipv4, ours)
+	if err == nil || !strings.HasPrefix(err.Error(), "port "+settings.Registry.Port.String()) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("where the lab has the other ports itself, the error is %v", err)
+	}
 	for _, listener := range held {
 		listener.Close()
 	}
-	if err := settings.claimPorts(t.Context(), docker, addresses); err != nil || !reflect.DeepEqual(settings, wanted) {
+	if err := settings.claimPorts(t.Context(), docker, ipv4, nil); err != nil || !reflect.DeepEqual(settings, wanted) {
 		t.Errorf("free ports are claimed as\n%+v, %v\nwant\n%+v", settings, err, wanted)
 	}
 }
 
-// TestClaimPortsChoosesNoNumberTwice holds that "auto" leaves alone what another setting names: nothing listens on
-// either yet.
+// TestClaimPortsChoosesNoNumberTwice holds that "auto" leaves alone what another setting names, or has been given:
+// nothing listens on any of them yet.
 func TestClaimPortsChoosesNoNumberTwice(t *testing.T) {
-	addresses := []string{"127.0.0.1"}
+	settings, held := freePorts(t)
+	for _, listener := range held {
+		listener.Close()
+	}
+	all := settings.ports()
+	nodePort, registry := all[2], all[3]
+	for _, candidate := range nodePort.candidates {
+		if port.Free(ipv4, candidate) {
+			*registry.port = port.Port{Number: candidate}
+			break
+		}
+	}
+	*nodePort.port = port.Port{Auto: true}
+	if err := settings.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if err := settings.claimPorts(t.Context(), portEngine(t, nil), ipv4, nil); err != nil {
+		t.Fatal(err)
+	}
+	if chosen := settings.Bootstrap.Ports.NodePort; chosen.Auto || !slices.Contains(nodePort.candidates, chosen.Number) {
+		t.Errorf("auto has become %v", chosen)
+	}
+	if settings.Bootstrap.Ports.NodePort == settings.Registry.Port {
+		t.Errorf("%s and %s are both given %v", nodePort.setting, registry.setting, registry.port)
+	}
+}
+
+// TestClaimPortsOfRootlessDocker holds that an engine without privileges is not asked for what it may not do.
+func TestClaimPortsOfRootlessDocker(t *testing.T) {
+	settings, held := freePorts(t)
+	for _, listener := range held {
+		listener.Close()
+	}
+	settings.Bootstrap.Ports.HTTP, settings.Bootstrap.Ports.HTTPS = port.Port{Auto: true}, port.Port{Number: 443}
+	err := settings.claimPorts(t.Context(), portEngine(t, []string{"name=seccomp,profile=builtin", "name=rootless"}), ipv4, nil)
+	if err == nil || !strings.HasPrefix(err.Error(), "rootless Docker") || !strings.Contains(err.Error(), "443") || !strings.Contains((messages.Printer{}).Hint(err), "bootstrap.ports.https") {
+		t.Errorf("port 443 is claimed with the error %v", err)
+	}
+	if chosen := settings.Bootstrap.Ports.HTTP; chosen.Auto || chosen.Number < 1024 {
+		t.Errorf("auto has become %v", chosen)
+	}
+}
+
+var ipv4 = []string{"127.0.0.1"}
+
+// freePorts gives settings whose ports are those of listeners, which are this test's.
+func freePorts(t *testing.T) (Settings, []net.Listener) {
+	t.Helper()
 	settings := defaultSettings(t)
+	var held []net.Listener
 	for _, wanted := range settings.ports() {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer listener.Close()
+		t.Cleanup(func() { listener.Close() })
+		held = append(held, listener)
 		*wanted.port = port.Port{Number: listener.Addr().(*net.TCPAddr).Port}
-		listener.Close()
 	}
-	all := settings.ports()
-	nodePort, registry := all[2], all[3]
-	*registry.port = port.Port{Number: port.NextFree(addresses, nodePort.candidates)}
-	*nodePort.port = port.Port{Auto: true}
-	if err := settings.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	if err := settings.claimPorts(t.Context(), fakeEngine(t, nil), addresses); err != nil {
-		t.Fatal(err)
-	}
-	if settings.Bootstrap.Ports.NodePort.Auto || settings.Bootstrap.Ports.NodePort.Number == 0 {
-		t.Errorf("auto is still %v", settings.Bootstrap.Ports.NodePort)
-	}
-	if settings.Bootstrap.Ports.NodePort == settings.Registry.Port {
-		t.Errorf("%s and %s are both given %v", nodePort.setting, registry.setting, registry.port)
-	}
+	return settings, held
+}
+
+// portEngine is a Docker Engine that knows its containers and how it is secured.
+func portEngine(t *testing.T, security []string, containers ...container.Summary) *client.Client {
+	t.Helper()
+	return fakeEngine(t, map[string]http.HandlerFunc{
+		"GET /{api}/info": func(w http.ResponseWriter, _ *http.Request) {
+			json.NewEncoder(w).Encode(system.Info{SecurityOptions: security})
+		},
+		"GET /{api}/containers/json": func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(containers) },
+	})
 }
 
 // TestDifferences holds what makes `up` refuse settings that a lab was not made with.
@@ -265,8 +303,9 @@ func TestDifferences(t *testing.T) {
 		{"a nested one", nothing, func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Number: 8080} }, []string{"bootstrap.ports.http: 80, not 8080"}},
 		{"true and false", nothing, func(s *Settings) { s.Bootstrap.Ingress.Enabled = false }, []string{"bootstrap.ingress.enabled: true, not false"}},
 		{"several, sorted", nothing, func(s *Settings) {
-			s.Registry.Port, s.Bootstrap.Workers, s.Bootstrap.Timeout = port.Port{Number: 5002}, 1, time.Minute
-		}, []string{"bootstrap.timeout: 5m0s, not 1m0s", "bootstrap.workers: 0, not 1", "registry.port: 5001, not 5002"}},
+			s.Registry.Port, s.Bootstrap.Workers = port.Port{Number: 5002}, 1
+		}, []string{"bootstrap.workers: 0, not 1", "registry.port: 5001, not 5002"}},
+		{"what nothing is made from", nothing, func(s *Settings) { s.Bootstrap.Timeout, s.Bootstrap.KeepContext = time.Minute, true }, nil},
 		{"auto is content with any number", func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Number: 8081} },
 			func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Auto: true} }, nil},
 		{"a number is not content with another that auto chose", func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Number: 8081} },
@@ -291,7 +330,7 @@ func TestDifferences(t *testing.T) {
 			is, want := defaultSettings(t), defaultSettings(t)
 			test.is(&is)
 			test.want(&want)
-			got := is.Differences(want)
+			got := is.Differences(Asked{want, []string{"bootstrap", "registry"}})
 			if !slices.EqualFunc(got, test.told, func(got, told string) bool {
 				beginning, open := strings.CutSuffix(told, "...")
 				return got == told || open && strings.HasPrefix(got, beginning)
@@ -299,6 +338,37 @@ func TestDifferences(t *testing.T) {
 				t.Errorf("the differences are %q, want %q", got, test.told)
 			}
 		})
+	}
+}
+
+// TestDifferencesInWhatIsAsked holds that a lab is not refused for what its user has not asked for: the defaults of a
+// flag's neighbours, say.
+func TestDifferencesInWhatIsAsked(t *testing.T) {
+	t.Parallel()
+	is, want := defaultSettings(t), defaultSettings(t)
+	want.Bootstrap.Workers, want.Bootstrap.NodeImage, want.Registry.Port = 2, "kindest/node:v1.34.0", port.Port{Number: 5002}
+	values(map[string]any{"a": map[string]any{"b": 1, "c": 2}})(&want)
+	for _, test := range []struct {
+		keys []string
+		told []string // their settings
+	}{
+		{nil, nil},
+		{[]string{"bootstrap.workers"}, []string{"bootstrap.workers"}},
+		{[]string{"bootstrap.ports.http", "bootstrap.name"}, nil},
+		{[]string{"bootstrap.work", "bootstrap.node", "registry.p"}, nil},
+		{[]string{"registry"}, []string{"registry.port"}},
+		{[]string{"registry.port", "bootstrap.workers"}, []string{"bootstrap.workers", "registry.port"}},
+		{[]string{"bootstrap.ingress.values"}, []string{"bootstrap.ingress.values.a.b", "bootstrap.ingress.values.a.c"}},
+		{[]string{"bootstrap.ingress.values.a.c"}, []string{"bootstrap.ingress.values.a.c"}},
+	} {
+		var told []string
+		for _, difference := range is.Differences(Asked{want, test.keys}) {
+			setting, _, _ := strings.Cut(difference, ":")
+			told = append(told, setting)
+		}
+		if !slices.Equal(told, test.told) {
+			t.Errorf("of %q, %q are told, want %q", test.keys, told, test.told)
+		}
 	}
 }
 
@@ -343,7 +413,7 @@ func TestYAMLRoundTrip(t *testing.T) {
 			if !reflect.DeepEqual(read, settings) {
 				t.Errorf("read back as\n%+v\nwant\n%+v", read, settings)
 			}
-			if differences := read.Differences(settings); len(differences) > 0 {
+			if differences := read.Differences(Asked{settings, []string{"bootstrap", "registry"}}); len(differences) > 0 {
 				t.Errorf("the record differs from what was written: %q", differences)
 			}
 		})
@@ -352,28 +422,24 @@ func TestYAMLRoundTrip(t *testing.T) {
 
 // TestRecord holds that a lab is found again by its name, as it was made, and with the context to go back to.
 func TestRecord(t *testing.T) {
-	kubeconfig := filepath.Join(t.TempDir(), "config")
-	if err := os.WriteFile(kubeconfig, []byte("apiVersion: v1\nkind: Config\ncurrent-context: work\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("KUBECONFIG", kubeconfig)
+	useContext(t, "work")
 	docker := volumeEngine(t)
 	settings := unusual(t)
-	if found, _, err := recorded(t.Context(), docker, "web"); found != nil || err != nil {
+	if _, found, err := recorded(t.Context(), docker, "web"); found.exists || err != nil {
 		t.Errorf("before it is made, the lab is %+v, %v", found, err)
 	}
-	lab := &Lab{docker: docker, settings: settings}
-	if err := lab.record(t.Context()); err != nil {
+	lab := &Lab{docker: docker, settings: settings, kubectl: kubeconfig{Context("web")}}
+	if err := lab.remember(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	found, previous, err := recorded(t.Context(), docker, "web")
-	if err != nil || found == nil || !reflect.DeepEqual(*found, settings) {
-		t.Errorf("recorded is\n%+v, %v\nwant\n%+v", found, err, settings)
+	read, found, err := recorded(t.Context(), docker, "web")
+	if err != nil || !reflect.DeepEqual(read, settings) {
+		t.Errorf("recorded is\n%+v, %v\nwant\n%+v", read, err, settings)
 	}
-	if previous != "work" {
-		t.Errorf("the context to go back to is %q, want work", previous)
+	if !found.exists || found.previousContext != "work" || !found.since.Equal(created) {
+		t.Errorf("recorded is %+v, want a lab since %s, and to go back to the context work", found, created)
 	}
-	if found, _, err := recorded(t.Context(), docker, "other"); found != nil || err != nil {
+	if _, found, err := recorded(t.Context(), docker, "other"); found.exists || err != nil {
 		t.Errorf("a lab that was never made is %+v, %v", found, err)
 	}
 	for range 2 { // `down` may be run again
@@ -381,9 +447,33 @@ func TestRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if found, _, err := recorded(t.Context(), docker, "web"); found != nil || err != nil {
+	if _, found, err := recorded(t.Context(), docker, "web"); found.exists || err != nil {
 		t.Errorf("after it is forgotten, the lab is %+v, %v", found, err)
 	}
+}
+
+// TestRecordKeepsThePreviousContext holds that a lab which is begun anew while its own context is the current one does
+// not forget which one was before it.
+func TestRecordKeepsThePreviousContext(t *testing.T) {
+	useContext(t, "kind-web")
+	docker := volumeEngine(t)
+	lab := &Lab{docker: docker, settings: unusual(t), kubectl: kubeconfig{Context("web")}, record: record{previousContext: "work"}}
+	if err := lab.remember(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, found, err := recorded(t.Context(), docker, "web"); err != nil || found.previousContext != "work" {
+		t.Errorf("the context to go back to is %q, %v; want work", found.previousContext, err)
+	}
+}
+
+// useContext gives the test a kubeconfig of its own.
+func useContext(t *testing.T, name string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(file, []byte("apiVersion: v1\nkind: Config\ncurrent-context: "+name+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", file)
 }
 
 // TestRecordOfOthers holds that a volume which is not a lab's record is neither used nor taken for "no lab".
@@ -400,8 +490,8 @@ func TestRecordOfOthers(t *testing.T) {
 			if _, err := docker.VolumeCreate(t.Context(), volume.CreateOptions{Name: "web-settings", Labels: labels}); err != nil {
 				t.Fatal(err)
 			}
-			found, _, err := recorded(t.Context(), docker, "web")
-			if err == nil || found != nil {
+			_, found, err := recorded(t.Context(), docker, "web")
+			if err == nil || found.exists {
 				t.Fatalf("the lab is %+v, %v; want an error", found, err)
 			}
 			if !strings.Contains((messages.Printer{}).Hint(err), "hellolab") {
@@ -410,6 +500,8 @@ func TestRecordOfOthers(t *testing.T) {
 		})
 	}
 }
+
+var created = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 // volumeEngine is a Docker Engine that keeps volumes, and does nothing else.
 func volumeEngine(t *testing.T) *client.Client {
@@ -426,7 +518,7 @@ func volumeEngine(t *testing.T) *client.Client {
 				t.Error(err)
 			}
 			if _, exists := volumes[asked.Name]; !exists {
-				volumes[asked.Name] = volume.Volume{Name: asked.Name, Labels: asked.Labels}
+				volumes[asked.Name] = volume.Volume{Name: asked.Name, Labels: asked.Labels, CreatedAt: created.Format(time.RFC3339)}
 			}
 			w.WriteHeader(http.StatusCreated)
 			json.NewEncoder(w).Encode(volumes[asked.Name])

@@ -3,12 +3,10 @@ package bootstrap
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 )
 
 // The states of a lab and of its parts.
@@ -56,11 +54,11 @@ type PartStatus struct {
 // Status looks at the lab and changes nothing.
 func (l *Lab) Status(ctx context.Context) (Status, error) {
 	settings := l.settings.Bootstrap
-	status := Status{Name: l.name(), State: Absent, Context: l.kubeconfig.context, Nodes: []NodeStatus{},
+	status := Status{Name: l.name(), State: Absent, Context: l.kubectl.context, Nodes: []NodeStatus{},
 		Registry: PartStatus{Address: l.registry.Address(), State: Absent},
 		Ingress:  PartStatus{Address: l.IngressURL(), State: Absent},
 		NodePort: fmt.Sprintf("http://localhost:%s/", settings.Ports.NodePort)}
-	if !l.exists {
+	if !l.record.exists {
 		return status, nil
 	}
 	nodes, err := l.nodes(ctx)
@@ -72,10 +70,10 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 	}
 	for _, node := range nodes {
 		status.Nodes = append(status.Nodes, NodeStatus{
-			Name: strings.TrimPrefix(node.Names[0], "/"), Role: node.Labels[roleLabel], State: node.State})
+			Name: nodeName(node), Role: node.Labels[roleLabel], State: node.State})
 	}
 	status.State = stateOf(nodes)
-	if status.State == Running && !l.finished(ctx, nodes) {
+	if finished, err := l.finished(ctx, nodes); err != nil || !finished {
 		status.State = Broken
 	}
 	if status.State == Running {
@@ -109,16 +107,8 @@ func stateOf(nodes []container.Summary) string {
 // askKubernetes fills in what the API server knows.
 func (l *Lab) askKubernetes(ctx context.Context, status *Status) {
 	status.State = Broken
-	config, err := l.kubeconfig.rest()
-	if err != nil {
-		return
-	}
-	clientset, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return
-	}
-	server := kube{clientset, l.kubeconfig.client()}
-	if server.ready(ctx) != nil {
+	server, err := l.kube()
+	if err != nil || server.ready(ctx) != nil {
 		return
 	}
 	if version, err := server.Discovery().ServerVersion(); err == nil {

@@ -2,7 +2,7 @@ package bootstrap
 
 import (
 	"context"
-	"time"
+	"strings"
 
 	"github.com/docker/docker/api/types/container"
 	"golang.org/x/sync/errgroup"
@@ -26,13 +26,13 @@ func (g gate) wait(ctx context.Context) error {
 }
 
 // Up makes the lab run: cluster, registry and ingress controller. What is missing is made, what is there is left
-// alone, and what does not depend on each other happens at the same time. asked are the settings that the user asked
-// for in so many words, or nil.
-func (l *Lab) Up(ctx context.Context, asked *Settings) error {
+// alone, and what does not depend on each other happens at the same time. asked is what the user asked for in so many
+// words, or nil; a lab that is not like that is refused.
+func (l *Lab) Up(ctx context.Context, asked *Asked) error {
 	if err := engine.CheckCommand(); err != nil {
 		return err
 	}
-	unlock, err := l.lock()
+	unlock, err := l.lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -41,66 +41,52 @@ func (l *Lab) Up(ctx context.Context, asked *Settings) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, l.settings.Bootstrap.Timeout, errTimeout(l.settings.Bootstrap.Timeout))
-	defer cancel()
 
+	work, together := errgroup.WithContext(ctx)
 	var (
-		work, together  = errgroup.WithContext(ctx)
-		started         = make(chan string, 1+l.settings.Bootstrap.Workers)
-		registryRuns    = make(gate)
-		controllerIn    = make(gate) // the controller's image, in the registry
-		nodesSetUp      = make(gate)
-		clusterRuns     = make(gate)
-		controllerImage = registry.Tagged(l.settings.Bootstrap.Ingress.Image)
-		withIngress     = l.settings.Bootstrap.Ingress.Enabled
+		registryRuns = make(gate)
+		controllerIn = make(gate) // the ingress controller's image, in the registry
+		clusterRuns  = make(gate)
+		nodesSetUp   = make(gate)
+		fresh        = len(nodes) == 0
+		started      = l.watchNodes(together, fresh)
 	)
-	if len(nodes) == 0 {
-		go forward(together, l.watchNodes(together), started)
-	}
 	work.Go(func() error { // the registry and what it holds
 		if err := l.registry.Ensure(together); err != nil {
 			return err
 		}
 		close(registryRuns)
-		if withIngress && l.settings.Bootstrap.Ingress.Chart == "" {
-			if err := l.registry.Copy(together, l.settings.Bootstrap.Ingress.Image); err != nil {
-				return err
-			}
-			close(controllerIn)
-		}
-		for _, image := range l.settings.Registry.Images {
-			if err := l.registry.Copy(together, image); err != nil {
-				return err
-			}
-		}
-		return nil
+		return l.fillRegistry(together, controllerIn)
 	})
 	work.Go(func() error { // the cluster
-		if err := l.ensureCluster(together, nodes, started); err != nil {
+		if err := l.ensureCluster(together, nodes); err != nil {
 			return err
 		}
 		close(clusterRuns)
 		return nil
 	})
-	work.Go(func() error { // how the nodes find the registry
-		if err := l.setUpNodes(together, started); err != nil {
-			return err
-		}
+	work.Go(func() error { // how the nodes find the registry: as soon as they start, and once more when all have
 		if err := registryRuns.wait(together); err != nil {
 			return err
 		}
-		if err := l.connectRegistry(together); err != nil {
-			return err
+		for {
+			select {
+			case <-together.Done():
+				return context.Cause(together)
+			case node := <-started:
+				if err := l.setUpNode(together, node); err != nil {
+					l.log.Debugf("node %s: %v", node, err)
+				} else if node == l.controlPlane() && l.builtInIngress() {
+					work.Go(func() error { return l.prePull(together, controllerIn) })
+				}
+			case <-clusterRuns:
+				if err := l.setUpNodes(together); err != nil {
+					return err
+				}
+				close(nodesSetUp)
+				return nil
+			}
 		}
-		close(nodesSetUp)
-		if len(nodes) > 0 || !withIngress || l.settings.Bootstrap.Ingress.Chart != "" {
-			return nil
-		}
-		if err := controllerIn.wait(together); err != nil {
-			return err
-		}
-		l.prePull(together, controllerImage)
-		return nil
 	})
 	work.Go(func() error { // what runs in the cluster
 		if err := clusterRuns.wait(together); err != nil {
@@ -116,7 +102,7 @@ func (l *Lab) Up(ctx context.Context, asked *Settings) error {
 		if err := nodesSetUp.wait(together); err != nil {
 			return err
 		}
-		if !withIngress {
+		if !l.settings.Bootstrap.Ingress.Enabled {
 			return l.untilNodesReady(together, kube)
 		}
 		return l.ensureIngress(together, kube)
@@ -126,72 +112,128 @@ func (l *Lab) Up(ctx context.Context, asked *Settings) error {
 
 // prepare looks at what is there, and refuses to begin where it would fail later. It leaves the nodes of a finished
 // cluster, or none, and the lab's settings on record.
-func (l *Lab) prepare(ctx context.Context, asked *Settings) ([]container.Summary, error) {
+func (l *Lab) prepare(ctx context.Context, asked *Asked) ([]container.Summary, error) {
 	nodes, err := l.nodes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if l.exists && asked != nil {
-		if nodes, err = l.insist(ctx, *asked, nodes); err != nil {
-			return nil, err
+	finished, err := l.finished(ctx, nodes)
+	if err != nil {
+		return nil, err
+	}
+	if err := l.kubectl.check(); err != nil {
+		return nil, err
+	}
+	if l.record.exists && asked != nil {
+		if differences := l.settings.Differences(*asked); len(differences) > 0 && finished {
+			return nil, messages.Errorf("the lab %s was made with other settings (%s), and a lab keeps its settings", l.name(), differences).
+				WithHint("hellolab down, then hellolab up with the new ones; or hellolab up without them")
 		}
 	}
-	if err := l.kubeconfig.check(); err != nil {
-		return nil, messages.Errorf("kubectl's configuration cannot be read").Because(err).
-			WithHint("mend that file, or name another one: export KUBECONFIG=FILE")
+	if l.record.exists && !finished {
+		if err := l.clearInterrupted(ctx, len(nodes) > 0); err != nil {
+			return nil, err
+		}
+		if nodes = nil; asked != nil {
+			l.settings = asked.Settings
+		}
 	}
-	if !l.exists {
-		if _, err := l.registry.State(ctx); err != nil {
-			return nil, err
-		}
-		if err := l.settings.claimPorts(ctx, l.docker, port.Loopback()); err != nil {
-			return nil, err
-		}
-		l.registry = registry.New(l.docker, l.story, l.name(), l.settings.Registry)
-		l.previous = l.kubeconfig.current()
-		if err := l.record(ctx); err != nil {
-			return nil, err
-		}
-		l.exists = true
+	if err := l.claimPorts(ctx, len(nodes) > 0); err != nil {
+		return nil, err
 	}
-	if len(nodes) > 0 && !l.finished(ctx, nodes) {
-		return nil, l.story.Do(ctx, messages.T("removing the rest of an interrupted start"), l.removeNodes)
+	if !l.record.exists {
+		if err := l.remember(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return nodes, nil
 }
 
-// ensureCluster creates the cluster, or starts those of its nodes that do not run. It tells the names of nodes that
-// exist already to started.
-func (l *Lab) ensureCluster(ctx context.Context, nodes []container.Summary, started chan<- string) error {
-	if len(nodes) == 0 {
-		if err := l.createCluster(ctx); err != nil {
-			return err
+// clearInterrupted takes away what an `up` left that did not get to its end, down to its settings.
+func (l *Lab) clearInterrupted(ctx context.Context, nodes bool) error {
+	clear := l.removeNodes
+	if nodes {
+		clear = func(ctx context.Context) error {
+			return l.story.Do(ctx, messages.T("removing the rest of an interrupted start"), l.removeNodes)
 		}
-		if l.settings.Bootstrap.KeepContext {
-			return l.kubeconfig.use(l.previous)
-		}
-		return nil
 	}
-	for _, node := range nodes {
-		name := node.Names[0][1:]
-		if node.State == container.StatePaused {
-			if err := l.docker.ContainerUnpause(ctx, node.ID); err != nil {
-				return err
-			}
-		}
-		if node.State == container.StateExited || node.State == container.StateCreated {
-			if err := l.startNode(ctx, node.ID, name); err != nil {
-				return err
-			}
-		}
-		started <- name
+	if err := clear(ctx); err != nil {
+		return err
+	}
+	if err := l.forget(ctx); err != nil {
+		return err
+	}
+	l.record.exists = false
+	return nil
+}
+
+// claimPorts settles the lab's ports, and fails where one of what has to be made is taken.
+func (l *Lab) claimPorts(ctx context.Context, nodes bool) error {
+	kept, err := l.registry.PublishedPort(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := &l.settings.Registry.Port
+	if wanted.Auto && kept != 0 {
+		*wanted = port.Port{Number: kept}
+	}
+	ours := map[string]bool{"registry.port": kept != 0 && kept == wanted.Number}
+	if nodes {
+		ours["bootstrap.ports.http"], ours["bootstrap.ports.https"], ours["bootstrap.ports.nodePort"] = true, true, true
+	}
+	if err := l.settings.claimPorts(ctx, l.docker, port.Loopback(), ours); err != nil {
+		return err
+	}
+	l.registry = registry.New(l.docker, l.story, l.name(), l.settings.Registry)
+	if kept != 0 && kept != wanted.Number { // kept from an earlier lab; its content is in the volume
+		return l.registry.RemoveContainer(ctx)
 	}
 	return nil
 }
 
-func (l *Lab) startNode(ctx context.Context, id, name string) error {
+// fillRegistry copies what the lab needs of other people's images into the registry, the ingress controller's first.
+func (l *Lab) fillRegistry(ctx context.Context, controllerIn gate) error {
+	if l.builtInIngress() {
+		if err := l.registry.Copy(ctx, l.settings.Bootstrap.Ingress.Image); err != nil {
+			return err
+		}
+		close(controllerIn)
+	}
+	for _, image := range l.settings.Registry.Images {
+		if err := l.registry.Copy(ctx, image); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ensureCluster creates the cluster, or starts those of its nodes that do not run.
+func (l *Lab) ensureCluster(ctx context.Context, nodes []container.Summary) error {
+	if len(nodes) == 0 {
+		return l.createCluster(ctx)
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	for _, node := range nodes {
+		work.Go(func() error { return l.startNode(ctx, node) })
+	}
+	return work.Wait()
+}
+
+func (l *Lab) startNode(ctx context.Context, node container.Summary) error {
+	var start func(context.Context) error
+	switch node.State {
+	case container.StatePaused:
+		start = func(ctx context.Context) error { return l.docker.ContainerUnpause(ctx, node.ID) }
+	case container.StateExited, container.StateCreated:
+		start = func(ctx context.Context) error {
+			return l.docker.ContainerStart(ctx, node.ID, container.StartOptions{})
+		}
+	default:
+		return nil
+	}
+	name := nodeName(node)
 	return l.story.Do(ctx, messages.T("starting node %s", name), func(ctx context.Context) error {
-		if err := l.docker.ContainerStart(ctx, id, container.StartOptions{}); err != nil {
+		if err := start(ctx); err != nil {
 			return messages.Errorf("the node %s does not start", name).Because(err).
 				WithHint("if a port is taken, stop the program that took it and run the same command again; docker logs %s shows more", name)
 		}
@@ -199,32 +241,30 @@ func (l *Lab) startNode(ctx context.Context, id, name string) error {
 	})
 }
 
-// connectRegistry puts the registry on the network that the nodes are on.
-func (l *Lab) connectRegistry(ctx context.Context) error {
-	node, err := l.docker.ContainerInspect(ctx, l.name()+"-"+controlPlane)
+// setUpNodes makes every node's containerd ask the registry.
+func (l *Lab) setUpNodes(ctx context.Context) error {
+	nodes, err := l.nodes(ctx)
 	if err != nil {
 		return err
 	}
-	for network := range node.NetworkSettings.Networks {
-		if err := l.registry.EnsureConnected(ctx, network); err != nil {
+	for _, node := range nodes {
+		if err := l.setUpNode(ctx, nodeName(node)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func forward(ctx context.Context, from <-chan string, to chan<- string) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case name := <-from:
-			to <- name
-		}
-	}
+func (l *Lab) controlPlane() string { return l.name() + "-" + controlPlane }
+
+// builtInIngress reports whether the lab has hellolab's own ingress controller.
+func (l *Lab) builtInIngress() bool {
+	return l.settings.Bootstrap.Ingress.Enabled && l.settings.Bootstrap.Ingress.Chart == ""
 }
 
-func errTimeout(limit time.Duration) error {
-	return messages.Errorf("it was not done within %s", limit).
-		WithHint("hellolab up goes on where this stopped; hellolab status shows what is there")
+func nodeName(node container.Summary) string {
+	if len(node.Names) == 0 { // on its way out
+		return node.ID
+	}
+	return strings.TrimPrefix(node.Names[0], "/")
 }

@@ -302,6 +302,13 @@ func TestLab(t *testing.T) {
 		if code, _ := get("http://" + found.Registry.Address + "/v2/guangzhengli/hellok8s/manifests/v3"); code == 404 || code == 0 {
 			t.Errorf("the registry's content is gone: %d", code)
 		}
+		l.must("up")
+		if again := l.healthy(); again.Registry.Address != found.Registry.Address {
+			t.Errorf("the registry moved from %s to %s", found.Registry.Address, again.Registry.Address)
+		}
+		l.kubectl(course, "apply", "-f", "-")
+		l.kubectl(ingress, "apply", "-f", "-")
+		l.works()
 		l.must("down")
 		l.clean(before)
 		again := l.must("down")

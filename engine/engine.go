@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,14 +39,7 @@ func Endpoint(getenv func(string) string) (string, error) {
 	if host := getenv("DOCKER_HOST"); host != "" {
 		return local("DOCKER_HOST", host)
 	}
-	folder := getenv("DOCKER_CONFIG")
-	if folder == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return "", nil
-		}
-		folder = filepath.Join(home, ".docker")
-	}
+	folder := configFolder(getenv)
 	name := getenv("DOCKER_CONTEXT")
 	if name == "" {
 		name = currentContext(folder)
@@ -77,16 +71,39 @@ func local(source, host string) (string, error) {
 	return host, nil
 }
 
-func currentContext(folder string) string {
-	content, err := os.ReadFile(filepath.Join(folder, "config.json"))
+// configuration is what counts here of the docker command's config.json.
+type configuration struct {
+	CurrentContext string
+	Proxies        map[string]ProxyConfig
+}
+
+// ProxyConfig is what the docker command tells containers of proxies.
+type ProxyConfig struct{ HTTPProxy, HTTPSProxy, NoProxy string }
+
+// Proxies gives the proxies that the docker command's configuration names for all engines.
+func Proxies(getenv func(string) string) ProxyConfig {
+	return readConfiguration(configFolder(getenv)).Proxies["default"]
+}
+
+func configFolder(getenv func(string) string) string {
+	if folder := getenv("DOCKER_CONFIG"); folder != "" {
+		return folder
+	}
+	home, err := os.UserHomeDir()
 	if err != nil {
 		return ""
 	}
-	var config struct{ CurrentContext string }
-	if json.Unmarshal(content, &config) != nil {
-		return ""
+	return filepath.Join(home, ".docker")
+}
+
+func currentContext(folder string) string { return readConfiguration(folder).CurrentContext }
+
+func readConfiguration(folder string) (config configuration) {
+	content, err := os.ReadFile(filepath.Join(folder, "config.json"))
+	if err != nil || json.Unmarshal(content, &config) != nil {
+		return configuration{}
 	}
-	return config.CurrentContext
+	return config
 }
 
 // Connect gives a client of the engine at endpoint that speaks its API version. It fails where none answers.
@@ -170,7 +187,7 @@ func (s *shares) add(layer string, current, total int64) float64 {
 	if want == 0 {
 		return 0
 	}
-	return float64(have) / float64(want)
+	return min(1, float64(have)/float64(want)) // some layers tell no size
 }
 
 // HasImage reports whether the engine holds an image.
@@ -198,8 +215,19 @@ func Publisher(ctx context.Context, docker *client.Client, port int) string {
 	return ""
 }
 
-// EnsureVolume creates a volume with labels unless there is one of that name.
-func EnsureVolume(ctx context.Context, docker *client.Client, name string, labels map[string]string) error {
-	_, err := docker.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: labels})
+// EnsureVolume creates a volume of a lab's unless there is one. A volume of that name which is not the lab's is refused.
+func EnsureVolume(ctx context.Context, docker *client.Client, name, lab string, labels map[string]string) error {
+	all := map[string]string{Label: lab}
+	maps.Copy(all, labels)
+	found, err := docker.VolumeCreate(ctx, volume.CreateOptions{Name: name, Labels: all})
+	if err == nil && found.Labels[Label] != lab {
+		return ForeignVolume(name)
+	}
 	return err
+}
+
+// ForeignVolume is the error for a volume that has the name of the lab's and is not the lab's.
+func ForeignVolume(name string) error {
+	return messages.Errorf("a Docker volume named %s is there already, and it is not this lab's", name).
+		WithHint("choose another name for the lab: hellolab up --name NAME")
 }

@@ -3,11 +3,12 @@ package helm
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"path"
-	"reflect"
 	"strings"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"helm.sh/helm/v3/pkg/action"
@@ -72,7 +73,19 @@ func Current(found *release.Release, wanted *chart.Chart, values map[string]any)
 	return found != nil && found.Info.Status == release.StatusDeployed &&
 		found.Chart.Metadata.Version == wanted.Metadata.Version &&
 		found.Chart.Metadata.Name == wanted.Metadata.Name &&
-		reflect.DeepEqual(found.Config, values)
+		stored(found.Config) == stored(values)
+}
+
+// stored is how Helm keeps values: as JSON, where no values are none and every number is one.
+func stored(values map[string]any) string {
+	if len(values) == 0 {
+		return "{}"
+	}
+	content, err := json.Marshal(values)
+	if err != nil {
+		return err.Error()
+	}
+	return string(content)
 }
 
 // Ensure installs a chart as a release, or upgrades that release to it. A release that a killed program left half
@@ -86,6 +99,7 @@ func (c *Client) Ensure(ctx context.Context, name string, wanted *chart.Chart, v
 	if found != nil && found.Info.Status != release.StatusDeployed {
 		uninstall := action.NewUninstall(c.configuration)
 		uninstall.Wait = true
+		uninstall.Timeout = time.Minute
 		uninstall.DisableHooks = true
 		uninstall.IgnoreNotFound = true
 		if _, err := uninstall.Run(name); err != nil {

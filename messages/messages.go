@@ -145,6 +145,9 @@ func (p Printer) Error(err error) string {
 	said, ok := err.(*Error)
 	switch {
 	case !ok:
+		if inner := errors.Unwrap(err); inner != nil && inner.Error() == err.Error() {
+			return p.Error(inner) // only a type around it
+		}
 		return strings.TrimSpace(err.Error())
 	case said.Cause == nil:
 		return p.Text(said.What)

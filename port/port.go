@@ -72,16 +72,6 @@ func Free(addresses []string, number int) bool {
 	return true
 }
 
-// NextFree gives the first of candidates that is free, or 0.
-func NextFree(addresses []string, candidates []int) int {
-	for _, number := range candidates {
-		if Free(addresses, number) {
-			return number
-		}
-	}
-	return 0
-}
-
 // Loopback is what a lab listens on: 127.0.0.1, and ::1 where this machine has IPv6.
 func Loopback() []string {
 	addresses := []string{"127.0.0.1"}

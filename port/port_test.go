@@ -151,31 +151,6 @@ func TestFreeBelow1024(t *testing.T) {
 	}
 }
 
-// TestNextFree holds the order of preference, and 0 where there is no choice left. It runs alone, as TestFree does.
-func TestNextFree(t *testing.T) {
-	addresses := []string{"127.0.0.1"}
-	_, first := listen(t, "127.0.0.1")
-	_, second := listen(t, "127.0.0.1")
-	released, free := listen(t, "127.0.0.1")
-	other, last := listen(t, "127.0.0.1")
-	released.Close()
-	other.Close()
-	for _, test := range []struct {
-		name       string
-		candidates []int
-		want       int
-	}{
-		{"the preferred one", []int{free, last, first}, free},
-		{"the next one", []int{first, second, last, free}, last},
-		{"all are taken", []int{first, second}, 0},
-		{"no candidates", nil, 0},
-	} {
-		if got := port.NextFree(addresses, test.candidates); got != test.want {
-			t.Errorf("%s: %d of %v, want %d", test.name, got, test.candidates, test.want)
-		}
-	}
-}
-
 // TestLoopback holds that every address can be listened on, and that IPv4 is always among them.
 func TestLoopback(t *testing.T) {
 	t.Parallel()

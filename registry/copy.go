@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -19,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -70,15 +73,10 @@ func (r *Registry) reference(image string) (name.Reference, error) {
 }
 
 func (r *Registry) copy(ctx context.Context, image string, target name.Reference, progress func(float64)) error {
-	found, cleanup, err := r.fromEngine(ctx, image)
+	found, cleanup, err := r.find(ctx, image, progress)
+	defer cleanup()
 	if err != nil {
 		return err
-	}
-	defer cleanup()
-	if found == nil {
-		if found, err = r.fromOrigin(ctx, image); err != nil {
-			return err
-		}
 	}
 	if err := r.write(ctx, target, found, progress); err != nil {
 		return messages.Errorf("%s cannot be written into the image registry", image).Because(err).
@@ -87,26 +85,61 @@ func (r *Registry) copy(ctx context.Context, image string, target name.Reference
 	return nil
 }
 
-// fromEngine gives an image that the local engine holds for the nodes' architecture, or nil. Its layers are pushed as
-// they are, uncompressed: everything stays on this machine, where compressing them would take most of the time.
-func (r *Registry) fromEngine(ctx context.Context, image string) (v1.Image, func(), error) {
-	nothing := func() {}
+// find looks for an image where it can be had soonest: in the local engine, through the engine (which may know mirrors
+// and proxies), and at its origin. cleanup is to be called when it has been read.
+func (r *Registry) find(ctx context.Context, image string, progress func(float64)) (found v1.Image, cleanup func(), err error) {
+	if found, cleanup, err = r.fromEngine(ctx, image); found != nil || err != nil {
+		return found, cleanup, err
+	}
+	pulling := engine.Pull(ctx, r.docker, image, progress)
+	if pulling == nil {
+		if found, cleanup, err = r.fromEngine(ctx, image); found != nil || err != nil {
+			return found, cleanup, err
+		}
+	}
+	found, err = r.fromOrigin(ctx, image)
+	return found, cleanup, err
+}
+
+// inEngine gives the ID of an image that the local engine holds for the nodes' architecture, or "". Where a digest is
+// asked for, any image that has it will do: one that came from a mirror and was given its true name with docker tag.
+func (r *Registry) inEngine(ctx context.Context, image string) (string, error) {
 	found, err := r.docker.ImageInspect(ctx, image)
 	if err != nil {
-		return nil, nothing, nil
+		_, digest, pinned := strings.Cut(image, "@")
+		if !pinned {
+			return "", nil
+		}
+		found, err = r.docker.ImageInspect(ctx, Tagged(image))
+		matches := func(reference string) bool { return strings.HasSuffix(reference, "@"+digest) }
+		if err != nil || !slices.ContainsFunc(found.RepoDigests, matches) {
+			return "", nil
+		}
 	}
-	if architecture, err := r.architecture(ctx); err != nil || found.Architecture != architecture {
-		return nil, nothing, err
+	architecture, err := r.architecture(ctx)
+	if err != nil || found.Architecture != architecture {
+		return "", err
+	}
+	return found.ID, nil
+}
+
+// fromEngine gives an image of the local engine's, or nil. Its layers are pushed as they are, uncompressed: everything
+// stays on this machine, where compressing them would take most of the time.
+func (r *Registry) fromEngine(ctx context.Context, image string) (v1.Image, func(), error) {
+	cleanup := func() {}
+	id, err := r.inEngine(ctx, image)
+	if err != nil || id == "" {
+		return nil, cleanup, err
 	}
 	archive, err := os.CreateTemp("", "hellolab-image-*.tar")
 	if err != nil {
-		return nil, nothing, err
+		return nil, cleanup, err
 	}
-	cleanup := func() {
+	cleanup = func() {
 		archive.Close()
 		os.Remove(archive.Name())
 	}
-	saved, err := r.docker.ImageSave(ctx, []string{found.ID})
+	saved, err := r.docker.ImageSave(ctx, []string{id})
 	if err != nil {
 		return nil, cleanup, err
 	}
@@ -132,10 +165,11 @@ func (r *Registry) fromOrigin(ctx context.Context, image string) (v1.Image, erro
 	if err != nil {
 		return nil, err
 	}
-	found, err := remote.Image(source, remote.WithContext(ctx), remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}))
+	found, err := remote.Image(source, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain),
+		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}))
 	if err != nil {
 		return nil, messages.Errorf("the image %s is neither in the Docker Engine nor to be had from its registry", image).Because(err).
-			WithHint("docker pull %s (through a mirror, if need be), then run the same command again", Tagged(image))
+			WithHint("docker pull %s (from a mirror, then docker tag, if need be), then run the same command again", Tagged(image))
 	}
 	return found, nil
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -119,6 +120,44 @@ func TestCopyIntoABrokenRegistry(t *testing.T) {
 	}
 	if err := registry.Copy(t.Context(), "nginx"); err == nil {
 		t.Error("Copy gives no error")
+	}
+}
+
+// TestCopyLeavesNoFile holds that an image, which may be large, does not stay on the disk a second time: neither when
+// it has been copied, nor when the engine or the registry fails on the way.
+func TestCopyLeavesNoFile(t *testing.T) {
+	image := compressedImage(t, [][]byte{archive(t, "bin/app", 5000)})
+	refusing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	t.Cleanup(refusing.Close)
+	for _, test := range []struct {
+		name     string
+		registry func(*client.Client) *Registry
+		image    v1.Image // what the engine can save
+		works    bool
+	}{
+		{"copied", func(docker *client.Client) *Registry { return serve(t, docker) }, image, true},
+		{"the engine fails", func(docker *client.Client) *Registry { return serve(t, docker) }, nil, false},
+		{"the registry fails", func(docker *client.Client) *Registry { return registryAt(t, refusing.URL, docker) }, image, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			folder := t.TempDir()
+			for _, variable := range []string{"TMPDIR", "TMP", "TEMP"} {
+				t.Setenv(variable, folder)
+			}
+			err := test.registry(engineWith(t, "web:1", test.image)).Copy(t.Context(), "web:1")
+			if (err == nil) != test.works {
+				t.Errorf("the error is %v", err)
+			}
+			if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+				t.Errorf("left behind are %v, %v", left, err)
+			}
+		})
 	}
 }
 
@@ -325,12 +364,15 @@ func registryAt(t *testing.T, url string, docker *client.Client) *Registry {
 	return New(docker, progress.New(progress.Options{Out: io.Discard}), "web", Config{Port: port.Port{Number: parsed}})
 }
 
-// engineWith is a Docker Engine, as far as Copy needs one, that holds one image.
+// engineWith is a Docker Engine, as far as Copy needs one, that holds one image; without image, it fails to save it.
 func engineWith(t *testing.T, tag string, image v1.Image) *client.Client {
 	t.Helper()
-	id, err := image.ConfigName()
-	if err != nil {
-		t.Fatal(err)
+	id := v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}
+	if image != nil {
+		var err error
+		if id, err = image.ConfigName(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{api}/version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"Arch":"amd64"}`) })
@@ -340,6 +382,10 @@ func engineWith(t *testing.T, tag string, image v1.Image) *client.Client {
 	mux.HandleFunc("GET /{api}/images/get", func(w http.ResponseWriter, r *http.Request) {
 		if asked := r.URL.Query()["names"]; !slices.Equal(asked, []string{id.String()}) {
 			t.Errorf("the engine is asked for the images %q", asked)
+		}
+		if image == nil {
+			w.WriteHeader(http.StatusInternalServerError)
+			return
 		}
 		reference, err := name.NewTag("saved:latest")
 		if err != nil {

@@ -85,6 +85,11 @@ func (r *Registry) Ensure(ctx context.Context) error {
 				return err
 			}
 		}
+		if found != nil && found.State.Paused {
+			if err := r.docker.ContainerUnpause(ctx, r.Name()); err != nil {
+				return err
+			}
+		}
 		if err := r.docker.ContainerStart(ctx, r.Name(), container.StartOptions{}); err != nil {
 			return messages.Errorf("the image registry %s does not start", r.Name()).Because(err).
 				WithHint("docker logs %s", r.Name())
@@ -95,21 +100,43 @@ func (r *Registry) Ensure(ctx context.Context) error {
 
 // EnsureConnected puts the registry on a Docker network, where nodes find it by name.
 func (r *Registry) EnsureConnected(ctx context.Context, networkName string) error {
-	found, err := r.inspect(ctx)
-	if err != nil {
-		return err
-	}
-	if found != nil {
-		if _, connected := found.NetworkSettings.Networks[networkName]; connected {
-			return nil
+	connected := func() bool {
+		found, err := r.inspect(ctx)
+		if err != nil || found == nil {
+			return false
 		}
+		_, there := found.NetworkSettings.Networks[networkName]
+		return there
 	}
-	err = r.docker.NetworkConnect(ctx, networkName, r.Name(), &network.EndpointSettings{})
-	if err != nil && !errdefs.IsPermissionDenied(err) { // the engine's answer to "already connected"
+	if connected() {
+		return nil
+	}
+	connect := func() error {
+		return r.docker.NetworkConnect(ctx, networkName, r.Name(), &network.EndpointSettings{})
+	}
+	err := connect()
+	if err != nil && !connected() {
+		// an engine that was killed may remember an endpoint of a registry that is no more
+		r.docker.NetworkDisconnect(ctx, networkName, r.Name(), true)
+		err = connect()
+	}
+	if err != nil && !connected() {
 		return messages.Errorf("the image registry cannot join the Docker network %s", networkName).Because(err).
 			WithHint("hellolab down, then hellolab up")
 	}
 	return nil
+}
+
+// PublishedPort is the port of this machine that the registry's container was made with, or 0 where there is none.
+func (r *Registry) PublishedPort(ctx context.Context) (int, error) {
+	found, err := r.inspect(ctx)
+	if err != nil || found == nil {
+		return 0, err
+	}
+	for _, binding := range found.HostConfig.PortBindings[nat.Port(Internal+"/tcp")] {
+		return strconv.Atoi(binding.HostPort)
+	}
+	return 0, nil
 }
 
 // Stop stops the registry; its content stays.
@@ -176,8 +203,7 @@ func (r *Registry) create(ctx context.Context) error {
 			return err
 		}
 	}
-	labels := map[string]string{engine.Label: r.lab}
-	if err := engine.EnsureVolume(ctx, r.docker, r.Name(), labels); err != nil {
+	if err := engine.EnsureVolume(ctx, r.docker, r.Name(), r.lab, nil); err != nil {
 		return err
 	}
 	inside := nat.Port(Internal + "/tcp")
@@ -188,7 +214,7 @@ func (r *Registry) create(ctx context.Context) error {
 	_, err := r.docker.ContainerCreate(ctx,
 		&container.Config{
 			Image:        r.config.Image,
-			Labels:       labels,
+			Labels:       map[string]string{engine.Label: r.lab},
 			ExposedPorts: nat.PortSet{inside: {}},
 			Env: []string{
 				"REGISTRY_STORAGE_DELETE_ENABLED=true",
