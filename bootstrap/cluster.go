@@ -54,7 +54,13 @@ const (
 func kindConfig(settings Config, addresses []string, cgroupV1 bool) *v1alpha4.Cluster {
 	ports := settings.Ports
 	var mappings []v1alpha4.PortMapping
-	for _, pair := range []struct{ inside, outside int }{{80, ports.HTTP.Number}, {443, ports.HTTPS.Number}, {nodePort, ports.NodePort.Number}} {
+	type pair struct{ inside, outside int }
+	var pairs []pair
+	if settings.Ingress.Enabled {
+		pairs = append(pairs, pair{80, ports.HTTP.Number}, pair{443, ports.HTTPS.Number})
+	}
+	pairs = append(pairs, pair{nodePort, ports.NodePort.Number})
+	for _, pair := range pairs {
 		for _, address := range addresses {
 			mappings = append(mappings, v1alpha4.PortMapping{
 				ContainerPort: int32(pair.inside), HostPort: int32(pair.outside), ListenAddress: address, Protocol: v1alpha4.PortMappingProtocolTCP})
@@ -263,12 +269,8 @@ func (l *Lab) watchNodes(ctx context.Context, fresh bool) <-chan string {
 func (l *Lab) writeFiles(ctx context.Context, name, folder string, files map[string]string) error {
 	var archive bytes.Buffer
 	writer := tar.NewWriter(&archive)
-	folders := map[string]bool{}
 	for file, content := range files {
 		full := strings.TrimPrefix(path.Join(folder, file), "/")
-		for parent := path.Dir(full); parent != "." && !folders[parent]; parent = path.Dir(parent) {
-			folders[parent] = true
-		}
 		if err := writer.WriteHeader(&tar.Header{Name: full, Mode: 0o644, Size: int64(len(content)), ModTime: time.Now()}); err != nil {
 			return err
 		}
@@ -406,5 +408,8 @@ func cause(err error) error {
 			return errors.New(strings.TrimPrefix(strings.TrimSpace(line), "docker: "))
 		}
 	}
-	return errors.New(strings.TrimSpace(lines[len(lines)-1]))
+	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
+		return errors.New(last)
+	}
+	return failed.Inner
 }

@@ -68,9 +68,9 @@ func (c Config) Validate() error {
 	if c.Timeout < time.Second {
 		wrong("bootstrap.timeout: %s is too short: use 5m, say", c.Timeout)
 	}
-	for setting, image := range map[string]string{"bootstrap.nodeImage": c.NodeImage, "bootstrap.ingress.image": c.Ingress.Image} {
-		if _, err := reference.ParseNormalizedNamed(image); err != nil && image != "" {
-			wrong("%s: %q is no image name", setting, image)
+	for _, named := range []struct{ setting, image string }{{"bootstrap.nodeImage", c.NodeImage}, {"bootstrap.ingress.image", c.Ingress.Image}} {
+		if _, err := reference.ParseNormalizedNamed(named.image); err != nil && named.image != "" {
+			wrong("%s: %q is no image name", named.setting, named.image)
 		}
 	}
 	if c.Ingress.Enabled && c.Ingress.Chart == "" && c.Ingress.Image == "" {

@@ -191,8 +191,8 @@ func isReady(node corev1.Node) bool {
 	return false
 }
 
-// await checks, and checks again after every event of the watches, until done or ctx ends. A watch that breaks (the
-// API server restarts, say) is opened again.
+// await checks, and checks again after every event of the watches, until done or ctx ends; the failure then tells what
+// the last check said. A watch that breaks (the API server restarts, say) is opened again.
 func await(ctx context.Context, done func(context.Context) (bool, error), watches ...func(context.Context) (watch.Interface, error)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -207,12 +207,13 @@ func await(ctx context.Context, done func(context.Context) (bool, error), watche
 		go follow(ctx, open, notify)
 	}
 	for {
-		if ok, err := done(ctx); err == nil && ok {
+		ok, err := done(ctx)
+		if err == nil && ok {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return errors.Join(context.Cause(ctx), err)
 		case <-changed:
 		}
 	}
@@ -220,13 +221,11 @@ func await(ctx context.Context, done func(context.Context) (bool, error), watche
 
 func follow(ctx context.Context, open func(context.Context) (watch.Interface, error), notify func()) {
 	for ctx.Err() == nil {
-		events, err := open(ctx)
-		if err == nil {
+		if events, err := open(ctx); err == nil {
 			notify()
 			for range events.ResultChan() {
 				notify()
 			}
-			continue
 		}
 		select {
 		case <-ctx.Done():

@@ -56,7 +56,7 @@ func Open(ctx context.Context, docker *client.Client, story *progress.Progress, 
 
 // load reads what the engine remembers of the lab.
 func (l *Lab) load(ctx context.Context) error {
-	settings, found, err := recorded(ctx, l.docker, l.name())
+	settings, found, err := recorded(ctx, l.docker, l.settings)
 	if err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type Settings struct {
 
 const (
 	settingsLabel        = "io.github.hellolab.settings"
+	sinceLabel           = "io.github.hellolab.since"
 	previousContextLabel = "io.github.hellolab.previous-context"
 )
 
@@ -64,12 +65,17 @@ func (s *Settings) ports() []publishedPort {
 		}
 		return candidates
 	}
-	return []publishedPort{
-		{"bootstrap.ports.http", &s.Bootstrap.Ports.HTTP, after(80, 8080)},
-		{"bootstrap.ports.https", &s.Bootstrap.Ports.HTTPS, after(443, 8443)},
+	ports := []publishedPort{
 		{"bootstrap.ports.nodePort", &s.Bootstrap.Ports.NodePort, after(nodePort, nodePort+1)},
 		{"registry.port", &s.Registry.Port, after(5001, 5002)},
 	}
+	if s.Bootstrap.Ingress.Enabled {
+		ports = append([]publishedPort{
+			{"bootstrap.ports.http", &s.Bootstrap.Ports.HTTP, after(80, 8080)},
+			{"bootstrap.ports.https", &s.Bootstrap.Ports.HTTPS, after(443, 8443)},
+		}, ports...)
+	}
+	return ports
 }
 
 // claimPorts gives every "auto" port a number, and fails with all those that are taken, and by whom. Ports of what
@@ -132,7 +138,10 @@ func taken(ctx context.Context, docker *client.Client, wanted publishedPort) err
 }
 
 // recorded gives what the engine remembers of the lab of that name.
-func recorded(ctx context.Context, docker *client.Client, name string) (settings Settings, found record, err error) {
+// Settings that an older version of hellolab did not know are those of defaults.
+func recorded(ctx context.Context, docker *client.Client, defaults Settings) (settings Settings, found record, err error) {
+	settings = defaults
+	name := defaults.Bootstrap.Name
 	volume, err := docker.VolumeInspect(ctx, settingsVolume(name))
 	if errdefs.IsNotFound(err) {
 		return settings, record{}, nil
@@ -145,9 +154,9 @@ func recorded(ctx context.Context, docker *client.Client, name string) (settings
 	}
 	if err := yaml.Unmarshal([]byte(volume.Labels[settingsLabel]), &settings); err != nil {
 		return settings, record{}, messages.Errorf("the lab %s was made by another version of hellolab", name).Because(err).
-			WithHint("use that version, or begin anew: docker volume rm %s, then hellolab down", volume.Name)
+			WithHint("use that version, or begin anew: docker rm -fv %s, docker volume rm %s, then hellolab up", name+"-"+controlPlane, volume.Name)
 	}
-	since, _ := time.Parse(time.RFC3339, volume.CreatedAt) // in whole seconds; none tells: the beginning of time
+	since, _ := time.Parse(time.RFC3339, volume.Labels[sinceLabel])
 	return settings, record{exists: true, since: since, previousContext: volume.Labels[previousContextLabel]}, nil
 }
 
@@ -161,9 +170,18 @@ func (l *Lab) remember(ctx context.Context) error {
 	if current := l.kubectl.current(); current != l.kubectl.context {
 		previous = current
 	}
-	l.record = record{exists: true, previousContext: previous}
+	info, err := l.docker.Info(ctx)
+	if err != nil {
+		return err
+	}
+	now, err := time.Parse(time.RFC3339Nano, info.SystemTime) // the engine's clock, which dates its containers too
+	if err != nil {
+		return err
+	}
+	l.record = record{exists: true, since: now.Truncate(time.Second), previousContext: previous}
 	return engine.EnsureVolume(ctx, l.docker, settingsVolume(l.name()), l.name(), map[string]string{
 		settingsLabel:        string(content),
+		sinceLabel:           l.record.since.Format(time.RFC3339),
 		previousContextLabel: previous,
 	})
 }
@@ -217,7 +235,8 @@ func (a Asked) names(key string) bool {
 
 func portSettings() []string {
 	var names []string
-	for _, wanted := range new(Settings).ports() {
+	all := Settings{Bootstrap: Config{Ingress: Ingress{Enabled: true}}}
+	for _, wanted := range all.ports() {
 		names = append(names, wanted.setting)
 	}
 	return names
@@ -233,8 +252,11 @@ func flatten(settings Settings) map[string]string {
 	var walk func(path string, node *yaml.Node)
 	walk = func(path string, node *yaml.Node) {
 		if node.Kind != yaml.MappingNode {
+			if node.Kind != yaml.ScalarNode {
+				node.Style = yaml.FlowStyle // on one line
+			}
 			content, _ := yaml.Marshal(node)
-			leaves[path] = string(content[:max(0, len(content)-1)])
+			leaves[path] = strings.TrimSpace(string(content))
 			return
 		}
 		for i := 0; i < len(node.Content); i += 2 {

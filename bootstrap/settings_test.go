@@ -425,21 +425,21 @@ func TestRecord(t *testing.T) {
 	useContext(t, "work")
 	docker := volumeEngine(t)
 	settings := unusual(t)
-	if _, found, err := recorded(t.Context(), docker, "web"); found.exists || err != nil {
+	if _, found, err := recorded(t.Context(), docker, named("web")); found.exists || err != nil {
 		t.Errorf("before it is made, the lab is %+v, %v", found, err)
 	}
 	lab := &Lab{docker: docker, settings: settings, kubectl: kubeconfig{Context("web")}}
 	if err := lab.remember(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	read, found, err := recorded(t.Context(), docker, "web")
+	read, found, err := recorded(t.Context(), docker, named("web"))
 	if err != nil || !reflect.DeepEqual(read, settings) {
 		t.Errorf("recorded is\n%+v, %v\nwant\n%+v", read, err, settings)
 	}
 	if !found.exists || found.previousContext != "work" || !found.since.Equal(created) {
 		t.Errorf("recorded is %+v, want a lab since %s, and to go back to the context work", found, created)
 	}
-	if _, found, err := recorded(t.Context(), docker, "other"); found.exists || err != nil {
+	if _, found, err := recorded(t.Context(), docker, named("other")); found.exists || err != nil {
 		t.Errorf("a lab that was never made is %+v, %v", found, err)
 	}
 	for range 2 { // `down` may be run again
@@ -447,7 +447,7 @@ func TestRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, found, err := recorded(t.Context(), docker, "web"); found.exists || err != nil {
+	if _, found, err := recorded(t.Context(), docker, named("web")); found.exists || err != nil {
 		t.Errorf("after it is forgotten, the lab is %+v, %v", found, err)
 	}
 }
@@ -461,7 +461,7 @@ func TestRecordKeepsThePreviousContext(t *testing.T) {
 	if err := lab.remember(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if _, found, err := recorded(t.Context(), docker, "web"); err != nil || found.previousContext != "work" {
+	if _, found, err := recorded(t.Context(), docker, named("web")); err != nil || found.previousContext != "work" {
 		t.Errorf("the context to go back to is %q, %v; want work", found.previousContext, err)
 	}
 }
@@ -490,7 +490,7 @@ func TestRecordOfOthers(t *testing.T) {
 			if _, err := docker.VolumeCreate(t.Context(), volume.CreateOptions{Name: "web-settings", Labels: labels}); err != nil {
 				t.Fatal(err)
 			}
-			_, found, err := recorded(t.Context(), docker, "web")
+			_, found, err := recorded(t.Context(), docker, named("web"))
 			if err == nil || found.exists {
 				t.Fatalf("the lab is %+v, %v; want an error", found, err)
 			}
@@ -512,13 +512,16 @@ func volumeEngine(t *testing.T) *client.Client {
 		fmt.Fprintf(w, `{"message":"get %s: no such volume"}`, name)
 	}
 	return fakeEngine(t, map[string]http.HandlerFunc{
+		"GET /{api}/info": func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"SystemTime":%q}`, created.Format(time.RFC3339Nano))
+		},
 		"POST /{api}/volumes/create": func(w http.ResponseWriter, r *http.Request) {
 			var asked volume.CreateOptions
 			if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
 				t.Error(err)
 			}
 			if _, exists := volumes[asked.Name]; !exists {
-				volumes[asked.Name] = volume.Volume{Name: asked.Name, Labels: asked.Labels, CreatedAt: created.Format(time.RFC3339)}
+				volumes[asked.Name] = volume.Volume{Name: asked.Name, Labels: asked.Labels}
 			}
 			w.WriteHeader(http.StatusCreated)
 			json.NewEncoder(w).Encode(volumes[asked.Name])
@@ -558,3 +561,6 @@ func fakeEngine(t *testing.T, handlers map[string]http.HandlerFunc) *client.Clie
 	t.Cleanup(func() { docker.Close() })
 	return docker
 }
+
+// named is a lab's settings before any are known but its name.
+func named(lab string) Settings { return Settings{Bootstrap: Config{Name: lab}} }

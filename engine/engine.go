@@ -13,10 +13,12 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/docker/cli/cli/context/store"
@@ -64,7 +66,9 @@ func Endpoint(getenv func(string) string) (string, error) {
 
 // local refuses engines whose published ports are not this machine's.
 func local(source, host string) (string, error) {
-	if strings.HasPrefix(host, "ssh://") {
+	address, err := url.Parse(host)
+	elsewhere := err == nil && address.Scheme == "tcp" && !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, address.Hostname())
+	if strings.HasPrefix(host, "ssh://") || elsewhere {
 		return "", messages.Errorf("%s points at %s, an engine on another machine, whose ports are not at localhost", source, host).
 			WithHint("choose an engine on this machine: docker context use default")
 	}

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/distribution/reference"
 
@@ -26,12 +27,21 @@ type Config struct {
 func (c Config) Validate() error {
 	var problems []error
 	for _, image := range append([]string{c.Image}, c.Images...) {
-		if _, err := reference.ParseNormalizedNamed(image); err != nil {
+		named, err := reference.ParseNormalizedNamed(image)
+		if err != nil {
 			problems = append(problems, messages.Usagef("registry: %q is no image name", image))
+			continue
+		}
+		_, tagged := named.(reference.Tagged)
+		_, digested := named.(reference.Digested)
+		if digested && !tagged {
+			problems = append(problems, messages.Usagef("registry: %q has a digest and no tag, and the tag is where it is kept", image))
 		}
 	}
 	for _, upstream := range c.Upstreams {
-		if named, err := reference.ParseNormalizedNamed(upstream + "/name"); err != nil || reference.Domain(named) != upstream {
+		named, err := reference.ParseNormalizedNamed(upstream + "/name")
+		// a repository's name, which the upstream's becomes a part of, has no place for a port
+		if err != nil || reference.Domain(named) != upstream || strings.Contains(upstream, ":") {
 			problems = append(problems, messages.Usagef("registry.upstreams: %q is no image registry's name", upstream))
 		}
 	}

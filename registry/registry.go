@@ -54,7 +54,7 @@ func (r *Registry) Address() string { return net.JoinHostPort("localhost", r.con
 // InsideAddress is where nodes and pods find the registry.
 func (r *Registry) InsideAddress() string { return net.JoinHostPort(r.Name(), Internal) }
 
-// State of the registry: "running", "stopped", "absent", or "silent" where its container runs and does not answer.
+// State of the registry: "running", "stopped", "absent", or "broken" where its container runs and does not answer.
 func (r *Registry) State(ctx context.Context) (string, error) {
 	found, err := r.inspect(ctx)
 	switch {
@@ -65,7 +65,7 @@ func (r *Registry) State(ctx context.Context) (string, error) {
 	case !found.State.Running:
 		return "stopped", nil
 	case !r.answers(ctx):
-		return "silent", nil
+		return "broken", nil
 	}
 	return "running", nil
 }
