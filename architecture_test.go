@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"bootstrap": {"engine", "helm", "messages", "port", "progress", "registry"},
 	"engine":    {"messages"},
 	"helm":      {},
+	"images":    {"engine", "messages", "progress"},
 	"messages":  {},
 	"port":      {},
 	"progress":  {"messages"},
@@ -35,9 +36,9 @@ var heavy = []struct {
 	{"sigs.k8s.io/kind", []string{"bootstrap"}},
 	{"helm.sh/helm/v3/pkg/action", []string{"helm"}},
 	{"helm.sh/helm/v3", []string{"bootstrap", "helm"}},
-	{"github.com/docker/docker", []string{"bootstrap", "engine", "main", "registry"}},
+	{"github.com/docker/docker", []string{"bootstrap", "engine", "images", "main", "registry"}},
 	{"github.com/docker/cli", []string{"engine"}},
-	{"github.com/google/go-containerregistry", []string{"registry"}},
+	{"github.com/google/go-containerregistry", []string{"registry", "images"}},
 	{"github.com/urfave/cli/v2", []string{"main"}},
 	{"os/signal", []string{"main"}},
 }
@@ -244,7 +245,7 @@ func sources(t *testing.T) []source {
 			return err
 		}
 		if entry.IsDir() {
-			if name != "." && (strings.HasPrefix(entry.Name(), ".") || slices.Contains([]string{"testbed", "testdata", "e2e", "bin"}, name)) {
+			if name != "." && (strings.HasPrefix(entry.Name(), ".") || slices.Contains([]string{"testbed", "testdata", "e2e", "bin", "images/src"}, name)) {
 				return fs.SkipDir
 			}
 			return nil

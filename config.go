@@ -13,53 +13,58 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hellolab/hellolab/bootstrap"
+	"github.com/hellolab/hellolab/images"
 	"github.com/hellolab/hellolab/messages"
 )
 
 //go:embed config.yaml
 var defaultConfig []byte
 
-// settings are the defaults, with the user's file and flags over them, and with what the user asked for in these.
-func (p *program) settings(c *cli.Context) (bootstrap.Asked, error) {
-	var asked bootstrap.Asked
-	if err := yaml.Unmarshal(defaultConfig, &asked.Settings); err != nil {
-		return asked, err
+// configuration is config.yaml: one section for each package that has settings, under its name.
+type configuration struct {
+	bootstrap.Settings `yaml:",inline"`
+	Images             images.Config `yaml:"images"`
+}
+
+// settings are the defaults, with the user's file and flags over them. asked are the lab's among them, with what the
+// user named.
+func (p *program) settings(c *cli.Context) (all configuration, asked bootstrap.Asked, err error) {
+	if err := yaml.Unmarshal(defaultConfig, &all); err != nil {
+		return all, asked, err
 	}
 	file := c.String("config")
 	if file == "" {
 		file = p.getenv("HELLOLAB_CONFIG")
 	}
 	if file != "" {
-		keys, err := decodeFile(file, &asked.Settings)
-		if err != nil {
-			return asked, err
+		if asked.Keys, err = decodeFile(file, &all); err != nil {
+			return all, asked, err
 		}
-		asked.Keys = keys
 	}
-	settings := &asked.Settings.Bootstrap
+	lab := &all.Bootstrap
 	if c.IsSet("name") {
-		settings.Name = c.String("name")
+		lab.Name = c.String("name")
 	}
 	if c.IsSet("workers") {
-		settings.Workers = c.Int("workers")
+		lab.Workers = c.Int("workers")
 		asked.Keys = append(asked.Keys, "bootstrap.workers")
 	}
 	if c.IsSet("no-ingress") {
-		settings.Ingress.Enabled = !c.Bool("no-ingress")
+		lab.Ingress.Enabled = !c.Bool("no-ingress")
 		asked.Keys = append(asked.Keys, "bootstrap.ingress.enabled")
 	}
-	if chart := settings.Ingress.Chart; chart != "" {
-		var err error
-		if settings.Ingress.Chart, err = filepath.Abs(chart); err != nil { // the lab keeps it, the working folder changes
-			return asked, err
+	if chart := lab.Ingress.Chart; chart != "" {
+		if lab.Ingress.Chart, err = filepath.Abs(chart); err != nil { // the lab keeps it, the working folder changes
+			return all, asked, err
 		}
 	}
-	return asked, asked.Validate()
+	asked.Settings = all.Settings
+	return all, asked, errors.Join(all.Settings.Validate(), all.Images.Validate())
 }
 
 // decodeFile reads the user's file over settings, and refuses it with everything that is wrong with it. It gives the
 // paths of the settings that the file names.
-func decodeFile(file string, settings *bootstrap.Settings) (keys []string, err error) {
+func decodeFile(file string, settings *configuration) (keys []string, err error) {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return nil, messages.Usagef("the settings cannot be read").Because(err).WithHint("name a file that can be read: --config FILE")

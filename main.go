@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -22,6 +23,7 @@ import (
 
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/images"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -117,6 +119,7 @@ func (p *program) app() *cli.App {
 			{Name: "up", Usage: say("start the lab, or complete it"), Action: p.up, Flags: []cli.Flag{
 				&cli.IntFlag{Name: "workers", Usage: say("nodes beside the control plane")},
 				&cli.BoolFlag{Name: "no-ingress", Usage: say("leave the ingress controller out")},
+				&cli.BoolFlag{Name: "no-images", Usage: say("do not build the course's images")},
 			}},
 			{Name: "down", Usage: say("remove the lab"), Action: p.down, Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "keep-registry", Usage: say("keep the image registry and what it holds")},
@@ -124,6 +127,16 @@ func (p *program) app() *cli.App {
 			{Name: "stop", Usage: say("stop the lab and keep its state"), Action: p.lab((*bootstrap.Lab).Stop)},
 			{Name: "start", Usage: say("go on with a stopped lab"), Action: p.lab((*bootstrap.Lab).Start)},
 			{Name: "status", Usage: say("show how the lab is"), Action: p.status, Flags: []cli.Flag{output}},
+			{Name: "images", Usage: say("the course's eight image tags"), Subcommands: []*cli.Command{
+				{Name: "list", Usage: say("show what the registry holds"), Action: p.imagesList, Flags: []cli.Flag{output}},
+				{Name: "build", ArgsUsage: "[TAG...]", Usage: say("build all of them, or those named"), Action: p.imagesBuild, Flags: []cli.Flag{
+					&cli.StringFlag{Name: "builder", Usage: say("auto, docker (in a container) or host (this machine's Go)")},
+					&cli.StringFlag{Name: "source", Usage: say("a folder that images export wrote, to build from instead")},
+				}},
+				{Name: "export", ArgsUsage: "DIR", Usage: say("write the sources, to build by hand"), Action: p.imagesExport, Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "force", Usage: say("overwrite files that have been changed")},
+				}},
+			}},
 			{Name: "config", Usage: say("show the settings"), Action: p.config},
 			{Name: "version", Usage: say("show the version"), Action: p.version, Flags: []cli.Flag{output}},
 		},
@@ -131,15 +144,22 @@ func (p *program) app() *cli.App {
 }
 
 func (p *program) up(c *cli.Context) error {
-	asked, err := p.settings(c)
+	all, asked, err := p.settings(c)
 	if err != nil {
 		return err
 	}
-	lab, err := p.open(c.Context, asked.Settings)
+	lab, docker, err := p.open(c.Context, all)
 	if err != nil {
 		return err
 	}
-	if err := lab.Up(c.Context, &asked); err != nil {
+	var build func(context.Context) error
+	if !c.Bool("no-images") {
+		build = func(ctx context.Context) error {
+			_, err := p.builder(c, all, lab, docker).Build(ctx, images.Tags())
+			return err
+		}
+	}
+	if err := lab.Up(c.Context, &asked, build); err != nil {
 		return err
 	}
 	return p.welcome(lab)
@@ -162,11 +182,11 @@ func (p *program) status(c *cli.Context) error {
 // lab is the action that does one thing with the lab that the settings name.
 func (p *program) lab(do func(*bootstrap.Lab, context.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		asked, err := p.settings(c)
+		all, _, err := p.settings(c)
 		if err != nil {
 			return err
 		}
-		lab, err := p.open(c.Context, asked.Settings)
+		lab, _, err := p.open(c.Context, all)
 		if err != nil {
 			return err
 		}
@@ -174,16 +194,84 @@ func (p *program) lab(do func(*bootstrap.Lab, context.Context) error) cli.Action
 	}
 }
 
+func (p *program) imagesList(c *cli.Context) error {
+	return p.images(c, func(lab *bootstrap.Lab, builder *images.Builder) error {
+		states, err := builder.List(c.Context)
+		if err != nil {
+			return err
+		}
+		return p.print(c, states, func() string { return p.imagesText(states) })
+	})
+}
+
+func (p *program) imagesBuild(c *cli.Context) error {
+	tags, err := images.Select(c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	return p.images(c, func(lab *bootstrap.Lab, builder *images.Builder) error {
+		references, err := builder.Build(c.Context, tags)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(p.stdout, strings.Join(references, "\n"))
+		return err
+	})
+}
+
+func (p *program) imagesExport(c *cli.Context) error {
+	all, _, err := p.settings(c)
+	if err != nil {
+		return err
+	}
+	folders, err := images.Export(c.Args().First(), all.Images.Builder, c.Bool("force"))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.stdout, strings.Join(folders, "\n"))
+	return err
+}
+
+// images does something with the course's images, once there is a registry for them.
+func (p *program) images(c *cli.Context, do func(*bootstrap.Lab, *images.Builder) error) error {
+	all, _, err := p.settings(c)
+	if err != nil {
+		return err
+	}
+	lab, docker, err := p.open(c.Context, all)
+	if err != nil {
+		return err
+	}
+	if err := lab.StartRegistry(c.Context); err != nil {
+		return err
+	}
+	return do(lab, p.builder(c, all, lab, docker))
+}
+
+// builder makes the course's images for a lab.
+func (p *program) builder(c *cli.Context, all configuration, lab *bootstrap.Lab, docker *client.Client) *images.Builder {
+	builder := &images.Builder{Docker: docker, Story: p.story, Store: lab.Registry(), Config: all.Images,
+		Lab: lab.Settings().Bootstrap.Name, Compiler: "auto", Folder: c.String("source")}
+	if c.IsSet("builder") {
+		builder.Compiler = c.String("builder")
+	}
+	if caches, err := os.UserCacheDir(); err == nil {
+		builder.Cache = filepath.Join(caches, "hellolab", "images")
+	}
+	return builder
+}
+
 // open connects to the Docker Engine and finds the lab there. kind's docker commands are sent to the same engine.
-func (p *program) open(ctx context.Context, wanted bootstrap.Settings) (*bootstrap.Lab, error) {
+func (p *program) open(ctx context.Context, wanted configuration) (*bootstrap.Lab, *client.Client, error) {
 	docker, err := p.connect(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := p.bypassProxy(wanted.Bootstrap.Name + "-registry"); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return bootstrap.Open(ctx, docker, p.story, p.log, wanted)
+	lab, err := bootstrap.Open(ctx, docker, p.story, p.log, wanted.Settings)
+	return lab, docker, err
 }
 
 func (p *program) connect(ctx context.Context) (*client.Client, error) {

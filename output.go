@@ -12,6 +12,7 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/hellolab/hellolab/bootstrap"
+	"github.com/hellolab/hellolab/images"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -76,27 +77,51 @@ func (p *program) welcome(lab *bootstrap.Lab) error {
 }
 
 func (p *program) statusText(status bootstrap.Status) string {
-	rows := [][2]string{{p.say("lab"), status.Name + "  " + p.state(status.State)}}
+	rows := [][]string{{p.say("lab"), status.Name + "  " + p.state(status.State)}}
 	if status.State != bootstrap.Absent {
-		rows = append(rows, [2]string{p.say("kubectl context"), status.Context})
+		rows = append(rows, []string{p.say("kubectl context"), status.Context})
 		if status.Kubernetes != "" {
-			rows = append(rows, [2]string{"Kubernetes", status.Kubernetes})
+			rows = append(rows, []string{"Kubernetes", status.Kubernetes})
 		}
 		for _, node := range status.Nodes {
 			state := node.State
 			if node.Ready {
 				state = "Ready"
 			}
-			rows = append(rows, [2]string{p.say("node"), node.Name + "  " + state})
+			rows = append(rows, []string{p.say("node"), node.Name + "  " + state})
 		}
 		rows = append(rows,
-			[2]string{p.say("image registry"), status.Registry.Address + "  " + p.state(status.Registry.State)},
-			[2]string{"Ingress", status.Ingress.Address + "  " + p.state(status.Ingress.State)},
-			[2]string{"NodePort 30000", status.NodePort})
+			[]string{p.say("image registry"), status.Registry.Address + "  " + p.state(status.Registry.State)},
+			[]string{"Ingress", status.Ingress.Address + "  " + p.state(status.Ingress.State)},
+			[]string{"NodePort 30000", status.NodePort})
 	}
 	text := table(rows)
 	if next := nextStep(status.State); next != "" {
 		text += p.say("next") + ": " + next + "\n"
+	}
+	return text
+}
+
+// imagesText is a table of the tags, and what to do where one is not up to date.
+func (p *program) imagesText(states []images.State) string {
+	rows := [][]string{{p.say("TAG"), p.say("CHAPTER"), p.say("SIZE"), p.say("STATE"), p.say("DIGEST")}}
+	stale := false
+	for _, state := range states {
+		size, how, digest := "", p.say("absent"), ""
+		if state.Digest != "" {
+			size, how, digest = fmt.Sprintf("%.1f MB", float64(state.Size)/1e6), p.say("up to date"), strings.TrimPrefix(state.Digest, "sha256:")[:12]
+		}
+		if !state.Current {
+			stale = true
+			if state.Digest != "" {
+				how = p.say("other source")
+			}
+		}
+		rows = append(rows, []string{state.Tag, state.Chapter, size, how, digest})
+	}
+	text := table(rows)
+	if stale {
+		text += p.say("next") + ": hellolab images build\n"
 	}
 	return text
 }
@@ -130,27 +155,36 @@ func (p *program) state(state string) string {
 
 func (p *program) say(format string) string { return p.printer.Text(messages.T(format)) }
 
-// table lines up two columns.
-func table(rows [][2]string) string {
-	width := 0
+// table lines up columns.
+func table(rows [][]string) string {
+	var widths []int
 	for _, row := range rows {
-		width = max(width, progress.Columns(row[0]))
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], progress.Columns(cell))
+		}
 	}
 	var b strings.Builder
 	for _, row := range rows {
-		b.WriteString(row[0] + strings.Repeat(" ", width-progress.Columns(row[0])+2) + row[1] + "\n")
+		line := ""
+		for i, cell := range row {
+			line += cell + strings.Repeat(" ", widths[i]-progress.Columns(cell)+2)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
 	}
 	return b.String()
 }
 
 func (p *program) config(c *cli.Context) error {
-	asked, err := p.settings(c)
+	all, _, err := p.settings(c)
 	if err != nil {
 		return err
 	}
 	encoder := yaml.NewEncoder(p.stdout)
 	encoder.SetIndent(2)
-	return encoder.Encode(asked.Settings)
+	return encoder.Encode(all)
 }
 
 // version tells what this program is built from.
@@ -195,16 +229,16 @@ func (p *program) printHelp(app *cli.App, commands []*cli.Command) {
 		fmt.Fprintf(p.stdout, " %s", p.say("COMMAND"))
 	}
 	fmt.Fprintf(p.stdout, " %s\n", p.say("[FLAGS]"))
-	var rows [][2]string
+	var rows [][]string
 	for _, child := range children {
-		rows = append(rows, [2]string{"  " + child.Name, child.Usage})
+		rows = append(rows, []string{"  " + child.Name, child.Usage})
 	}
 	if len(rows) > 0 {
 		fmt.Fprintf(p.stdout, "\n%s\n%s", p.say("Commands:"), table(rows))
 	}
 	rows = nil
 	for _, flag := range flags {
-		rows = append(rows, [2]string{"  " + flagNames(flag), flag.(cli.DocGenerationFlag).GetUsage()})
+		rows = append(rows, []string{"  " + flagNames(flag), flag.(cli.DocGenerationFlag).GetUsage()})
 	}
 	fmt.Fprintf(p.stdout, "\n%s\n%s", p.say("Flags, before or after the arguments:"), table(rows))
 }

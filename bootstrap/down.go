@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 
+	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/volume"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hellolab/hellolab/engine"
@@ -46,6 +48,9 @@ func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 		l.story.Say(messages.T("there is no lab named %s: nothing to remove", l.name()))
 		return nil
 	}
+	if err := l.removeCaches(ctx); err != nil {
+		return err
+	}
 	if err := l.forget(ctx); err != nil {
 		return err
 	}
@@ -54,6 +59,24 @@ func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 		l.story.Say(messages.T("its image registry stays, with what it holds: hellolab up goes on with it, hellolab down removes it"))
 	}
 	return forgetting
+}
+
+// removeCaches takes the lab's other volumes away: what builds kept in them.
+func (l *Lab) removeCaches(ctx context.Context) error {
+	found, err := l.docker.VolumeList(ctx, volume.ListOptions{Filters: engine.Labelled(l.name())})
+	if err != nil {
+		return err
+	}
+	for _, disk := range found.Volumes {
+		if disk.Name == l.registry.Name() || disk.Name == settingsVolume(l.name()) {
+			continue
+		}
+		if err := l.docker.VolumeRemove(ctx, disk.Name, false); err != nil && !errdefs.IsNotFound(err) {
+			return messages.Errorf("the Docker volume %s cannot be removed", disk.Name).Because(err).
+				WithHint("wait until what uses it is done, then run the same command again")
+		}
+	}
+	return nil
 }
 
 // forgetContext takes the lab's entries out of the user's kubeconfig, the context from before having been made the
@@ -109,7 +132,7 @@ func (l *Lab) Start(ctx context.Context) error {
 	if !l.record.exists {
 		return l.missing()
 	}
-	return l.Up(ctx, nil)
+	return l.Up(ctx, nil, nil)
 }
 
 // existing gives the nodes of a lab that exists, locked.

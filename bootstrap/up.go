@@ -27,8 +27,9 @@ func (g gate) wait(ctx context.Context) error {
 
 // Up makes the lab run: cluster, registry and ingress controller. What is missing is made, what is there is left
 // alone, and what does not depend on each other happens at the same time. asked is what the user asked for in so many
-// words, or nil; a lab that is not like that is refused.
-func (l *Lab) Up(ctx context.Context, asked *Asked) error {
+// words, or nil; a lab that is not like that is refused. fill puts more into the registry, as soon as that runs; nil is
+// nothing more.
+func (l *Lab) Up(ctx context.Context, asked *Asked, fill func(context.Context) error) error {
 	if err := engine.CheckCommand(); err != nil {
 		return err
 	}
@@ -56,6 +57,9 @@ func (l *Lab) Up(ctx context.Context, asked *Asked) error {
 			return err
 		}
 		close(registryRuns)
+		if fill != nil {
+			work.Go(func() error { return fill(together) })
+		}
 		return l.fillRegistry(together, controllerIn)
 	})
 	work.Go(func() error { // the cluster
@@ -189,6 +193,31 @@ func (l *Lab) claimPorts(ctx context.Context, nodes bool) error {
 		return l.registry.RemoveContainer(ctx)
 	}
 	return nil
+}
+
+// StartRegistry makes the registry run, with or without a lab around it.
+func (l *Lab) StartRegistry(ctx context.Context) error {
+	if l.record.exists {
+		return l.registry.Ensure(ctx)
+	}
+	unlock, err := l.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	kept, err := l.registry.PublishedPort(ctx)
+	if err != nil {
+		return err
+	}
+	if kept != 0 {
+		l.settings.Registry.Port = port.Port{Number: kept}
+	}
+	others := map[string]bool{"bootstrap.ports.http": true, "bootstrap.ports.https": true, "bootstrap.ports.nodePort": true, "registry.port": kept != 0}
+	if err := l.settings.claimPorts(ctx, l.docker, port.Loopback(), others); err != nil {
+		return err
+	}
+	l.registry = registry.New(l.docker, l.story, l.name(), l.settings.Registry)
+	return l.registry.Ensure(ctx)
 }
 
 // fillRegistry copies what the lab needs of other people's images into the registry, the ingress controller's first.

@@ -200,6 +200,12 @@ func HasImage(ctx context.Context, docker *client.Client, reference string) bool
 	return err == nil
 }
 
+// Architecture is the engine's, and so the nodes', which is not always this program's.
+func Architecture(ctx context.Context, docker *client.Client) (string, error) {
+	version, err := docker.ServerVersion(ctx)
+	return version.Arch, err
+}
+
 // Labelled is the filter for what belongs to the lab.
 func Labelled(lab string) filters.Args { return filters.NewArgs(filters.Arg("label", Label+"="+lab)) }
 

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 
@@ -36,30 +35,64 @@ func (r *Registry) Copy(ctx context.Context, image string) error {
 		return err
 	}
 	step := r.story.Start(messages.T("copying %s into the registry", Tagged(image)))
-	err = r.copy(ctx, image, target, func(share float64) { step.Detail(messages.Percent(share)) })
+	err = r.copy(ctx, image, func(share float64) { step.Detail(messages.Percent(share)) })
 	step.End(err)
 	return err
 }
 
-// Holds reports whether the registry has an image.
-func (r *Registry) Holds(ctx context.Context, image string) (bool, error) {
+// Find gives the manifest and the digest of an image of the registry's, or nil where it has none of that name.
+func (r *Registry) Find(ctx context.Context, image string) (*v1.Manifest, string, error) {
 	target, err := r.reference(image)
 	if err != nil {
-		return false, err
+		return nil, "", err
 	}
-	return r.holds(ctx, target)
+	found, err := remote.Image(target, remote.WithContext(ctx), remote.WithTransport(r.local))
+	if isMissing(err) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", r.unreachable(err)
+	}
+	digest, err := found.Digest()
+	if err != nil {
+		return nil, "", err
+	}
+	manifest, err := found.Manifest()
+	return manifest, digest.String(), err
+}
+
+// Put writes an image into the registry, reports the share that is done, and gives its digest.
+func (r *Registry) Put(ctx context.Context, name string, image v1.Image, progress func(share float64)) (string, error) {
+	target, err := r.reference(name)
+	if err != nil {
+		return "", err
+	}
+	if err := r.write(ctx, target, image, progress); err != nil {
+		return "", messages.Errorf("%s cannot be written into the image registry", name).Because(err).
+			WithHint("docker logs %s", r.Name())
+	}
+	digest, err := image.Digest()
+	return digest.String(), err
 }
 
 func (r *Registry) holds(ctx context.Context, target name.Reference) (bool, error) {
 	_, err := remote.Head(target, remote.WithContext(ctx), remote.WithTransport(r.local))
-	var answer *transport.Error
 	switch {
 	case err == nil:
 		return true, nil
-	case errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound:
+	case isMissing(err):
 		return false, nil
 	}
-	return false, messages.Errorf("the image registry at %s cannot be asked", r.Address()).Because(err).WithHint("hellolab up")
+	return false, r.unreachable(err)
+}
+
+func isMissing(err error) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
+}
+
+func (r *Registry) unreachable(err error) error {
+	return messages.Errorf("the image registry at %s cannot be asked", r.Address()).Because(err).WithHint("hellolab up")
 }
 
 // reference is the image's place in the registry, as this machine reaches it. 127.0.0.1 is used rather than
@@ -72,17 +105,14 @@ func (r *Registry) reference(image string) (name.Reference, error) {
 	return name.ParseReference(net.JoinHostPort("127.0.0.1", r.config.Port.String())+"/"+repository, name.Insecure)
 }
 
-func (r *Registry) copy(ctx context.Context, image string, target name.Reference, progress func(float64)) error {
+func (r *Registry) copy(ctx context.Context, image string, progress func(float64)) error {
 	found, cleanup, err := r.find(ctx, image, progress)
 	defer cleanup()
 	if err != nil {
 		return err
 	}
-	if err := r.write(ctx, target, found, progress); err != nil {
-		return messages.Errorf("%s cannot be written into the image registry", image).Because(err).
-			WithHint("docker logs %s", r.Name())
-	}
-	return nil
+	_, err = r.Put(ctx, image, found, progress)
+	return err
 }
 
 // find looks for an image where it can be had soonest: in the local engine, through the engine (which may know mirrors
@@ -116,7 +146,7 @@ func (r *Registry) inEngine(ctx context.Context, image string) (string, error) {
 			return "", nil
 		}
 	}
-	architecture, err := r.architecture(ctx)
+	architecture, err := engine.Architecture(ctx, r.docker)
 	if err != nil || found.Architecture != architecture {
 		return "", err
 	}
@@ -157,7 +187,7 @@ func (r *Registry) fromEngine(ctx context.Context, image string) (v1.Image, func
 }
 
 func (r *Registry) fromOrigin(ctx context.Context, image string) (v1.Image, error) {
-	architecture, err := r.architecture(ctx)
+	architecture, err := engine.Architecture(ctx, r.docker)
 	if err != nil {
 		return nil, err
 	}
@@ -172,18 +202,6 @@ func (r *Registry) fromOrigin(ctx context.Context, image string) (v1.Image, erro
 			WithHint("docker pull %s (from a mirror, then docker tag, if need be), then run the same command again", Tagged(image))
 	}
 	return found, nil
-}
-
-// architecture is the nodes', which is the engine's and not always this program's.
-func (r *Registry) architecture(ctx context.Context) (string, error) {
-	version, err := r.docker.ServerVersion(ctx)
-	if err != nil {
-		return "", err
-	}
-	if version.Arch == "" {
-		return runtime.GOARCH, nil
-	}
-	return strings.TrimSpace(version.Arch), nil
 }
 
 func (r *Registry) write(ctx context.Context, target name.Reference, image v1.Image, progress func(float64)) error {

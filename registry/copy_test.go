@@ -93,8 +93,8 @@ func TestCopy(t *testing.T) {
 		}
 	}
 	for image, want := range map[string]bool{"guangzhengli/hellok8s:v1": true, "guangzhengli/hellok8s:v2": false, "ghcr.io/guangzhengli/hellok8s:v1": false} {
-		if held, err := registry.Holds(t.Context(), image); err != nil || held != want {
-			t.Errorf("Holds(%s) is %v, %v; want %v", image, held, err, want)
+		if manifest, _, err := registry.Find(t.Context(), image); err != nil || (manifest != nil) != want {
+			t.Errorf("Find(%s) is %v, %v; want any: %v", image, manifest, err, want)
 		}
 	}
 	place, err := name.ParseReference("127.0.0.1:" + registry.config.Port.String() + "/guangzhengli/hellok8s:v1")
@@ -115,8 +115,8 @@ func TestCopyIntoABrokenRegistry(t *testing.T) {
 	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	t.Cleanup(broken.Close)
 	registry := registryAt(t, broken.URL, nil)
-	if held, err := registry.Holds(t.Context(), "nginx"); err == nil || held || (messages.Printer{}).Hint(err) == "" {
-		t.Errorf("Holds gives %v, %v: want an error with a hint", held, err)
+	if found, _, err := registry.Find(t.Context(), "nginx"); err == nil || found != nil || (messages.Printer{}).Hint(err) == "" {
+		t.Errorf("Find gives %v, %v: want an error with a hint", found, err)
 	}
 	if err := registry.Copy(t.Context(), "nginx"); err == nil {
 		t.Error("Copy gives no error")

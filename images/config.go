@@ -1,0 +1,32 @@
+package images
+
+import (
+	"errors"
+	"regexp"
+
+	"github.com/distribution/reference"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Config is the section "images" of config.yaml.
+type Config struct {
+	// Account that the course's images are under: the ACCOUNT in docker.io/ACCOUNT/hellok8s.
+	Account string `yaml:"account"`
+	// Builder is the image that compiles where this machine has no Go.
+	Builder string `yaml:"builder"`
+}
+
+var validAccount = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*$`)
+
+// Validate reports everything that is wrong with c.
+func (c Config) Validate() error {
+	var problems []error
+	if !validAccount.MatchString(c.Account) {
+		problems = append(problems, messages.Usagef("images.account: %q is no account's name", c.Account))
+	}
+	if _, err := reference.ParseNormalizedNamed(c.Builder); err != nil {
+		problems = append(problems, messages.Usagef("%s: %q is no image name", "images.builder", c.Builder))
+	}
+	return errors.Join(problems...)
+}

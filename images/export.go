@@ -1,0 +1,79 @@
+package images
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Export writes the sources of all tags into folder, each with a Dockerfile like the course's, for readers who build by
+// hand. Files that a reader changed are left alone, and nothing is written then, unless force says to. It gives the
+// folders written.
+func Export(folder string, builder string, force bool) ([]string, error) {
+	files := map[string][]byte{}
+	var folders []string
+	for _, tag := range Tags() {
+		source, err := tag.Source("")
+		if err != nil {
+			return nil, err
+		}
+		into := filepath.Join(folder, tag.Name)
+		folders = append(folders, into)
+		files[filepath.Join(into, "main.go")] = source
+		files[filepath.Join(into, "go.mod")] = []byte(module)
+		files[filepath.Join(into, "Dockerfile")] = []byte(dockerfile(builder))
+	}
+	if !force {
+		if changed := changed(files); len(changed) > 0 {
+			return nil, messages.Usagef("these files have been changed: %s", changed).
+				WithHint("export into another folder, or give them up with --force")
+		}
+	}
+	for name, content := range files {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return nil, unwritable(err)
+		}
+		if err := os.WriteFile(name, content, 0o644); err != nil {
+			return nil, unwritable(err)
+		}
+	}
+	return folders, nil
+}
+
+func unwritable(err error) error {
+	return messages.Errorf("the sources cannot be written").Because(err).WithHint("choose a folder of your own: hellolab images export DIR")
+}
+
+// changed lists the files that exist with another content.
+func changed(files map[string][]byte) (names []string) {
+	for _, tag := range Tags() {
+		for name, content := range files {
+			if filepath.Base(filepath.Dir(name)) != tag.Name {
+				continue
+			}
+			if found, err := os.ReadFile(name); err == nil && !bytes.Equal(found, content) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// dockerfile is what a reader builds by hand: a stage with Go, and a small one with nothing but the program.
+func dockerfile(builder string) string {
+	return fmt.Sprintf(`# The first stage compiles.
+FROM %s AS builder
+WORKDIR /src
+COPY . .
+RUN CGO_ENABLED=0 go build -o main .
+
+# The second one is the image: nothing but the program.
+FROM scratch
+COPY --from=builder /src/main /main
+EXPOSE 3000
+ENTRYPOINT ["/main"]
+`, builder)
+}

@@ -1,0 +1,89 @@
+package images
+
+import (
+	"archive/tar"
+	"bytes"
+	"io"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+const (
+	// packing changes whenever an image's form does.
+	packing = "1"
+
+	// nobody owns the process in the container; the number is the one that distroless images use for "nonroot".
+	nobody = "65532:65532"
+
+	// The annotations, https://github.com/opencontainers/image-spec/blob/main/annotations.md, and our own.
+	titleAnnotation   = "org.opencontainers.image.title"
+	versionAnnotation = "org.opencontainers.image.version"
+	sourceAnnotation  = "io.github.hellolab.source"
+)
+
+// assemble makes the image of a program: one layer with nothing but /main. The same program gives the same digest: no
+// time and no name of this machine's goes in.
+func assemble(tag Tag, program []byte, fingerprint, architecture string) (v1.Image, error) {
+	layer, err := layerOf(program)
+	if err != nil {
+		return nil, err
+	}
+	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	if image, err = mutate.AppendLayers(image, layer); err != nil {
+		return nil, err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	labels := map[string]string{titleAnnotation: "hellok8s", versionAnnotation: tag.Name, sourceAnnotation: fingerprint}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = "linux", architecture
+	config.Config = v1.Config{
+		User:         nobody,
+		Entrypoint:   []string{"/main"},
+		ExposedPorts: map[string]struct{}{"3000/tcp": {}},
+		Labels:       labels,
+	}
+	if image, err = mutate.ConfigFile(image, config); err != nil {
+		return nil, err
+	}
+	return mutate.Annotations(image, labels).(v1.Image), nil
+}
+
+// layerOf is an uncompressed layer: on one machine, compressing costs more time than it saves.
+func layerOf(program []byte) (v1.Layer, error) {
+	var content bytes.Buffer
+	writer := tar.NewWriter(&content)
+	header := &tar.Header{Name: "main", Mode: 0o755, Size: int64(len(program)), ModTime: time.Unix(0, 0), Format: tar.FormatUSTAR}
+	if err := writer.WriteHeader(header); err != nil {
+		return nil, err
+	}
+	if _, err := writer.Write(program); err != nil {
+		return nil, err
+	}
+	if err := writer.Close(); err != nil {
+		return nil, err
+	}
+	return static.NewLayer(content.Bytes(), types.OCIUncompressedLayer), nil
+}
+
+// archive is a tar file of the sources, as compilers unpack them.
+func archive(sources map[string][]byte) (io.Reader, error) {
+	var content bytes.Buffer
+	writer := tar.NewWriter(&content)
+	for name, source := range sources {
+		if err := writer.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(source)), ModTime: time.Unix(0, 0)}); err != nil {
+			return nil, err
+		}
+		if _, err := writer.Write(source); err != nil {
+			return nil, err
+		}
+	}
+	return &content, writer.Close()
+}

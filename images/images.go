@@ -1,0 +1,240 @@
+// Package images builds the course's eight image tags from embedded sources and puts them into the lab's registry.
+//
+// All tags are compiled in one go, by this machine's Go or in a container; each then becomes an image of one layer on
+// nothing. What an image was made from stands in its annotations, so that the registry itself tells whether it is up to
+// date.
+package images
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/docker/docker/client"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
+)
+
+// Store is the registry, as far as images go.
+type Store interface {
+	// Find gives the manifest and the digest of an image, or nil where there is none.
+	Find(ctx context.Context, image string) (manifest *v1.Manifest, digest string, err error)
+	// Put writes an image, reports the share that is done, and gives its digest.
+	Put(ctx context.Context, name string, image v1.Image, progress func(share float64)) (digest string, err error)
+	// Address is where people and docker push find the registry.
+	Address() string
+}
+
+// Builder makes the course's images.
+type Builder struct {
+	Docker *client.Client
+	Story  *progress.Progress
+	Store  Store
+	Config Config
+	// Lab whose the build cache is.
+	Lab string
+	// Compiler is "docker", "host", or "auto": this machine's Go where there is one, and a container otherwise.
+	Compiler string
+	// Folder of sources to build instead of the built-in ones, or "".
+	Folder string
+	// Cache is a folder that keeps the programs, or "".
+	Cache string
+}
+
+// State is one tag's in the registry.
+type State struct {
+	Tag     string `json:"tag"`
+	Chapter string `json:"chapter"`
+	// Image is the course's name for it.
+	Image string `json:"image"`
+	// Digest and Size (bytes, uncompressed) of what the registry holds; empty where it holds nothing.
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"`
+	// Current says that it was made from the source at hand.
+	Current bool `json:"current"`
+}
+
+// name is the course's name for a tag: "guangzhengli/hellok8s:v1".
+func (b *Builder) name(tag Tag) string { return b.Config.Account + "/hellok8s:" + tag.Name }
+
+// List tells of every tag whether the registry has it, and whether it is up to date.
+func (b *Builder) List(ctx context.Context) ([]State, error) {
+	architecture, err := engine.Architecture(ctx, b.Docker)
+	if err != nil {
+		return nil, err
+	}
+	var states []State
+	for _, tag := range Tags() {
+		state, _, err := b.state(ctx, tag, architecture)
+		if err != nil {
+			return nil, err
+		}
+		states = append(states, state)
+	}
+	return states, nil
+}
+
+// state asks the registry about a tag.
+func (b *Builder) state(ctx context.Context, tag Tag, architecture string) (State, []byte, error) {
+	state := State{Tag: tag.Name, Chapter: tag.Chapter, Image: b.name(tag)}
+	source, err := tag.Source(b.Folder)
+	if err != nil {
+		return state, nil, err
+	}
+	manifest, digest, err := b.Store.Find(ctx, b.name(tag))
+	if err != nil || manifest == nil {
+		return state, source, err
+	}
+	state.Digest = digest
+	state.Current = manifest.Annotations[sourceAnnotation] == fingerprint(source, architecture)
+	for _, layer := range manifest.Layers {
+		state.Size += layer.Size
+	}
+	return state, source, nil
+}
+
+// Build makes the images that are not up to date, and gives the references of all tags, with digests, as docker and YAML
+// take them.
+func (b *Builder) Build(ctx context.Context, tags []Tag) ([]string, error) {
+	architecture, err := engine.Architecture(ctx, b.Docker)
+	if err != nil {
+		return nil, err
+	}
+	references := make([]string, len(tags))
+	stale := map[string]int{} // the tags to build, with their place
+	sources := map[string][]byte{}
+	for i, tag := range tags {
+		state, source, err := b.state(ctx, tag, architecture)
+		if err != nil {
+			return nil, err
+		}
+		references[i] = b.reference(tag, state.Digest)
+		if !state.Current {
+			stale[tag.Name], sources[tag.Name] = i, source
+		}
+	}
+	if len(stale) == 0 {
+		return references, nil
+	}
+	programs, err := b.programs(ctx, sources, architecture)
+	if err != nil {
+		return nil, err
+	}
+	err = b.Story.Do(ctx, messages.T("pushing %v images to %s", len(stale), b.Store.Address()), func(ctx context.Context) error {
+		work, ctx := errgroup.WithContext(ctx)
+		work.SetLimit(pushes)
+		for _, i := range stale {
+			work.Go(func() error {
+				tag := tags[i]
+				image, err := assemble(tag, programs[tag.Name], fingerprint(sources[tag.Name], architecture), architecture)
+				if err != nil {
+					return err
+				}
+				digest, err := b.Store.Put(ctx, b.name(tag), image, func(float64) {})
+				references[i] = b.reference(tag, digest)
+				return err
+			})
+		}
+		return work.Wait()
+	})
+	return references, err
+}
+
+// pushes is how many images go to the registry at a time.
+const pushes = 4
+
+func (b *Builder) reference(tag Tag, digest string) string {
+	return b.Store.Address() + "/" + b.name(tag) + "@" + digest
+}
+
+// programs gives the compiled tags: what is kept from before, and the rest in one go.
+func (b *Builder) programs(ctx context.Context, sources map[string][]byte, architecture string) (map[string][]byte, error) {
+	programs, missing := map[string][]byte{}, map[string][]byte{}
+	for tag, source := range sources {
+		if kept, err := os.ReadFile(b.kept(source, architecture)); err == nil {
+			programs[tag] = kept
+		} else {
+			missing[tag] = source
+		}
+	}
+	if len(missing) == 0 {
+		return programs, nil
+	}
+	compiled, err := b.compile(ctx, missing, architecture)
+	if err != nil {
+		return nil, err
+	}
+	for tag, source := range missing {
+		if compiled[tag] == nil {
+			return nil, messages.Errorf("the compiler gave nothing for the image %s", tag)
+		}
+		programs[tag] = compiled[tag]
+		b.keep(b.kept(source, architecture), compiled[tag])
+	}
+	return programs, nil
+}
+
+// kept is the file that a program is kept in.
+func (b *Builder) kept(source []byte, architecture string) string {
+	if b.Cache == "" {
+		return ""
+	}
+	return filepath.Join(b.Cache, fingerprint(source, architecture))
+}
+
+// keep writes a program where the next build finds it. A failure costs nothing but time, later.
+func (b *Builder) keep(name string, program []byte) {
+	if name == "" || os.MkdirAll(filepath.Dir(name), 0o755) != nil {
+		return
+	}
+	file, err := os.CreateTemp(filepath.Dir(name), "new-*")
+	if err != nil {
+		return
+	}
+	_, err = file.Write(program)
+	if err = errors.Join(err, file.Close()); err != nil || os.Rename(file.Name(), name) != nil {
+		os.Remove(file.Name())
+	}
+}
+
+func (b *Builder) compile(ctx context.Context, sources map[string][]byte, architecture string) (map[string][]byte, error) {
+	chosen, where, err := b.compiler(ctx)
+	if err != nil {
+		return nil, err
+	}
+	step := b.Story.Start(messages.T("compiling %v images with %s", len(sources), where))
+	programs, err := chosen.compile(ctx, sources, architecture, func(share float64) { step.Detail(messages.Percent(share)) })
+	step.End(err)
+	return programs, err
+}
+
+// compiler chooses who compiles.
+func (b *Builder) compiler(ctx context.Context) (compiler, messages.Text, error) {
+	host := findHost()
+	switch {
+	case b.Compiler == "host" && host == nil:
+		return nil, messages.Text{}, messages.Errorf("there is no Go on this machine's PATH").
+			WithHint("hellolab images build --builder docker, or install Go")
+	case b.Compiler == "host", b.Compiler == "auto" && host != nil:
+		return host, messages.T("this machine's Go"), nil
+	case b.Compiler != "docker" && b.Compiler != "auto":
+		return nil, messages.Text{}, messages.Usagef("there is no builder %q", b.Compiler).WithHint("--builder auto, docker or host")
+	}
+	image := b.Config.Builder
+	if !engine.HasImage(ctx, b.Docker, image) {
+		step := b.Story.Start(messages.T("pulling %s", strings.Split(image, "@")[0]))
+		err := engine.Pull(ctx, b.Docker, image, func(share float64) { step.Detail(messages.Percent(share)) })
+		step.End(err)
+		if err != nil {
+			return nil, messages.Text{}, messages.Errorf("the builder image cannot be had").Because(err).
+				WithHint("install Go and use --builder host, or name an image with Go that can be had: images.builder in a config file")
+		}
+	}
+	return dockerCompiler{b.Docker, image, b.Lab + "-go-cache", b.Lab}, messages.T("the image %s", strings.Split(image, "@")[0]), nil
+}

@@ -1,0 +1,14 @@
+package main
+
+import (
+	"net/http/httptest"
+	"testing"
+)
+
+func TestAnswer(t *testing.T) {
+	answer := httptest.NewRecorder()
+	hello(answer, httptest.NewRequest("GET", "/", nil))
+	if got, want := answer.Body.String(), "[v1] Hello, Kubernetes!"; got != want {
+		t.Errorf("answers %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,77 @@
+package images
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+//go:embed src/*/main.go
+var sources embed.FS
+
+// Tag is one of the course's image tags.
+type Tag struct {
+	Name string
+	// Chapter of the course that needs it first.
+	Chapter string
+}
+
+// Tags are the course's eight, in its order.
+func Tags() []Tag {
+	return []Tag{
+		{"v1", "container"}, {"v2", "deployment"}, {"liveness", "deployment"}, {"bad", "deployment"},
+		{"v3", "service"}, {"v4", "configmap"}, {"v5", "secret"}, {"v6", "helm"},
+	}
+}
+
+// Select gives the tags of those names, or all of them for none.
+func Select(names []string) ([]Tag, error) {
+	if len(names) == 0 {
+		return Tags(), nil
+	}
+	var selected []Tag
+	var known []string
+	for _, tag := range Tags() {
+		known = append(known, tag.Name)
+	}
+	for _, name := range names {
+		found := false
+		for _, tag := range Tags() {
+			if tag.Name == name {
+				selected, found = append(selected, tag), true
+			}
+		}
+		if !found {
+			return nil, messages.Usagef("there is no image tag %q", name).WithHint("hellolab images build TAG, with one or more of: %s", known)
+		}
+	}
+	return selected, nil
+}
+
+// Source is a tag's main.go: the built-in one, or the one in folder, which `images export` filled, unless that is "".
+func (t Tag) Source(folder string) ([]byte, error) {
+	if folder == "" {
+		return sources.ReadFile(path.Join("src", t.Name, "main.go"))
+	}
+	content, err := os.ReadFile(filepath.Join(folder, t.Name, "main.go"))
+	if err != nil {
+		return nil, messages.Usagef("the source of the image %s cannot be read", t.Name).Because(err).
+			WithHint("hellolab images export %s writes all sources there", folder)
+	}
+	return content, nil
+}
+
+// fingerprint tells one image's content: its source, and how that is compiled and packed.
+func fingerprint(source []byte, architecture string) string {
+	hash := sha256.New()
+	io.WriteString(hash, strings.Join(append(compile("GO"), environment(architecture)...), " ")+packing)
+	hash.Write(source)
+	return hex.EncodeToString(hash.Sum(nil))
+}
