@@ -195,13 +195,27 @@ func (p *program) lab(do func(*bootstrap.Lab, context.Context) error) cli.Action
 }
 
 func (p *program) imagesList(c *cli.Context) error {
-	return p.images(c, func(lab *bootstrap.Lab, builder *images.Builder) error {
-		states, err := builder.List(c.Context)
-		if err != nil {
-			return err
-		}
-		return p.print(c, states, func() string { return p.imagesText(states) })
-	})
+	all, _, err := p.settings(c)
+	if err != nil {
+		return err
+	}
+	lab, docker, err := p.open(c.Context, all)
+	if err != nil {
+		return err
+	}
+	runs, err := lab.RegistryRuns(c.Context)
+	if err != nil {
+		return err
+	}
+	builder := p.builder(c, all, lab, docker)
+	if !runs {
+		builder.Store = nil
+	}
+	states, err := builder.List(c.Context)
+	if err != nil {
+		return err
+	}
+	return p.print(c, states, func() string { return p.imagesText(states) })
 }
 
 func (p *program) imagesBuild(c *cli.Context) error {
@@ -209,14 +223,23 @@ func (p *program) imagesBuild(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.images(c, func(lab *bootstrap.Lab, builder *images.Builder) error {
-		references, err := builder.Build(c.Context, tags)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(p.stdout, strings.Join(references, "\n"))
+	all, _, err := p.settings(c)
+	if err != nil {
 		return err
-	})
+	}
+	lab, docker, err := p.open(c.Context, all)
+	if err != nil {
+		return err
+	}
+	if err := lab.StartRegistry(c.Context); err != nil {
+		return err
+	}
+	references, err := p.builder(c, all, lab, docker).Build(c.Context, tags)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(p.stdout, strings.Join(references, "\n"))
+	return err
 }
 
 func (p *program) imagesExport(c *cli.Context) error {
@@ -230,22 +253,6 @@ func (p *program) imagesExport(c *cli.Context) error {
 	}
 	_, err = fmt.Fprintln(p.stdout, strings.Join(folders, "\n"))
 	return err
-}
-
-// images does something with the course's images, once there is a registry for them.
-func (p *program) images(c *cli.Context, do func(*bootstrap.Lab, *images.Builder) error) error {
-	all, _, err := p.settings(c)
-	if err != nil {
-		return err
-	}
-	lab, docker, err := p.open(c.Context, all)
-	if err != nil {
-		return err
-	}
-	if err := lab.StartRegistry(c.Context); err != nil {
-		return err
-	}
-	return do(lab, p.builder(c, all, lab, docker))
 }
 
 // builder makes the course's images for a lab.

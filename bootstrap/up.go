@@ -181,10 +181,11 @@ func (l *Lab) claimPorts(ctx context.Context, nodes bool) error {
 	if wanted.Auto && kept != 0 {
 		*wanted = port.Port{Number: kept}
 	}
-	ours := map[string]bool{"registry.port": kept != 0 && kept == wanted.Number}
+	ours := map[string]bool{}
 	if nodes {
-		ours["bootstrap.ports.http"], ours["bootstrap.ports.https"], ours["bootstrap.ports.nodePort"] = true, true, true
+		ours = clusterPorts()
 	}
+	ours["registry.port"] = kept != 0 && kept == wanted.Number
 	if err := l.settings.claimPorts(ctx, l.docker, port.Loopback(), ours); err != nil {
 		return err
 	}
@@ -195,29 +196,67 @@ func (l *Lab) claimPorts(ctx context.Context, nodes bool) error {
 	return nil
 }
 
-// StartRegistry makes the registry run, with or without a lab around it.
+// StartRegistry makes the registry run, with or without a lab around it. Where another hellolab is about to make the
+// lab, it waits for that one's settings.
 func (l *Lab) StartRegistry(ctx context.Context) error {
+	var unlock func()
+	waiting, cancel := l.within(ctx)
+	defer cancel()
+	err := poll(waiting, messages.Text{}, func(ctx context.Context) (err error) {
+		if err = l.load(ctx); err != nil || l.record.exists {
+			return err
+		}
+		unlock, err = l.lock(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if unlock != nil {
+		defer unlock()
+	}
 	if l.record.exists {
 		return l.registry.Ensure(ctx)
 	}
-	unlock, err := l.lock(ctx)
+	kept, err := l.adoptRegistry(ctx)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	kept, err := l.registry.PublishedPort(ctx)
-	if err != nil {
-		return err
+	if !kept {
+		if err := l.settings.claimPorts(ctx, l.docker, port.Loopback(), clusterPorts()); err != nil {
+			return err
+		}
+		l.registry = registry.New(l.docker, l.story, l.name(), l.settings.Registry)
 	}
-	if kept != 0 {
-		l.settings.Registry.Port = port.Port{Number: kept}
-	}
-	others := map[string]bool{"bootstrap.ports.http": true, "bootstrap.ports.https": true, "bootstrap.ports.nodePort": true, "registry.port": kept != 0}
-	if err := l.settings.claimPorts(ctx, l.docker, port.Loopback(), others); err != nil {
-		return err
-	}
-	l.registry = registry.New(l.docker, l.story, l.name(), l.settings.Registry)
 	return l.registry.Ensure(ctx)
+}
+
+// RegistryRuns reports whether the registry can be asked.
+func (l *Lab) RegistryRuns(ctx context.Context) (bool, error) {
+	if _, err := l.adoptRegistry(ctx); err != nil {
+		return false, err
+	}
+	state, err := l.registry.State(ctx)
+	return state == Running, err
+}
+
+// adoptRegistry finds a registry that is there without a lab: at its own port, whatever the settings say.
+func (l *Lab) adoptRegistry(ctx context.Context) (bool, error) {
+	if l.record.exists {
+		return false, nil
+	}
+	kept, err := l.registry.PublishedPort(ctx)
+	if err != nil || kept == 0 {
+		return false, err
+	}
+	l.settings.Registry.Port = port.Port{Number: kept}
+	l.registry = registry.New(l.docker, l.story, l.name(), l.settings.Registry)
+	return true, nil
+}
+
+// clusterPorts are the settings of the ports that the cluster has.
+func clusterPorts() map[string]bool {
+	return map[string]bool{"bootstrap.ports.http": true, "bootstrap.ports.https": true, "bootstrap.ports.nodePort": true}
 }
 
 // fillRegistry copies what the lab needs of other people's images into the registry, the ingress controller's first.

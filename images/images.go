@@ -35,6 +35,7 @@ type Store interface {
 type Builder struct {
 	Docker *client.Client
 	Story  *progress.Progress
+	// Store is the registry; nil where there is none to ask.
 	Store  Store
 	Config Config
 	// Lab whose the build cache is.
@@ -84,8 +85,8 @@ func (b *Builder) List(ctx context.Context) ([]State, error) {
 func (b *Builder) state(ctx context.Context, tag Tag, architecture string) (State, []byte, error) {
 	state := State{Tag: tag.Name, Chapter: tag.Chapter, Image: b.name(tag)}
 	source, err := tag.Source(b.Folder)
-	if err != nil {
-		return state, nil, err
+	if err != nil || b.Store == nil {
+		return state, source, err
 	}
 	manifest, digest, err := b.Store.Find(ctx, b.name(tag))
 	if err != nil || manifest == nil {
