@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hellolab/hellolab/messages"
 )
@@ -64,6 +65,7 @@ func changed(files map[string][]byte) (names []string) {
 
 // dockerfile is what a reader builds by hand: a stage with Go, and a small one with nothing but the program.
 func dockerfile(builder string) string {
+	builder, _, _ = strings.Cut(builder, "@") // a digest is more than a beginner wants to read
 	return fmt.Sprintf(`# The first stage compiles.
 FROM %s AS builder
 WORKDIR /src

@@ -1,0 +1,91 @@
+package helm
+
+import (
+	"io"
+	"testing"
+	"testing/fstest"
+
+	"helm.sh/helm/v3/pkg/action"
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/kube/fake"
+	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/storage"
+	"helm.sh/helm/v3/pkg/storage/driver"
+)
+
+// small is a chart of one object.
+func small(t *testing.T) *chart.Chart {
+	t.Helper()
+	loaded, err := Load(fstest.MapFS{
+		"small/Chart.yaml":        {Data: []byte("apiVersion: v2\nname: small\nversion: 1.0.0\n")},
+		"small/values.yaml":       {Data: []byte("greeting: hello\n")},
+		"small/templates/cm.yaml": {Data: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: small\ndata:\n  greeting: {{ .Values.greeting }}\n")},
+	}, "small")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return loaded
+}
+
+// inMemory is a client without a cluster: charts are rendered, and releases kept, for real.
+func inMemory() *Client {
+	return &Client{namespace: "default", configuration: &action.Configuration{
+		Releases:     storage.Init(driver.NewMemory()),
+		KubeClient:   &fake.PrintingKubeClient{Out: io.Discard},
+		Capabilities: chartutil.DefaultCapabilities,
+		Log:          func(string, ...any) {},
+	}}
+}
+
+func TestEnsure(t *testing.T) {
+	t.Parallel()
+	client, wanted := inMemory(), small(t)
+	if found, err := client.Get("small"); found != nil || err != nil {
+		t.Fatalf("before it is installed there is %v, %v", found, err)
+	}
+	for revision, greeting := range []string{"hello", "good evening"} {
+		values := map[string]any{"greeting": greeting}
+		if err := client.Ensure(t.Context(), "small", wanted, values); err != nil {
+			t.Fatal(err)
+		}
+		found, err := client.Get("small")
+		if err != nil || found.Version != revision+1 || !Current(found, wanted, values) {
+			t.Errorf("after %q the release is %+v, %v", greeting, found, err)
+		}
+		if Current(found, wanted, map[string]any{"greeting": "other"}) {
+			t.Error("other values are taken for the same")
+		}
+	}
+}
+
+// TestEnsureAfterAKill holds that a release which a killed program left half installed is no dead end.
+func TestEnsureAfterAKill(t *testing.T) {
+	t.Parallel()
+	for _, left := range []release.Status{release.StatusPendingInstall, release.StatusPendingUpgrade, release.StatusFailed, release.StatusUninstalling} {
+		t.Run(left.String(), func(t *testing.T) {
+			t.Parallel()
+			client, wanted := inMemory(), small(t)
+			if err := client.Ensure(t.Context(), "small", wanted, nil); err != nil {
+				t.Fatal(err)
+			}
+			found, err := client.Get("small")
+			if err != nil {
+				t.Fatal(err)
+			}
+			found.Info.Status = left
+			if err := client.configuration.Releases.Update(found); err != nil {
+				t.Fatal(err)
+			}
+			if Current(found, wanted, nil) {
+				t.Error("it is taken for a finished one")
+			}
+			if err := client.Ensure(t.Context(), "small", wanted, nil); err != nil {
+				t.Fatal(err)
+			}
+			if found, err := client.Get("small"); err != nil || found.Info.Status != release.StatusDeployed {
+				t.Errorf("the release is %+v, %v", found, err)
+			}
+		})
+	}
+}
