@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -47,12 +48,16 @@ type compiler interface {
 	compile(ctx context.Context, sources map[string][]byte, architecture string, progress func(share float64)) (map[string][]byte, error)
 }
 
+// prefix is before a tag in the name of its package: go build takes a path that ends in v2 for a version of what
+// stands before it, and names the program after that.
+const prefix = "tag-"
+
 // files lays sources out as a module.
 func files(sources map[string][]byte) (laidOut map[string][]byte, packages []string) {
 	laidOut = map[string][]byte{"go.mod": []byte(module)}
 	for _, tag := range slices.Sorted(maps.Keys(sources)) {
-		laidOut[tag+"/main.go"] = sources[tag]
-		packages = append(packages, "./"+tag)
+		laidOut[prefix+tag+"/main.go"] = sources[tag]
+		packages = append(packages, "./"+prefix+tag)
 	}
 	return laidOut, packages
 }
@@ -77,8 +82,8 @@ func (h hostCompiler) compile(ctx context.Context, sources map[string][]byte, ar
 	defer os.RemoveAll(folder)
 	laidOut, packages := files(sources)
 	for name, content := range laidOut {
-		path := filepath.Join(folder, filepath.FromSlash(name))
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, content, 0o644)); err != nil {
+		file := filepath.Join(folder, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, content, 0o644)); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +107,7 @@ func (h hostCompiler) compile(ctx context.Context, sources map[string][]byte, ar
 	}
 	programs := map[string][]byte{}
 	for tag := range sources {
-		if programs[tag], err = os.ReadFile(filepath.Join(folder, "out", tag)); err != nil {
+		if programs[tag], err = os.ReadFile(filepath.Join(folder, "out", prefix+tag)); err != nil {
 			return nil, err
 		}
 	}
@@ -192,7 +197,7 @@ func unpack(archive io.Reader) (map[string][]byte, error) {
 			return nil, err
 		}
 		if header.Typeflag == tar.TypeReg {
-			if programs[filepath.Base(header.Name)], err = io.ReadAll(reader); err != nil {
+			if programs[strings.TrimPrefix(path.Base(header.Name), prefix)], err = io.ReadAll(reader); err != nil {
 				return nil, err
 			}
 		}
@@ -256,13 +261,13 @@ func (o *output) failure(err error) error {
 	var lines []string
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); strings.Contains(line, ".go:") {
-			lines = append(lines, line)
+			lines = append(lines, strings.ReplaceAll(line, prefix, ""))
 		}
 	}
 	if len(lines) == 0 {
 		all := strings.Split(strings.TrimSpace(text), "\n")
 		lines = append([]string{err.Error()}, all[max(0, len(all)-5):]...)
 	}
-	return messages.Errorf("the sources do not compile").Because(errors.New("\n  " + strings.Join(lines, "\n  "))).
+	return messages.Errorf("the sources do not compile:\n%s", "  "+strings.Join(lines, "\n  ")).
 		WithHint("correct these lines, then run the same command again")
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/docker/docker/client"
@@ -103,6 +104,9 @@ func (b *Builder) state(ctx context.Context, tag Tag, architecture string) (Stat
 // Build makes the images that are not up to date, and gives the references of all tags, with digests, as docker and YAML
 // take them.
 func (b *Builder) Build(ctx context.Context, tags []Tag) ([]string, error) {
+	if !slices.Contains([]string{"auto", "docker", "host"}, b.Compiler) {
+		return nil, messages.Usagef("there is no builder %q", b.Compiler).WithHint("--builder auto, docker or host")
+	}
 	architecture, err := engine.Architecture(ctx, b.Docker)
 	if err != nil {
 		return nil, err
@@ -224,8 +228,6 @@ func (b *Builder) compiler(ctx context.Context) (compiler, messages.Text, error)
 			WithHint("hellolab images build --builder docker, or install Go")
 	case b.Compiler == "host", b.Compiler == "auto" && host != nil:
 		return host, messages.T("this machine's Go"), nil
-	case b.Compiler != "docker" && b.Compiler != "auto":
-		return nil, messages.Text{}, messages.Usagef("there is no builder %q", b.Compiler).WithHint("--builder auto, docker or host")
 	}
 	image := b.Config.Builder
 	if !engine.HasImage(ctx, b.Docker, image) {

@@ -9,6 +9,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -46,7 +48,7 @@ func (r *Registry) Find(ctx context.Context, image string) (*v1.Manifest, string
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := remote.Image(target, remote.WithContext(ctx), remote.WithTransport(r.local))
+	found, err := remote.Image(target, r.options(ctx)...)
 	if isMissing(err) {
 		return nil, "", nil
 	}
@@ -76,7 +78,7 @@ func (r *Registry) Put(ctx context.Context, name string, image v1.Image, progres
 }
 
 func (r *Registry) holds(ctx context.Context, target name.Reference) (bool, error) {
-	_, err := remote.Head(target, remote.WithContext(ctx), remote.WithTransport(r.local))
+	_, err := remote.Head(target, r.options(ctx)...)
 	switch {
 	case err == nil:
 		return true, nil
@@ -84,6 +86,20 @@ func (r *Registry) holds(ctx context.Context, target name.Reference) (bool, erro
 		return false, nil
 	}
 	return false, r.unreachable(err)
+}
+
+// options are how the lab's own registry is asked. Joining the cluster's network makes the engine publish its port
+// anew, and for that moment nobody listens there.
+func (r *Registry) options(ctx context.Context) []remote.Option {
+	return []remote.Option{
+		remote.WithContext(ctx),
+		remote.WithTransport(r.local),
+		remote.WithRetryBackoff(remote.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Steps: 6}),
+		remote.WithRetryPredicate(func(err error) bool {
+			return slices.ContainsFunc([]error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF},
+				func(passing error) bool { return errors.Is(err, passing) })
+		}),
+	}
 }
 
 func isMissing(err error) bool {
@@ -215,7 +231,7 @@ func (r *Registry) write(ctx context.Context, target name.Reference, image v1.Im
 			}
 		}
 	}()
-	err := remote.Write(target, image, remote.WithContext(ctx), remote.WithTransport(r.local), remote.WithProgress(updates))
+	err := remote.Write(target, image, append(r.options(ctx), remote.WithProgress(updates))...)
 	<-done
 	return err
 }
