@@ -155,7 +155,7 @@ func (p *program) up(c *cli.Context) error {
 	var build func(context.Context) error
 	if !c.Bool("no-images") {
 		build = func(ctx context.Context) error {
-			_, err := p.builder(c, all, lab, docker).Build(ctx, images.Tags())
+			_, _, err := p.builder(c, all, lab, docker).Build(ctx, images.Tags())
 			return err
 		}
 	}
@@ -234,9 +234,14 @@ func (p *program) imagesBuild(c *cli.Context) error {
 	if err := lab.StartRegistry(c.Context); err != nil {
 		return err
 	}
-	references, err := p.builder(c, all, lab, docker).Build(c.Context, tags)
+	builder := p.builder(c, all, lab, docker)
+	builder.Replace = c.Args().Present() || builder.Folder != ""
+	references, kept, err := builder.Build(c.Context, tags)
 	if err != nil {
 		return err
+	}
+	if len(kept) > 0 {
+		p.story.Say(messages.T("these images in the registry are your own, and stay: %s; to replace one: hellolab images build TAG", kept))
 	}
 	_, err = fmt.Fprintln(p.stdout, strings.Join(references, "\n"))
 	return err

@@ -111,11 +111,13 @@ func (p *program) imagesText(states []images.State) string {
 		if state.Digest != "" {
 			size, how, digest = fmt.Sprintf("%.1f MB", float64(state.Size)/1e6), p.say("up to date"), strings.TrimPrefix(state.Digest, "sha256:")[:12]
 		}
-		if !state.Current {
+		switch {
+		case state.Own && !state.Current:
+			how = p.say("your own")
+		case state.Digest != "" && !state.Current:
+			how, stale = p.say("other source"), true
+		case !state.Current:
 			stale = true
-			if state.Digest != "" {
-				how = p.say("other source")
-			}
 		}
 		rows = append(rows, []string{state.Tag, state.Chapter, size, how, digest})
 	}

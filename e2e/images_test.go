@@ -65,6 +65,7 @@ type imageState struct {
 	Tag, Digest string
 	Size        int64
 	Current     bool
+	Own         bool
 }
 
 func (l *lab) images() []imageState {
@@ -169,13 +170,27 @@ func TestImages(t *testing.T) {
 		if got := l.answers("v1"); got != "[mine] Hello, Kubernetes!" {
 			t.Errorf("the image built by hand answers %q", got)
 		}
-		if images := l.images(); images[0].Current || !images[1].Current {
+		images := l.images()
+		if images[0].Current || !images[0].Own || !images[1].Current || images[1].Own {
 			t.Errorf("the images are %+v", images)
 		}
+		own := images[0].Digest
 
+		for _, command := range [][]string{{"up"}, {"images", "build"}} {
+			l.must(command...)
+			if images := l.images(); images[0].Digest != own {
+				t.Errorf("%v replaced the reader's own image", command)
+			}
+		}
 		done := l.must("images", "build", "--source", folder)
 		if !strings.Contains(done.stderr, "compiling 1 images") {
 			t.Errorf("more than the changed source was built:\n%s", done.stderr)
+		}
+		if images := l.images(); !images[0].Own || images[0].Digest == own {
+			t.Errorf("the image of the changed source is %+v", images[0])
+		}
+		if l.must("images", "build", "v1"); l.images()[0].Own {
+			t.Error("a tag that is named is not replaced")
 		}
 		l.check(os.WriteFile(main, []byte("package main\n\nfunc main() { x }\n"), 0o600))
 		for _, builder := range []string{"host", "docker"} {

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"io"
+	"maps"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,11 +25,12 @@ const (
 	titleAnnotation   = "org.opencontainers.image.title"
 	versionAnnotation = "org.opencontainers.image.version"
 	sourceAnnotation  = "io.github.hellolab.source"
+	ownAnnotation     = "io.github.hellolab.own-source"
 )
 
 // assemble makes the image of a program: one layer with nothing but /main. The same program gives the same digest: no
-// time and no name of this machine's goes in.
-func assemble(tag Tag, program []byte, fingerprint, architecture string) (v1.Image, error) {
+// time and no name of this machine's goes in. origin tells which source it was made from.
+func assemble(tag Tag, program []byte, origin map[string]string, architecture string) (v1.Image, error) {
 	layer, err := layerOf(program)
 	if err != nil {
 		return nil, err
@@ -41,7 +43,8 @@ func assemble(tag Tag, program []byte, fingerprint, architecture string) (v1.Ima
 	if err != nil {
 		return nil, err
 	}
-	labels := map[string]string{titleAnnotation: "hellok8s", versionAnnotation: tag.Name, sourceAnnotation: fingerprint}
+	labels := map[string]string{titleAnnotation: "hellok8s", versionAnnotation: tag.Name}
+	maps.Copy(labels, origin)
 	config = config.DeepCopy()
 	config.OS, config.Architecture = "linux", architecture
 	config.Config = v1.Config{

@@ -6,6 +6,7 @@
 package images
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -45,6 +46,8 @@ type Builder struct {
 	Compiler string
 	// Folder of sources to build instead of the built-in ones, or "".
 	Folder string
+	// Replace puts the built images in the place of the reader's own, too.
+	Replace bool
 	// Cache is a folder that keeps the programs, or "".
 	Cache string
 }
@@ -60,6 +63,8 @@ type State struct {
 	Size   int64  `json:"size"`
 	// Current says that it was made from the source at hand.
 	Current bool `json:"current"`
+	// Own says that it is the reader's: pushed by hand, or built from a changed source.
+	Own bool `json:"own"`
 }
 
 // name is the course's name for a tag: "guangzhengli/hellok8s:v1".
@@ -94,7 +99,9 @@ func (b *Builder) state(ctx context.Context, tag Tag, architecture string) (Stat
 		return state, source, err
 	}
 	state.Digest = digest
-	state.Current = manifest.Annotations[sourceAnnotation] == fingerprint(source, architecture)
+	wanted := fingerprint(source, architecture)
+	state.Current = manifest.Annotations[sourceAnnotation] == wanted || manifest.Annotations[ownAnnotation] == wanted
+	state.Own = manifest.Annotations[sourceAnnotation] == ""
 	for _, layer := range manifest.Layers {
 		state.Size += layer.Size
 	}
@@ -102,53 +109,69 @@ func (b *Builder) state(ctx context.Context, tag Tag, architecture string) (Stat
 }
 
 // Build makes the images that are not up to date, and gives the references of all tags, with digests, as docker and YAML
-// take them.
-func (b *Builder) Build(ctx context.Context, tags []Tag) ([]string, error) {
+// take them. Images of the reader's own are kept, unless b.Replace says otherwise, and their tags given.
+func (b *Builder) Build(ctx context.Context, tags []Tag) (references, kept []string, err error) {
 	if !slices.Contains([]string{"auto", "docker", "host"}, b.Compiler) {
-		return nil, messages.Usagef("there is no builder %q", b.Compiler).WithHint("--builder auto, docker or host")
+		return nil, nil, messages.Usagef("there is no builder %q", b.Compiler).WithHint("--builder auto, docker or host")
 	}
 	architecture, err := engine.Architecture(ctx, b.Docker)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	references := make([]string, len(tags))
+	references = make([]string, len(tags))
 	stale := map[string]int{} // the tags to build, with their place
 	sources := map[string][]byte{}
 	for i, tag := range tags {
 		state, source, err := b.state(ctx, tag, architecture)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		references[i] = b.reference(tag, state.Digest)
-		if !state.Current {
+		switch {
+		case state.Current:
+		case state.Own && !b.Replace:
+			kept = append(kept, tag.Name)
+		default:
 			stale[tag.Name], sources[tag.Name] = i, source
 		}
 	}
 	if len(stale) == 0 {
-		return references, nil
+		return references, kept, nil
 	}
 	programs, err := b.programs(ctx, sources, architecture)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	err = b.Story.Do(ctx, messages.T("pushing %v images to %s", len(stale), b.Store.Address()), func(ctx context.Context) error {
 		work, ctx := errgroup.WithContext(ctx)
 		work.SetLimit(pushes)
 		for _, i := range stale {
-			work.Go(func() error {
-				tag := tags[i]
-				image, err := assemble(tag, programs[tag.Name], fingerprint(sources[tag.Name], architecture), architecture)
-				if err != nil {
-					return err
-				}
-				digest, err := b.Store.Put(ctx, b.name(tag), image, func(float64) {})
-				references[i] = b.reference(tag, digest)
+			work.Go(func() (err error) {
+				references[i], err = b.push(ctx, tags[i], programs[tags[i].Name], sources[tags[i].Name], architecture)
 				return err
 			})
 		}
 		return work.Wait()
 	})
-	return references, err
+	return references, kept, err
+}
+
+// push makes an image of a program, and gives its reference in the registry.
+func (b *Builder) push(ctx context.Context, tag Tag, program, source []byte, architecture string) (string, error) {
+	builtIn, err := tag.Source("")
+	if err != nil {
+		return "", err
+	}
+	annotation := sourceAnnotation
+	if !bytes.Equal(source, builtIn) {
+		annotation = ownAnnotation
+	}
+	image, err := assemble(tag, program, map[string]string{annotation: fingerprint(source, architecture)}, architecture)
+	if err != nil {
+		return "", err
+	}
+	digest, err := b.Store.Put(ctx, b.name(tag), image, func(float64) {})
+	return b.reference(tag, digest), err
 }
 
 // pushes is how many images go to the registry at a time.

@@ -52,7 +52,7 @@ func TestImagesAreReproducible(t *testing.T) {
 	t.Parallel()
 	digest := func(tag Tag, program, architecture string) string {
 		t.Helper()
-		image, err := assemble(tag, []byte(program), "source", architecture)
+		image, err := assemble(tag, []byte(program), map[string]string{sourceAnnotation: "source"}, architecture)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,7 +76,7 @@ func TestImagesAreReproducible(t *testing.T) {
 // TestImageIsSmallAndSafe holds that an image is one layer, runs as nobody in particular, and tells what it is.
 func TestImageIsSmallAndSafe(t *testing.T) {
 	t.Parallel()
-	image, err := assemble(Tags()[0], []byte("program"), "source", "arm64")
+	image, err := assemble(Tags()[0], []byte("program"), map[string]string{sourceAnnotation: "source"}, "arm64")
 	if err != nil {
 		t.Fatal(err)
 	}
