@@ -63,7 +63,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 		return exitDone
 	}
 	if ctx.Err() != nil {
-		err = messages.Errorf("interrupted").WithHint("hellolab up goes on where this stopped; hellolab down removes it")
+		err = messages.Errorf("interrupted").WithHint("the same command goes on where this stopped; hellolab down removes the lab")
 	}
 	return p.report(err)
 }
@@ -144,25 +144,21 @@ func (p *program) app() *cli.App {
 }
 
 func (p *program) up(c *cli.Context) error {
-	all, asked, err := p.settings(c)
-	if err != nil {
-		return err
-	}
-	lab, docker, err := p.open(c.Context, all)
+	s, err := p.begin(c)
 	if err != nil {
 		return err
 	}
 	var build func(context.Context) error
 	if !c.Bool("no-images") {
 		build = func(ctx context.Context) error {
-			_, _, err := p.builder(c, all, lab, docker).Build(ctx, images.Tags())
+			_, _, err := p.builder(c, s).Build(ctx, images.Tags())
 			return err
 		}
 	}
-	if err := lab.Up(c.Context, &asked, build); err != nil {
+	if err := s.lab.Up(c.Context, &s.asked, build); err != nil {
 		return err
 	}
-	return p.welcome(lab)
+	return p.welcome(s.lab)
 }
 
 func (p *program) down(c *cli.Context) error {
@@ -182,32 +178,24 @@ func (p *program) status(c *cli.Context) error {
 // lab is the action that does one thing with the lab that the settings name.
 func (p *program) lab(do func(*bootstrap.Lab, context.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
-		all, _, err := p.settings(c)
+		s, err := p.begin(c)
 		if err != nil {
 			return err
 		}
-		lab, _, err := p.open(c.Context, all)
-		if err != nil {
-			return err
-		}
-		return do(lab, c.Context)
+		return do(s.lab, c.Context)
 	}
 }
 
 func (p *program) imagesList(c *cli.Context) error {
-	all, _, err := p.settings(c)
+	s, err := p.begin(c)
 	if err != nil {
 		return err
 	}
-	lab, docker, err := p.open(c.Context, all)
+	runs, err := s.lab.RegistryRuns(c.Context)
 	if err != nil {
 		return err
 	}
-	runs, err := lab.RegistryRuns(c.Context)
-	if err != nil {
-		return err
-	}
-	builder := p.builder(c, all, lab, docker)
+	builder := p.builder(c, s)
 	if !runs {
 		builder.Store = nil
 	}
@@ -223,18 +211,14 @@ func (p *program) imagesBuild(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	all, _, err := p.settings(c)
+	s, err := p.begin(c)
 	if err != nil {
 		return err
 	}
-	lab, docker, err := p.open(c.Context, all)
-	if err != nil {
+	if err := s.lab.StartRegistry(c.Context); err != nil {
 		return err
 	}
-	if err := lab.StartRegistry(c.Context); err != nil {
-		return err
-	}
-	builder := p.builder(c, all, lab, docker)
+	builder := p.builder(c, s)
 	builder.Replace = c.Args().Present() || builder.Folder != ""
 	references, kept, err := builder.Build(c.Context, tags)
 	if err != nil {
@@ -261,9 +245,9 @@ func (p *program) imagesExport(c *cli.Context) error {
 }
 
 // builder makes the course's images for a lab.
-func (p *program) builder(c *cli.Context, all configuration, lab *bootstrap.Lab, docker *client.Client) *images.Builder {
-	builder := &images.Builder{Docker: docker, Story: p.story, Store: lab.Registry(), Config: all.Images,
-		Lab: lab.Settings().Bootstrap.Name, Compiler: "auto", Folder: c.String("source")}
+func (p *program) builder(c *cli.Context, s session) *images.Builder {
+	builder := &images.Builder{Docker: s.docker, Story: p.story, Store: s.lab.Registry(), Config: s.all.Images,
+		Lab: s.lab.Settings().Bootstrap.Name, Compiler: "auto", Folder: c.String("source")}
 	if c.IsSet("builder") {
 		builder.Compiler = c.String("builder")
 	}
@@ -273,17 +257,28 @@ func (p *program) builder(c *cli.Context, all configuration, lab *bootstrap.Lab,
 	return builder
 }
 
-// open connects to the Docker Engine and finds the lab there. kind's docker commands are sent to the same engine.
-func (p *program) open(ctx context.Context, wanted configuration) (*bootstrap.Lab, *client.Client, error) {
-	docker, err := p.connect(ctx)
-	if err != nil {
-		return nil, nil, err
+// session is what a command that needs the engine works with.
+type session struct {
+	all    configuration
+	asked  bootstrap.Asked
+	docker *client.Client
+	lab    *bootstrap.Lab
+}
+
+// begin reads the settings, connects to the Docker Engine and finds the lab there. kind's docker commands are sent to
+// the same engine.
+func (p *program) begin(c *cli.Context) (s session, err error) {
+	if s.all, s.asked, err = p.settings(c); err != nil {
+		return s, err
 	}
-	if err := p.bypassProxy(wanted.Bootstrap.Name + "-registry"); err != nil {
-		return nil, nil, err
+	if s.docker, err = p.connect(c.Context); err != nil {
+		return s, err
 	}
-	lab, err := bootstrap.Open(ctx, docker, p.story, p.log, wanted.Settings)
-	return lab, docker, err
+	if err := p.bypassProxy(s.all.Bootstrap.Name + "-registry"); err != nil {
+		return s, err
+	}
+	s.lab, err = bootstrap.Open(c.Context, s.docker, p.story, p.log, s.all.Settings)
+	return s, err
 }
 
 func (p *program) connect(ctx context.Context) (*client.Client, error) {

@@ -327,6 +327,12 @@ func (l *Lab) removeNodes(ctx context.Context) error {
 	return l.untilNameFree(ctx)
 }
 
+// disposable reports whether a container is a node of the lab's, or what an earlier [Lab.untilNameFree] left when it was
+// killed.
+func (l *Lab) disposable(found container.InspectResponse) bool {
+	return found.Config.Labels[clusterLabel] == l.name() || found.Config.Labels[engine.Label] == l.name()
+}
+
 // untilNameFree waits for a container that a killed hellolab's docker command may still be creating: the engine keeps
 // its name long before it shows it in any list, as it copies the node image's /var first. Creating a container of that
 // name, which never runs, tells.
@@ -342,10 +348,8 @@ func (l *Lab) untilNameFree(ctx context.Context) error {
 		case errdefs.IsNotFound(err):
 			return nil // no image to try with: then there was none to make a node beside it either
 		}
-		if nodes, listed := l.nodes(ctx); listed == nil {
-			for _, node := range nodes {
-				err = errors.Join(err, l.removeNode(ctx, node.ID))
-			}
+		if found, missing := l.docker.ContainerInspect(ctx, l.controlPlane()); missing == nil && l.disposable(found) {
+			return errors.Join(err, l.removeNode(ctx, found.ID))
 		}
 		return err
 	})

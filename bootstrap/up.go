@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
@@ -28,7 +29,7 @@ func (g gate) wait(ctx context.Context) error {
 // Up makes the lab run: cluster, registry and ingress controller. What is missing is made, what is there is left
 // alone, and what does not depend on each other happens at the same time. asked is what the user asked for in so many
 // words, or nil; a lab that is not like that is refused. fill puts more into the registry, as soon as that runs; nil is
-// nothing more.
+// nothing more. An image that cannot be had does not keep the rest from getting ready: that is told at the end.
 func (l *Lab) Up(ctx context.Context, asked *Asked, fill func(context.Context) error) error {
 	if err := engine.CheckCommand(); err != nil {
 		return err
@@ -51,6 +52,8 @@ func (l *Lab) Up(ctx context.Context, asked *Asked, fill func(context.Context) e
 		nodesSetUp   = make(gate)
 		fresh        = len(nodes) == 0
 		started      = l.watchNodes(together, fresh)
+		filled       error
+		copied       error
 	)
 	work.Go(func() error { // the registry and what it holds
 		if err := l.registry.Ensure(together); err != nil {
@@ -58,9 +61,21 @@ func (l *Lab) Up(ctx context.Context, asked *Asked, fill func(context.Context) e
 		}
 		close(registryRuns)
 		if fill != nil {
-			work.Go(func() error { return fill(together) })
+			work.Go(func() error {
+				filled = fill(together)
+				return nil
+			})
 		}
-		return l.fillRegistry(together, controllerIn)
+		if l.builtInIngress() {
+			if err := l.registry.Copy(together, l.settings.Bootstrap.Ingress.Image); err != nil {
+				return err
+			}
+			close(controllerIn)
+		}
+		for _, image := range l.settings.Registry.Images {
+			copied = errors.Join(copied, l.registry.Copy(together, image))
+		}
+		return nil
 	})
 	work.Go(func() error { // the cluster
 		if err := l.ensureCluster(together, nodes); err != nil {
@@ -111,7 +126,10 @@ func (l *Lab) Up(ctx context.Context, asked *Asked, fill func(context.Context) e
 		}
 		return l.ensureIngress(together, kube)
 	})
-	return work.Wait()
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	return errors.Join(copied, filled)
 }
 
 // prepare looks at what is there, and refuses to begin where it would fail later. It leaves the nodes of a finished
@@ -257,22 +275,6 @@ func (l *Lab) adoptRegistry(ctx context.Context) (bool, error) {
 // clusterPorts are the settings of the ports that the cluster has.
 func clusterPorts() map[string]bool {
 	return map[string]bool{"bootstrap.ports.http": true, "bootstrap.ports.https": true, "bootstrap.ports.nodePort": true}
-}
-
-// fillRegistry copies what the lab needs of other people's images into the registry, the ingress controller's first.
-func (l *Lab) fillRegistry(ctx context.Context, controllerIn gate) error {
-	if l.builtInIngress() {
-		if err := l.registry.Copy(ctx, l.settings.Bootstrap.Ingress.Image); err != nil {
-			return err
-		}
-		close(controllerIn)
-	}
-	for _, image := range l.settings.Registry.Images {
-		if err := l.registry.Copy(ctx, image); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // ensureCluster creates the cluster, or starts those of its nodes that do not run.

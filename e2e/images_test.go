@@ -204,7 +204,20 @@ func TestImages(t *testing.T) {
 		l.fails(2, []string{"images"}, "list, build, export")
 		missing := l.writeSettings("missing.yaml", map[string]any{"images": map[string]any{"builder": "localhost:1/nothing:1"}})
 		l.loseImages(caches)
-		l.fails(1, []string{"images", "build", "--builder", "docker", "--config", missing}, "the builder image cannot be had", "--builder host")
+		l.fails(1, []string{"images", "build", "--builder", "docker", "--config", missing}, "the builder image cannot be had", "install Go")
+
+		// up gets everything else ready all the same, and tells at the end
+		bin := t.TempDir()
+		command, err := exec.LookPath("docker")
+		l.check(err)
+		l.check(os.Symlink(command, filepath.Join(bin, "docker")))
+		l.kubectl("", "delete", "ns", "ingress-nginx", "--wait=true")
+		up := l.command("up", "--config", missing)
+		up.Env = append(up.Env, "PATH="+bin) // no Go there
+		l.failed(l.wait(up), 1, "the builder image cannot be had", "--no-images")
+		if found := l.status(); found.State != "running" || found.Ingress.State != "running" {
+			t.Errorf("the lab is %+v", found)
+		}
 	})
 	t.Run("interrupted", func(t *testing.T) {
 		l := l.in(t)

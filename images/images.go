@@ -259,7 +259,7 @@ func (b *Builder) compiler(ctx context.Context) (compiler, messages.Text, error)
 		step.End(err)
 		if err != nil {
 			return nil, messages.Text{}, messages.Errorf("the builder image cannot be had").Because(err).
-				WithHint("install Go and use --builder host, or name an image with Go that can be had: images.builder in a config file")
+				WithHint("install Go, or name an image with Go that can be had (images.builder in a config file); hellolab up --no-images leaves these images out")
 		}
 	}
 	return dockerCompiler{b.Docker, image, b.Lab + "-go-cache", b.Lab}, messages.T("the image %s", strings.Split(image, "@")[0]), nil
