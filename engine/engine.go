@@ -39,7 +39,7 @@ const Label = "io.github.hellolab.lab"
 // DOCKER_CONTEXT, then the current context of its configuration. "" is the platform's default socket.
 func Endpoint(getenv func(string) string) (string, error) {
 	if host := getenv("DOCKER_HOST"); host != "" {
-		return local("DOCKER_HOST", host)
+		return local(messages.Verbatim("DOCKER_HOST"), host)
 	}
 	folder := configFolder(getenv)
 	name := getenv("DOCKER_CONTEXT")
@@ -59,13 +59,13 @@ func Endpoint(getenv func(string) string) (string, error) {
 			WithHint("choose one that exists: docker context ls, docker context use NAME")
 	}
 	if found, ok := metadata.Endpoints["docker"].(endpoint); ok {
-		return local("the docker context "+name, found.Host)
+		return local(messages.T("the docker context %s", name), found.Host)
 	}
 	return "", nil
 }
 
 // local refuses engines whose published ports are not this machine's.
-func local(source, host string) (string, error) {
+func local(source messages.Text, host string) (string, error) {
 	address, err := url.Parse(host)
 	elsewhere := err == nil && address.Scheme == "tcp" && !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, address.Hostname())
 	if strings.HasPrefix(host, "ssh://") || elsewhere {
