@@ -18,14 +18,20 @@ const module = "github.com/hellolab/hellolab"
 
 // mayImport lists which packages of this module each one may use. main wires them, and may use all.
 var mayImport = map[string][]string{
-	"bootstrap": {"engine", "helm", "messages", "port", "progress", "registry"},
-	"engine":    {"messages"},
-	"helm":      {},
-	"images":    {"engine", "messages", "progress"},
-	"messages":  {},
-	"port":      {},
-	"progress":  {"messages"},
-	"registry":  {"engine", "messages", "port", "progress"},
+	"await":        {"messages"},
+	"bootstrap":    {"await", "engine", "helm", "messages", "port", "progress", "registry"},
+	"engine":       {"messages"},
+	"helm":         {},
+	"images":       {"engine", "messages", "progress"},
+	"labs":         {"await", "labs/check", "labs/cluster", "labs/course", "messages", "progress"},
+	"labs/check":   {"labs/cluster", "labs/course", "messages"},
+	"labs/cluster": {"await"},
+	"labs/course":  {"messages", "strict"},
+	"messages":     {},
+	"port":         {},
+	"progress":     {"messages"},
+	"registry":     {"engine", "messages", "port", "progress"},
+	"strict":       {"messages"},
 }
 
 // heavy lists the big dependencies, and who may know of each.
@@ -36,6 +42,8 @@ var heavy = []struct {
 	{"sigs.k8s.io/kind", []string{"bootstrap"}},
 	{"helm.sh/helm/v3/pkg/action", []string{"helm"}},
 	{"helm.sh/helm/v3", []string{"bootstrap", "helm"}},
+	{"k8s.io/kubectl", []string{"labs"}},
+	{"k8s.io/client-go/dynamic", []string{"labs/cluster"}},
 	{"github.com/docker/docker", []string{"bootstrap", "engine", "images", "main", "registry"}},
 	{"github.com/docker/cli", []string{"engine"}},
 	{"github.com/google/go-containerregistry", []string{"registry", "images"}},

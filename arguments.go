@@ -79,6 +79,11 @@ func (l *commandLine) takeCommand(name string) error {
 			return nil
 		}
 	}
+	if len(l.commands) > 0 && l.last().ArgsUsage != "" { // it takes a name of the user's where it takes a command
+		l.next = nil
+		l.arguments = append(l.arguments, name)
+		return nil
+	}
 	return messages.Usagef("unknown command %q", name).WithHint("%s", suggestion(name, names))
 }
 
@@ -146,24 +151,35 @@ func checkValue(flag cli.Flag, dashed, value string) error {
 	return nil
 }
 
+func (l *commandLine) last() *cli.Command { return l.commands[len(l.commands)-1] }
+
+// name is the command in full: "images export".
+func (l *commandLine) name() string {
+	var names []string
+	for _, command := range l.commands {
+		names = append(names, command.Name)
+	}
+	return strings.Join(names, " ")
+}
+
 // complete checks the number of arguments against the command's own words: "NAME", "[TAG...]".
 func (l *commandLine) complete() error {
-	last := l.commands[len(l.commands)-1]
-	if len(last.Subcommands) > 0 {
+	last := l.last()
+	if len(last.Subcommands) > 0 && last.ArgsUsage == "" {
 		var names []string
 		for _, command := range last.Subcommands {
 			names = append(names, command.Name)
 		}
-		return messages.Usagef("hellolab %s needs one of: %s", last.Name, names).WithHint("hellolab help %s", last.Name)
+		return messages.Usagef("hellolab %s needs one of: %s", l.name(), names).WithHint("hellolab help %s", l.name())
 	}
 	least, most := arity(last.ArgsUsage)
 	switch {
 	case len(l.arguments) < least:
-		return messages.Usagef("an argument is missing").WithHint("hellolab %s %s", last.Name, last.ArgsUsage)
+		return messages.Usagef("an argument is missing").WithHint("hellolab %s %s", l.name(), last.ArgsUsage)
 	case len(l.arguments) > most && most == 0:
-		return messages.Usagef("hellolab %s takes no arguments, not %q", last.Name, l.arguments[0]).WithHint("hellolab %s", last.Name)
+		return messages.Usagef("hellolab %s takes no arguments, not %q", l.name(), l.arguments[0]).WithHint("hellolab %s", l.name())
 	case len(l.arguments) > most:
-		return messages.Usagef("one argument too many: %q", l.arguments[most]).WithHint("hellolab %s %s", last.Name, last.ArgsUsage)
+		return messages.Usagef("one argument too many: %q", l.arguments[most]).WithHint("hellolab %s %s", l.name(), last.ArgsUsage)
 	}
 	return nil
 }

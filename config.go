@@ -5,7 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,7 +13,9 @@ import (
 
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/images"
+	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/strict"
 )
 
 //go:embed config.yaml
@@ -24,6 +25,7 @@ var defaultConfig []byte
 type configuration struct {
 	bootstrap.Settings `yaml:",inline"`
 	Images             images.Config `yaml:"images"`
+	Labs               labs.Config   `yaml:"labs"`
 }
 
 // settings are the defaults, with the user's file and flags over them. asked are the lab's among them, with what the
@@ -59,7 +61,7 @@ func (p *program) settings(c *cli.Context) (all configuration, asked bootstrap.A
 		}
 	}
 	asked.Settings = all.Settings
-	return all, asked, errors.Join(all.Settings.Validate(), all.Images.Validate())
+	return all, asked, errors.Join(all.Settings.Validate(), all.Images.Validate(), all.Labs.Validate())
 }
 
 // decodeFile reads the user's file over settings, and refuses it with everything that is wrong with it. It gives the
@@ -71,7 +73,7 @@ func decodeFile(file string, settings *configuration) (keys []string, err error)
 	}
 	var written, known yaml.Node
 	if err := yaml.Unmarshal(content, &written); err != nil {
-		return nil, inFile(file, err)
+		return nil, strict.Retell(file, err)
 	}
 	if err := yaml.Unmarshal(defaultConfig, &known); err != nil {
 		return nil, err
@@ -81,14 +83,7 @@ func decodeFile(file string, settings *configuration) (keys []string, err error)
 	}
 	wrong := unknownKeys(file, "", written.Content[0], known.Content[0])
 	if err := written.Decode(settings); err != nil {
-		var mistyped *yaml.TypeError
-		if errors.As(err, &mistyped) {
-			for _, line := range mistyped.Errors {
-				wrong = append(wrong, inFile(file, errors.New(line)))
-			}
-		} else {
-			wrong = append(wrong, inFile(file, err))
-		}
+		wrong = append(wrong, strict.Retell(file, err))
 	}
 	return leaves("", written.Content[0]), errors.Join(wrong...)
 }
@@ -127,44 +122,4 @@ func unknownKeys(file, path string, written, known *yaml.Node) (wrong []error) {
 			WithHint("hellolab config shows all settings"))
 	}
 	return wrong
-}
-
-var (
-	lineOf     = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
-	mismatched = regexp.MustCompile("^cannot unmarshal !!\\w+ ?(?:`(.*)`)? into (.*)$")
-)
-
-// inFile retells what the YAML library says about a line.
-func inFile(file string, err error) error {
-	var ours *messages.Error
-	if errors.As(err, &ours) {
-		return messages.Usagef("%s", file).Because(ours)
-	}
-	parts := lineOf.FindStringSubmatch(err.Error())
-	if parts == nil {
-		return messages.Usagef("%s is not YAML", file).Because(err)
-	}
-	if value := mismatched.FindStringSubmatch(parts[2]); value != nil {
-		return messages.Usagef("%s, line %s: %q is not what belongs there, %s", file, parts[1], value[1], kindOf(value[2]))
-	}
-	return messages.Usagef("%s, line %s: %s", file, parts[1], parts[2])
-}
-
-// kindOf puts a Go type into the user's words.
-func kindOf(goType string) messages.Text {
-	switch {
-	case strings.HasPrefix(goType, "int"):
-		return messages.T("a whole number")
-	case goType == "port.Port":
-		return messages.T("a port, 1 to 65535, or auto")
-	case goType == "bool":
-		return messages.T("true or false")
-	case goType == "time.Duration":
-		return messages.T("a time such as 5m")
-	case strings.HasPrefix(goType, "[]"):
-		return messages.T("a list")
-	case goType == "string":
-		return messages.T("a text")
-	}
-	return messages.T("a group of settings")
 }

@@ -33,6 +33,7 @@ const (
 	exitDone   = 0
 	exitFailed = 1
 	exitUsage  = 2
+	exitNotYet = 3
 )
 
 func main() {
@@ -59,10 +60,12 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	p.log.SetOutput(p.story)
 	p.log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
 	err := p.dispatch(ctx, args)
-	if err == nil {
+	switch {
+	case err == nil:
 		return exitDone
-	}
-	if ctx.Err() != nil {
+	case errors.Is(err, errNotYet{}):
+		return exitNotYet
+	case ctx.Err() != nil:
 		err = messages.Errorf("interrupted").WithHint("the same command goes on where this stopped; hellolab down removes the lab")
 	}
 	return p.report(err)
@@ -136,6 +139,19 @@ func (p *program) app() *cli.App {
 				{Name: "export", ArgsUsage: "DIR", Usage: say("write the sources, to build by hand"), Action: p.imagesExport, Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "force", Usage: say("overwrite files that have been changed")},
 				}},
+			}},
+			{Name: "lab", ArgsUsage: "CHAPTER[/STEP]", Usage: say("the course's chapters: bring the cluster to a step's state"), Action: p.onCourse(true, p.labInstall), Flags: []cli.Flag{
+				&cli.BoolFlag{Name: "before", Usage: say("the state before the step, to do it by hand")},
+				&cli.StringFlag{Name: "course", Usage: say("a folder with another course")},
+			}, Subcommands: []*cli.Command{
+				{Name: "list", Usage: say("show the chapters and steps, and how far you are"), Action: p.labList, Flags: []cli.Flag{output}},
+				{Name: "show", ArgsUsage: "CHAPTER[/STEP]", Usage: say("show what to do, and the files"), Action: p.labShow},
+				{Name: "check", ArgsUsage: "[CHAPTER[/STEP]]", Usage: say("compare the cluster with what the step leaves"), Action: p.onCourse(false, p.labCheck), Flags: []cli.Flag{output,
+					&cli.BoolFlag{Name: "watch", Usage: say("go on while you work, and to the next step")}}},
+				{Name: "reset", Usage: say("empty the course's namespaces"), Action: p.onCourse(true, p.labReset)},
+				{Name: "save", ArgsUsage: "FILE", Usage: say("save the state of the course's namespaces"), Action: p.onCourse(false, p.labSave), Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")}}},
+				{Name: "restore", ArgsUsage: "FILE", Usage: say("bring the namespaces back to what was saved"), Action: p.onCourse(true, p.labRestore)},
 			}},
 			{Name: "config", Usage: say("show the settings"), Action: p.config},
 			{Name: "version", Usage: say("show the version"), Action: p.version, Flags: []cli.Flag{output}},

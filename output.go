@@ -219,18 +219,18 @@ var version = "devel"
 // printHelp writes the help on the program, or on the last of commands, to stdout.
 func (p *program) printHelp(app *cli.App, commands []*cli.Command) {
 	name, usage, flags, children := app.Name, app.Usage, app.Flags, app.Commands
+	arguments := ""
 	for _, command := range commands {
-		name, usage, children = name+" "+command.Name, command.Usage, command.Subcommands
-		flags = append(append([]cli.Flag{}, command.Flags...), app.Flags...)
-		if command.ArgsUsage != "" {
-			name += " " + command.ArgsUsage
-		}
+		name, usage, arguments, children = name+" "+command.Name, command.Usage, command.ArgsUsage, command.Subcommands
+		flags = append(append([]cli.Flag{}, command.Flags...), flags...)
 	}
-	fmt.Fprintf(p.stdout, "%s\n\n  %s", usage, name)
+	fmt.Fprintf(p.stdout, "%s\n\n", usage)
+	if arguments != "" || len(children) == 0 {
+		fmt.Fprintln(p.stdout, "  "+strings.Join(strings.Fields(name+" "+arguments+" "+p.say("[FLAGS]")), " "))
+	}
 	if len(children) > 0 {
-		fmt.Fprintf(p.stdout, " %s", p.say("COMMAND"))
+		fmt.Fprintln(p.stdout, "  "+name, p.say("COMMAND"), p.say("[FLAGS]"))
 	}
-	fmt.Fprintf(p.stdout, " %s\n", p.say("[FLAGS]"))
 	var rows [][]string
 	for _, child := range children {
 		rows = append(rows, []string{"  " + child.Name, child.Usage})

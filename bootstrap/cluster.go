@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/kind/pkg/exec"
 	kindlog "sigs.k8s.io/kind/pkg/log"
 
+	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
@@ -299,7 +300,7 @@ func (l *Lab) prePull(ctx context.Context, controllerIn gate) error {
 			continue
 		}
 		// the node's containerd starts a moment after its container
-		err = poll(ctx, messages.Verbatim(image), func(ctx context.Context) error {
+		err = await.Poll(ctx, messages.Verbatim(image), func(ctx context.Context) error {
 			return node.CommandContext(ctx, "ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", certsFolder, image).Run()
 		})
 	}
@@ -339,7 +340,7 @@ func (l *Lab) disposable(found container.InspectResponse) bool {
 func (l *Lab) untilNameFree(ctx context.Context) error {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
-	return poll(ctx, messages.T("the node %s cannot be removed", l.controlPlane()), func(ctx context.Context) error {
+	return await.Poll(ctx, messages.T("the node %s cannot be removed", l.controlPlane()), func(ctx context.Context) error {
 		created, err := l.docker.ContainerCreate(ctx,
 			&container.Config{Image: l.settings.Registry.Image, Labels: map[string]string{engine.Label: l.name()}}, nil, nil, nil, l.controlPlane())
 		switch {

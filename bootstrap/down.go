@@ -9,6 +9,7 @@ import (
 	"github.com/docker/docker/api/types/volume"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -85,7 +86,7 @@ func (l *Lab) forgetContext(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, staleLock)
 	defer cancel()
 	var last error
-	err := poll(ctx, messages.Text{}, func(context.Context) error {
+	err := await.Poll(ctx, messages.Text{}, func(context.Context) error {
 		if l.kubectl.current() == l.kubectl.context {
 			if last = l.kubectl.use(l.record.previousContext); last != nil {
 				return last

@@ -21,6 +21,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/registry"
@@ -80,7 +81,7 @@ func (l *Lab) untilIngressWorks(ctx context.Context, kube kube, limit time.Durat
 	if err := l.untilNodesReady(ctx, kube); err != nil {
 		return err
 	}
-	return poll(ctx, messages.Text{}, func(ctx context.Context) error { return l.ingressWorks(ctx, kube) })
+	return await.Poll(ctx, messages.Text{}, func(ctx context.Context) error { return l.ingressWorks(ctx, kube) })
 }
 
 // hasController reports whether somebody's ingress controller is there at all.

@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,8 +13,10 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	applycore "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/registry"
 )
@@ -47,9 +48,38 @@ func (l *Lab) connect(ctx context.Context) (kube, error) {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
 	return server, l.story.Do(ctx, messages.T("waiting for the API server"), func(ctx context.Context) error {
-		return poll(ctx, messages.T("the API server does not get ready"), server.ready)
+		return await.Poll(ctx, messages.T("the API server does not get ready"), server.ready)
 	})
 }
+
+// API tells how a program reaches the lab's API server, once that is ready. A lab that is not there or does not run is
+// told.
+func (l *Lab) API(ctx context.Context) (*rest.Config, error) {
+	nodes, err := l.nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	finished, err := l.finished(ctx, nodes)
+	if err != nil {
+		return nil, err
+	}
+	state := stateOf(nodes)
+	switch {
+	case !l.record.exists:
+		return nil, messages.Errorf("there is no lab named %s", l.name()).WithHint("hellolab up")
+	case state == Stopped || state == Paused:
+		return nil, messages.Errorf("the lab %s does not run", l.name()).WithHint("hellolab start")
+	case state != Running || !finished:
+		return nil, messages.Errorf("the lab %s is not whole", l.name()).WithHint("hellolab up")
+	}
+	if _, err := l.connect(ctx); err != nil {
+		return nil, err
+	}
+	return l.kubectl.rest()
+}
+
+// Node is the name of the control plane, and of its container.
+func (l *Lab) Node() string { return l.controlPlane() }
 
 // kube is the client of the API server that the lab's context names.
 func (l *Lab) kube() (kube, error) {
@@ -73,7 +103,7 @@ func (l *Lab) exportKubeconfig(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, staleLock)
 		defer cancel()
 		var last error
-		err := poll(ctx, messages.Text{}, func(context.Context) error {
+		err := await.Poll(ctx, messages.Text{}, func(context.Context) error {
 			last = l.kind.ExportKubeConfig(l.name(), "", false)
 			return last
 		})
@@ -136,7 +166,7 @@ func (l *Lab) untilNodesReady(ctx context.Context, kube kube) error {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
 	return l.story.Do(ctx, messages.T("waiting for the nodes to be Ready"), func(ctx context.Context) error {
-		err := await(ctx, ready,
+		err := await.Watches(ctx, ready,
 			func(ctx context.Context) (watch.Interface, error) {
 				return kube.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{})
 			},
@@ -189,70 +219,6 @@ func isReady(node corev1.Node) bool {
 		}
 	}
 	return false
-}
-
-// await checks, and checks again after every event of the watches, until done or ctx ends; the failure then tells what
-// the last check said. A watch that breaks (the API server restarts, say) is opened again.
-func await(ctx context.Context, done func(context.Context) (bool, error), watches ...func(context.Context) (watch.Interface, error)) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	changed := make(chan struct{}, 1)
-	notify := func() {
-		select {
-		case changed <- struct{}{}:
-		default:
-		}
-	}
-	for _, open := range watches {
-		go follow(ctx, open, notify)
-	}
-	for {
-		ok, err := done(ctx)
-		if err == nil && ok {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(context.Cause(ctx), err)
-		case <-changed:
-		}
-	}
-}
-
-func follow(ctx context.Context, open func(context.Context) (watch.Interface, error), notify func()) {
-	for ctx.Err() == nil {
-		if events, err := open(ctx); err == nil {
-			notify()
-			for range events.ResultChan() {
-				notify()
-			}
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryEvery):
-		}
-	}
-}
-
-// retryEvery is how often something is tried again that tells nobody when it comes true: a server that does not answer
-// yet.
-const retryEvery = 100 * time.Millisecond
-
-// poll tries until it succeeds or ctx ends; the failure then tells what the last try said.
-func poll(ctx context.Context, failure messages.Text, try func(context.Context) error) error {
-	tick := time.NewTicker(retryEvery)
-	defer tick.Stop()
-	for {
-		err := try(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return &messages.Error{What: failure, Cause: errors.Join(context.Cause(ctx), err)}
-		case <-tick.C:
-		}
-	}
 }
 
 // answersHTTP reports whether a web server, any, answers at url.

@@ -75,6 +75,9 @@ func (l *Lab) Settings() Settings { return l.settings }
 
 func (l *Lab) name() string { return l.settings.Bootstrap.Name }
 
+// Lock keeps other hellolabs from changing the lab until unlock is called.
+func (l *Lab) Lock(ctx context.Context) (unlock func(), err error) { return l.lock(ctx) }
+
 // lock keeps two hellolabs from changing one lab at the same time, and reads anew what the one before may have
 // changed. It falls with its process, however that ends.
 func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
@@ -220,7 +221,7 @@ func (l *Lab) StartRegistry(ctx context.Context) error {
 	var unlock func()
 	waiting, cancel := l.within(ctx)
 	defer cancel()
-	err := poll(waiting, messages.Text{}, func(ctx context.Context) (err error) {
+	err := await.Poll(waiting, messages.Text{}, func(ctx context.Context) (err error) {
 		if err = l.load(ctx); err != nil || l.record.exists {
 			return err
 		}

@@ -230,3 +230,76 @@ func cache() string {
 	home, _ := os.UserHomeDir()
 	return filepath.Join(home, ".cache", "hellolab-testbed")
 }
+
+// TestBenchChapters measures `hellolab lab CHAPTER` beside kubectl apply and kubectl wait of the same manifests, from an
+// empty lab with the images in place, one after the other.
+func TestBenchChapters(t *testing.T) {
+	if os.Getenv("BENCH") == "" {
+		t.Skip("make bench runs it")
+	}
+	l := newLab(t, "bench-chapters", nil)
+	l.must("up")
+	course, err := filepath.Abs(filepath.Join("..", "labs", "course"))
+	l.check(err)
+	const hellok8s = "deployment/hellok8s-deployment"
+	const answers = "until the Ingress answers" // which kubectl cannot wait for
+	url := l.status().Ingress.Address
+	chapters := []struct {
+		name   string
+		byHand []string // kubectl's arguments, in the chapter's folder
+	}{
+		{"pod", []string{"apply -f nginx -f hellok8s", "wait pod --all --for=condition=Ready"}},
+		{"deployment", []string{"apply -f create", "rollout status " + hellok8s, "apply -f scale", "apply -f upgrade", "rollout status " + hellok8s,
+			"apply -f rolling-update", "apply -f liveness", "rollout status " + hellok8s, "rollout undo --to-revision=2 " + hellok8s,
+			"rollout status " + hellok8s, "apply -f readiness", "wait --for=jsonpath={.status.updatedReplicas}=2 " + hellok8s}},
+		{"service", []string{"apply -f clusterip -f nodeport", "wait --for=condition=Available " + hellok8s, "wait pod/nginx --for=condition=Ready"}},
+		{"ingress", []string{"apply -f routes", "wait deployment --all --for=condition=Available", answers}},
+		{"namespace", []string{"apply -f create/namespaces.yaml", "apply -n dev -f create/deployment.yaml", "wait -n dev --for=condition=Available " + hellok8s}},
+		{"configmap", []string{"apply -f given", "wait -n dev --for=create serviceaccount/default", "wait -n test --for=create serviceaccount/default",
+			"apply -n dev -f per-namespace/hellok8s-config-dev.yaml -f per-namespace/hellok8s.yaml",
+			"apply -n test -f per-namespace/hellok8s-config-test.yaml -f per-namespace/hellok8s.yaml",
+			"wait -n dev pod/hellok8s-pod --for=condition=Ready", "wait -n test pod/hellok8s-pod --for=condition=Ready"}},
+		{"secret", []string{"apply -f password", "wait pod/hellok8s-pod --for=condition=Ready"}},
+		{"job", []string{"apply -f job", "wait job/hello-job --for=condition=Complete", "apply -f cronjob"}},
+	}
+	for _, chapter := range chapters { // the node has every image after this
+		l.must("lab", chapter.name)
+	}
+	for _, chapter := range chapters {
+		var ours, theirs, without []time.Duration
+		for range rounds {
+			l.must("lab", "reset")
+			start := time.Now()
+			for _, line := range chapter.byHand {
+				if line == answers {
+					without = append(without, time.Since(start))
+					eventually(t, "the Ingress answers", func() bool {
+						hello, _ := get(url + "hello")
+						nginx, _ := get(url)
+						return hello == 200 && nginx == 200
+					})
+					continue
+				}
+				command := exec.Command("kubectl", strings.Fields(line)...)
+				command.Dir, command.Env = filepath.Join(course, chapter.name), l.env
+				if output, err := command.CombinedOutput(); err != nil {
+					t.Fatalf("kubectl %s: %v\n%s", line, err, output)
+				}
+			}
+			theirs = append(theirs, time.Since(start))
+			l.must("lab", "reset")
+			ours = append(ours, l.must("lab", chapter.name).took)
+		}
+		ratio := float64(median(ours)) / float64(median(theirs))
+		t.Logf("| %-10s | %5.1f | %5.1f | %.2f |", chapter.name, median(ours).Seconds(), median(theirs).Seconds(), ratio)
+		if len(without) > 0 {
+			t.Logf("%s: kubectl alone, before the Ingress answers: %.1f", chapter.name, median(without).Seconds())
+		}
+		if ratio > 1.2 {
+			t.Errorf("%s takes %.2f of kubectl, at most 1.2 wanted", chapter.name, ratio)
+		}
+		if chapter.name != "deployment" && median(ours) > 15*time.Second { // its probes have to wait
+			t.Errorf("%s takes %s, at most 15 s wanted", chapter.name, median(ours))
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -144,8 +145,9 @@ spec:
 // answer is what the image guangzhengli/hellok8s:v3 says.
 var answer = regexp.MustCompile(`^\[v3\] Hello, Kubernetes!, From host: hellok8s-deployment-`)
 
-// pushImage builds the course's v3 and pushes it as a reader would.
-func pushImage(t *testing.T, registry string) {
+// pushImage builds an image of the course's and pushes it as a reader would; it answers greeting, with the
+// host's name for HOST.
+func pushImage(t *testing.T, registry, tag, greeting string) {
 	t.Helper()
 	folder := t.TempDir()
 	write := func(name, content string) {
@@ -154,22 +156,23 @@ func pushImage(t *testing.T, registry string) {
 		}
 	}
 	write("go.mod", "module hello\n")
-	write("main.go", `package main
+	write("main.go", fmt.Sprintf(`package main
 
 import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 )
 
 func main() {
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		host, _ := os.Hostname()
-		io.WriteString(w, "[v3] Hello, Kubernetes!, From host: "+host)
+		io.WriteString(w, strings.ReplaceAll(%q, "HOST", host))
 	})
 	http.ListenAndServe(":3000", nil)
 }
-`)
+`, greeting))
 	write("Dockerfile", "FROM scratch\nCOPY main /main\nENTRYPOINT [\"/main\"]\n")
 	build := exec.Command("go", "build", "-o", "main", ".")
 	build.Dir = folder
@@ -177,10 +180,10 @@ func main() {
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	tag := registry + "/guangzhengli/hellok8s:v3"
-	docker(t, "build", "--quiet", "--tag", tag, folder)
-	docker(t, "push", "--quiet", tag)
-	docker(t, "rmi", tag)
+	image := registry + "/guangzhengli/hellok8s:" + tag
+	docker(t, "build", "--quiet", "--tag", image, folder)
+	docker(t, "push", "--quiet", image)
+	docker(t, "rmi", image)
 }
 
 // works fails unless the course's shapes run: images from the lab's registry, routes, NodePort, Job.
@@ -243,7 +246,7 @@ func TestLab(t *testing.T) {
 
 	t.Run("the course's YAML runs as it stands", func(t *testing.T) {
 		l := l.in(t)
-		pushImage(t, found.Registry.Address)
+		pushImage(t, found.Registry.Address, "v3", "[v3] Hello, Kubernetes!, From host: HOST")
 		l.kubectl(course, "apply", "-f", "-")
 		l.kubectl(ingress, "apply", "-f", "-")
 		l.works()

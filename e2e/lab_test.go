@@ -29,6 +29,7 @@ type lab struct {
 	name   string
 	folder string
 	env    []string
+	silent bool // does not log what commands do: they are tried again and again
 }
 
 // result is what a command did.
@@ -44,6 +45,7 @@ func newLab(t *testing.T, name string, settings map[string]any) *lab {
 	l := &lab{T: t, name: name, folder: t.TempDir()}
 	l.env = append(os.Environ(),
 		"KUBECONFIG="+filepath.Join(l.folder, "kubeconfig"),
+		"XDG_CONFIG_HOME="+filepath.Join(l.folder, "config"), // where objects of the reader's are kept
 		"HELLOLAB_CONFIG="+l.writeSettings("settings.yaml", settings))
 	t.Cleanup(l.removeEverything)
 	l.removeEverything() // what a killed run left
@@ -137,6 +139,9 @@ func (l *lab) wait(command *exec.Cmd) result {
 		l.Fatal(err)
 	}
 	done := result{stdout.String(), stderr.String(), command.ProcessState.ExitCode(), time.Since(start)}
+	if l.silent {
+		return done
+	}
 	l.Logf("%s: status %d after %.1fs\n%s", strings.Join(command.Args[1:], " "), done.status, done.took.Seconds(), done.stderr)
 	return done
 }

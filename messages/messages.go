@@ -9,6 +9,7 @@
 package messages
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -32,14 +33,24 @@ func Languages() []language.Tag { return []language.Tag{language.English, langua
 type Text struct {
 	format string
 	args   []any
+	// chinese is what [Both] was given, which the catalogue does not have.
+	chinese string
 }
 
 // T makes a Text. format is the English sentence, with %s, %v or %q for each of args; an argument may be a Text or an
 // error, which are then rendered in the same language.
-func T(format string, args ...any) Text { return Text{format, args} }
+func T(format string, args ...any) Text { return Text{format: format, args: args} }
 
 // Verbatim is a Text that is the same in every language: a name, a path, a line of somebody else's output.
-func Verbatim(s string) Text { return Text{"%s", []any{s}} }
+func Verbatim(s string) Text { return Text{format: "%s", args: []any{s}} }
+
+// Both is a Text that somebody wrote in both languages: a course's. Where one of them is empty, the other stands for it.
+func Both(english, chinese string) Text {
+	if english == "" && chinese == "" {
+		return Text{}
+	}
+	return Text{format: "%s", args: []any{cmp.Or(english, chinese)}, chinese: cmp.Or(chinese, english)}
+}
 
 // IsZero reports whether there is nothing to say.
 func (t Text) IsZero() bool { return t.format == "" }
@@ -123,6 +134,9 @@ func (p Printer) Language() language.Tag {
 
 // Text renders a sentence.
 func (p Printer) Text(t Text) string {
+	if t.chinese != "" && p.printer != nil {
+		return t.chinese
+	}
 	args := make([]any, len(t.args))
 	for i, arg := range t.args {
 		args[i] = p.argument(arg)

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hellolab/hellolab/labs"
+	"github.com/hellolab/hellolab/labs/check"
+	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
+)
+
+// checkResult is what `lab check -o json` prints, in the reader's language where it is for people.
+type checkResult struct {
+	Step   string     `json:"step"`
+	Passed bool       `json:"passed"`
+	Rows   []checkRow `json:"rows"`
+}
+
+type checkRow struct {
+	Subject  string `json:"subject"`
+	Met      bool   `json:"met"`
+	Have     string `json:"have"`
+	Expected string `json:"expected"`
+	Why      string `json:"why"`
+	Next     string `json:"next"`
+}
+
+func (p *program) checkResult(step *course.Step, rows []check.Row) checkResult {
+	result := checkResult{Step: step.ID(), Passed: check.Met(rows), Rows: []checkRow{}}
+	for _, row := range rows {
+		result.Rows = append(result.Rows, checkRow{p.printer.Text(row.Subject), row.Met, p.printer.Text(row.Have),
+			p.printer.Text(row.Expected), p.printer.Text(row.Why), p.printer.Text(row.Next)})
+	}
+	return result
+}
+
+// heading names a step.
+func (p *program) heading(step *course.Step) string {
+	return step.ID() + "  " + p.printer.Text(step.Title.Text()) + "\n"
+}
+
+func (p *program) checkText(step *course.Step, rows []check.Row) string {
+	return p.heading(step) + p.rowsText(rows) + p.summary(rows)
+}
+
+// summary tells how many of the rows are met.
+func (p *program) summary(rows []check.Row) string {
+	met := len(slices.DeleteFunc(slices.Clone(rows), func(row check.Row) bool { return !row.Met }))
+	if met == len(rows) {
+		return p.printer.Text(messages.T("all %v are as expected", len(rows))) + "\n"
+	}
+	return p.printer.Text(messages.T("%v of %v are as expected", met, len(rows))) + "\n"
+}
+
+// rowsText is a line for every row that is met, and a paragraph for every other one.
+func (p *program) rowsText(rows []check.Row) string {
+	var b strings.Builder
+	for _, row := range rows {
+		if row.Met {
+			b.WriteString("✓ " + p.printer.Text(row.Subject) + "\n")
+			continue
+		}
+		b.WriteString("✗ " + p.printer.Text(row.Subject) + "\n")
+		labels := []string{p.say("have"), p.say("expected"), p.say("why"), p.say("do")}
+		widest := 0
+		for _, label := range labels {
+			widest = max(widest, progress.Columns(label))
+		}
+		for i, text := range []messages.Text{row.Have, row.Expected, row.Why, row.Next} {
+			if text.IsZero() {
+				continue
+			}
+			indent := "    " + labels[i] + strings.Repeat(" ", widest-progress.Columns(labels[i])+2)
+			b.WriteString(wrap(p.printer.Text(text), indent, columns))
+		}
+	}
+	return b.String()
+}
+
+// columns is how wide what is for people may be.
+const columns = 80
+
+// wrap breaks a text into lines of that many columns, the first behind a prefix and the others below it. A word that is
+// longer than a line stays whole, so that it can be copied.
+func wrap(text, prefix string, columns int) string {
+	var b strings.Builder
+	line, empty := prefix, true
+	indent := strings.Repeat(" ", progress.Columns(prefix))
+	for _, word := range words(text) {
+		if !empty && progress.Columns(line+strings.TrimRight(word, " ")) > columns {
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			line = indent
+		}
+		line, empty = line+word, false
+	}
+	return b.String() + strings.TrimRight(line, " ") + "\n"
+}
+
+// words splits a text where a line may end: behind a space, and between Chinese characters, but not before one that ends
+// a sentence.
+func words(text string) (all []string) {
+	var word strings.Builder
+	last := ' '
+	for _, r := range text {
+		wide := progress.Columns(string(r)) == 2
+		if word.Len() > 0 && (last == ' ' && r != ' ' || (wide || progress.Columns(string(last)) == 2) && r != ' ' && !strings.ContainsRune("，。；：、！？）”》", r) && !strings.ContainsRune("（“《", last)) {
+			all = append(all, word.String())
+			word.Reset()
+		}
+		word.WriteRune(r)
+		last = r
+	}
+	return append(all, word.String())
+}
+
+// listedChapter is a chapter in `lab list -o json`.
+type listedChapter struct {
+	Name  string       `json:"name"`
+	Title string       `json:"title"`
+	Steps []listedStep `json:"steps"`
+}
+
+type listedStep struct {
+	// ID is what the other commands take: CHAPTER/STEP.
+	ID    string `json:"id"`
+	Title string `json:"title"`
+	// Installed is "", "installed", "before" (the state before the step), or "interrupted".
+	Installed string `json:"installed"`
+	// Passed says that a check has passed.
+	Passed bool `json:"passed"`
+}
+
+func (p *program) list(lessons *course.Course, state labs.State) []listedChapter {
+	all := []listedChapter{}
+	for _, chapter := range lessons.Chapters {
+		listed := listedChapter{Name: chapter.Name, Title: p.printer.Text(chapter.Title.Text())}
+		for _, step := range chapter.Steps {
+			row := listedStep{ID: step.ID(), Title: p.printer.Text(step.Title.Text()), Passed: slices.Contains(state.Passed, step.ID())}
+			switch {
+			case state.Step != step.ID():
+			case state.Installing:
+				row.Installed = "interrupted"
+			case state.Before:
+				row.Installed = "before"
+			default:
+				row.Installed = "installed"
+			}
+			listed.Steps = append(listed.Steps, row)
+		}
+		all = append(all, listed)
+	}
+	return all
+}
+
+func (p *program) listText(list []listedChapter) string {
+	var rows [][]string
+	for _, chapter := range list {
+		for _, step := range chapter.Steps {
+			mark, how := " ", ""
+			if step.Passed {
+				mark = "✓"
+			}
+			switch step.Installed {
+			case "installed":
+				how = p.say("installed")
+			case "before":
+				how = p.say("installed: the state before it")
+			case "interrupted":
+				how = p.say("interrupted")
+			}
+			rows = append(rows, []string{mark, step.ID, step.Title, how})
+		}
+	}
+	return table(rows)
+}
+
+// stepText is all there is to know of a step: what to do, and the files.
+func (p *program) stepText(place course.Place, step *course.Step) string {
+	text := p.heading(step) + "\n" + p.guideText(place, step)
+	manifests := step.Manifests()
+	if step.Previous() == nil {
+		manifests = append(slices.Clone(step.Chapter().GivenManifests()), manifests...)
+	}
+	var shown []string
+	for _, manifest := range manifests {
+		if !slices.Contains(shown, manifest.Name) {
+			shown = append(shown, manifest.Name)
+			text += fmt.Sprintf("\n--- %s\n%s", manifest.Name, manifest.Content)
+		}
+	}
+	return text
+}
+
+func (p *program) guideText(place course.Place, step *course.Step) string {
+	return p.printer.Text(place.Guide(step))
+}

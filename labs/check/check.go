@@ -1,0 +1,135 @@
+// Package check compares a cluster with what a step of the course leaves, whoever did the step, and tells why where it
+// is not like that.
+package check
+
+import (
+	"context"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Row is one expectation, and how it stands with it.
+type Row struct {
+	// Subject is what the expectation is about: "deployment/hellok8s-deployment".
+	Subject messages.Text
+	// Met says that the cluster is as expected.
+	Met bool
+	// Have is what there is, and Expected what there should be.
+	Have, Expected messages.Text
+	// Why it is not met, and the Next command to type. Both are empty where it is met.
+	Why, Next messages.Text
+}
+
+// Checker looks at one lab.
+type Checker struct {
+	Cluster *cluster.Cluster
+	Place   course.Place
+	Course  *course.Course
+	// HasImage reports whether the lab's registry has an image.
+	HasImage func(ctx context.Context, image string) (bool, error)
+}
+
+// Step gives a row for every expectation of a step. An error is a lab that cannot be asked.
+func (c *Checker) Step(ctx context.Context, step *course.Step) ([]Row, error) {
+	rows := make([]Row, len(step.Expect))
+	work, ctx := errgroup.WithContext(ctx)
+	for i := range step.Expect {
+		work.Go(func() (err error) {
+			rows[i], err = c.Row(ctx, step, i)
+			return err
+		})
+	}
+	return rows, work.Wait()
+}
+
+// Met reports whether all rows are.
+func Met(rows []Row) bool {
+	for _, row := range rows {
+		if !row.Met {
+			return false
+		}
+	}
+	return true
+}
+
+// Row looks at one expectation of a step. What the cluster shows as the cause goes before what the course says of it.
+func (c *Checker) Row(ctx context.Context, step *course.Step, number int) (Row, error) {
+	e := &step.Expect[number]
+	row, cause, err := c.look(ctx, step, e)
+	if err != nil || row.Met {
+		return row, err
+	}
+	if row.Why = cause.why; row.Why.IsZero() {
+		row.Why = e.Why.Text()
+	}
+	if row.Next = cause.next; e.Next != "" && (cause.why.IsZero() || cause.next.IsZero()) {
+		row.Next = messages.Verbatim(c.Place.Command(e.Next))
+	}
+	if row.Next.IsZero() {
+		row.Next = messages.Verbatim("hellolab lab show " + step.ID())
+	}
+	return row, nil
+}
+
+// cause is why something is not as expected, and what to do about it.
+type cause struct {
+	why, next messages.Text
+	// passing says that it goes away by itself.
+	passing bool
+}
+
+func (c cause) found() bool { return !c.why.IsZero() }
+
+// command is a next command in the words of a shell.
+func command(text string) messages.Text { return messages.Verbatim(text) }
+
+func (c *Checker) look(ctx context.Context, step *course.Step, e *course.Expectation) (Row, cause, error) {
+	switch {
+	case !e.Object.IsZero():
+		return c.object(ctx, step, &e.Object)
+	case e.Absent != nil:
+		return c.absent(ctx, e.Absent)
+	case e.HTTP != nil:
+		return c.http(ctx, step, e.HTTP)
+	case e.Pods != nil:
+		return c.pods(ctx, e.Pods)
+	case e.Endpoints != nil:
+		return c.endpoints(ctx, e.Endpoints)
+	case e.History != nil:
+		return c.history(ctx, e.History)
+	case e.Replaced != nil:
+		return c.replaced(ctx, e.Replaced)
+	case e.Logs != nil:
+		return c.logs(ctx, e.Logs)
+	case e.Runs != nil:
+		return c.runs(ctx, e.Runs)
+	}
+	return c.image(ctx, e.Image)
+}
+
+func (c *Checker) image(ctx context.Context, image string) (Row, cause, error) {
+	row := Row{Subject: messages.T("image %s", image), Have: messages.T("it is not in the registry"), Expected: messages.T("in the registry %s", c.Place.Registry)}
+	found, err := c.HasImage(ctx, image)
+	if row.Met = found; found {
+		row.Have = row.Expected
+	}
+	return row, cause{}, err
+}
+
+func (c *Checker) absent(ctx context.Context, r *course.Reference) (Row, cause, error) {
+	reference := cluster.Reference{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
+	row := Row{Subject: messages.T("no %s", reference), Have: messages.T("it is still there"), Expected: messages.T("not there")}
+	var err error
+	if reference.APIVersion, err = c.Cluster.APIVersion(r.Kind); err != nil {
+		return row, cause{}, err
+	}
+	found, err := c.Cluster.Get(ctx, reference)
+	if row.Met = err == nil && found == nil; row.Met {
+		row.Have = row.Expected
+	}
+	return row, cause{next: command("kubectl delete " + reference.String())}, err
+}

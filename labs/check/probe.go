@@ -1,0 +1,454 @@
+package check
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/messages"
+)
+
+// tries is how often a web server is asked until its answers differ. Of three pods chosen at random, all answers come
+// from one in 1 of 60,000 cases.
+const tries = 11
+
+// patience is how long one answer may take.
+const patience = 3 * time.Second
+
+// http asks a web server, as often as the answers have to differ.
+func (c *Checker) http(ctx context.Context, step *course.Step, e *course.HTTP) (Row, cause, error) {
+	namespace, path := e.Namespace, "/"+strings.TrimPrefix(e.Path, "/")
+	expected := messages.T("an answer like %s", e.Answers)
+	if e.Answers.String() == "." {
+		expected = messages.T("any answer")
+	}
+	if e.Differ > 1 {
+		expected = messages.T("an answer like %s, and %v different ones", e.Answers, e.Differ)
+	}
+	row := Row{Expected: expected}
+	ask, subject := c.asker(namespace, path, e)
+	row.Subject = messages.Verbatim("GET " + subject)
+	answers := map[string]bool{}
+	for range tries {
+		status, body, err := ask(ctx)
+		if ctx.Err() != nil {
+			return row, cause{}, context.Cause(ctx)
+		}
+		body = strings.TrimSpace(body)
+		switch {
+		case err != nil:
+			row.Have = messages.T("no answer: %s", told(err))
+		case status != http.StatusOK:
+			row.Have = messages.T("status %v: %s", status, firstLine(body))
+		case !e.Answers.MatchString(body):
+			row.Have = messages.Verbatim(firstLine(body))
+		default:
+			answers[body] = true
+			row.Have = messages.Verbatim(firstLine(body))
+			if len(answers) >= e.Differ {
+				row.Met = true
+				return row, cause{}, nil
+			}
+			continue
+		}
+		why, err := c.unanswered(ctx, step, namespace, e)
+		return row, why, err
+	}
+	row.Have = messages.T("%v answers, %v different: %s", tries, len(answers), row.Have)
+	why, err := c.unanswered(ctx, step, namespace, e)
+	return row, why, err
+}
+
+// asker gives the way to ask, and what to call it.
+func (c *Checker) asker(namespace, path string, e *course.HTTP) (func(context.Context) (int, string, error), string) {
+	port := strconv.Itoa(e.Port)
+	proxied := func(ctx context.Context, resource, name string) (int, string, error) {
+		status := 0
+		ctx, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		body, err := c.Cluster.CoreV1().RESTClient().Get().Namespace(namespace).Resource(resource).
+			SubResource("proxy").Name("http:" + name + ":" + port).Suffix(path).Do(ctx).StatusCode(&status).Raw()
+		if refusal := refused(body); refusal != "" {
+			return 0, "", messages.Errorf("%s", refusal)
+		}
+		if status != 0 && len(body) > 0 {
+			err = nil
+		}
+		return status, string(body), err
+	}
+	switch {
+	case e.Ingress != "":
+		url := c.Place.Ingress + e.Ingress
+		return func(ctx context.Context) (int, string, error) { return get(ctx, url) }, url
+	case e.NodePort != "":
+		url := c.Place.NodePort + path
+		return func(ctx context.Context) (int, string, error) { return get(ctx, url) }, url
+	case e.Service != "":
+		return func(ctx context.Context) (int, string, error) { return proxied(ctx, "services", e.Service) },
+			"service/" + e.Service + ":" + port + path + inNamespace(namespace)
+	case e.Pod != "":
+		return func(ctx context.Context) (int, string, error) { return proxied(ctx, "pods", e.Pod) }, "pod/" + e.Pod + ":" + port + path + inNamespace(namespace)
+	}
+	return func(ctx context.Context) (int, string, error) {
+		pods, err := c.listPods(ctx, namespace, e.Pods)
+		if err != nil {
+			return 0, "", err
+		}
+		for _, pod := range pods {
+			if ready(pod) {
+				return proxied(ctx, "pods", pod.Name)
+			}
+		}
+		return 0, "", messages.Errorf("no pod is Ready")
+	}, "pod (" + e.Pods + "):" + port + path + inNamespace(namespace)
+}
+
+// refused is what the API server says itself where it finds nobody to pass a question on to, or "".
+func refused(body []byte) string {
+	var status metav1.Status
+	if json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.Status != metav1.StatusFailure {
+		return ""
+	}
+	return status.Message
+}
+
+// get asks a web server on this machine, each time anew and without a proxy.
+func get(ctx context.Context, url string) (int, string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, "", err
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, "", err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	return response.StatusCode, string(body), err
+}
+
+// told is an error without the request that it is about, which the row names.
+func told(err error) string {
+	text := strings.TrimSpace(err.Error())
+	if at := strings.LastIndex(text, ": "); at >= 0 {
+		text = text[at+2:]
+	}
+	return text
+}
+
+// firstLine is what a row shows of a text: its title, where it is a page.
+func firstLine(text string) string {
+	if _, title, found := strings.Cut(text, "<title>"); found {
+		text, _, _ = strings.Cut(title, "</title>")
+	}
+	text, _, _ = strings.Cut(strings.TrimSpace(text), "\n")
+	if runes := []rune(text); len(runes) > 160 {
+		text = string(runes[:160]) + "…"
+	}
+	return text
+}
+
+// listPods gives the pods with labels that are not on their way out, the newest first.
+func (c *Checker) listPods(ctx context.Context, namespace, labels string) ([]corev1.Pod, error) {
+	list, err := c.Cluster.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: labels})
+	if err != nil {
+		return nil, err
+	}
+	pods := slices.DeleteFunc(list.Items, func(pod corev1.Pod) bool { return pod.DeletionTimestamp != nil })
+	slices.SortFunc(pods, func(a, b corev1.Pod) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
+	return pods, nil
+}
+
+func ready(pod corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(condition corev1.PodCondition) bool {
+		return condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue
+	})
+}
+
+// settled is how long a container has run that is stuck rather than on its way.
+const settled = 3 * time.Second
+
+func (c *Checker) pods(ctx context.Context, e *course.Pods) (Row, cause, error) {
+	namespace := e.Namespace
+	row := Row{Subject: messages.T("pods %s with the image %s", e.Labels, e.Image+inNamespace(namespace))}
+	all, err := c.listPods(ctx, namespace, e.Labels)
+	if err != nil {
+		return row, cause{}, err
+	}
+	pods := slices.DeleteFunc(slices.Clone(all), func(pod corev1.Pod) bool {
+		return !slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return course.MatchImage(e.Image, c.Image) })
+	})
+	var readyPods, restarts int
+	stuck := true
+	for _, pod := range pods {
+		if ready(pod) {
+			readyPods++
+		}
+		for _, status := range pod.Status.ContainerStatuses {
+			restarts = max(restarts, int(status.RestartCount))
+			running := status.State.Running
+			stuck = stuck && (status.Ready || running != nil && time.Since(running.StartedAt.Time) > settled)
+		}
+		stuck = stuck && len(pod.Status.ContainerStatuses) > 0
+	}
+	row.Met = true
+	var have, expected []messages.Text
+	if e.Count != nil {
+		have, expected = append(have, messages.T("%v pods", len(pods))), append(expected, messages.T("%v pods", *e.Count))
+		row.Met = row.Met && len(pods) == *e.Count
+	}
+	if e.Ready != nil {
+		have, expected = append(have, messages.T("%v Ready", readyPods)), append(expected, messages.T("%v Ready", *e.Ready))
+		row.Met = row.Met && readyPods == *e.Ready
+	}
+	if e.Restarts > 0 {
+		have, expected = append(have, messages.T("%v restarts", restarts)), append(expected, messages.T("at least %v restarts", e.Restarts))
+		row.Met = row.Met && restarts >= e.Restarts
+	}
+	if e.Stuck {
+		expected = append(expected, messages.T("running for some time"))
+		row.Met = row.Met && stuck
+	}
+	row.Have, row.Expected = messages.T("%s", have), messages.T("%s", expected)
+	if row.Met {
+		return row, cause{}, nil
+	}
+	why, err := c.podsCause(ctx, namespace, pods)
+	return row, why, err
+}
+
+// endpoints compares a Service's endpoints with the addresses of the Ready pods that it selects.
+func (c *Checker) endpoints(ctx context.Context, e *course.Endpoints) (Row, cause, error) {
+	namespace := e.Namespace
+	row := Row{Subject: messages.T("endpoints of service/%s", e.Service+inNamespace(namespace)), Expected: messages.T("the addresses of %v Ready pods", e.Count)}
+	service, err := c.Cluster.CoreV1().Services(namespace).Get(ctx, e.Service, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		row.Have = messages.T("there is no such Service")
+		return row, cause{}, nil
+	}
+	if err != nil {
+		return row, cause{}, err
+	}
+	addresses, err := c.addresses(ctx, namespace, e.Service)
+	if err != nil {
+		return row, cause{}, err
+	}
+	pods, err := c.listPods(ctx, namespace, metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: service.Spec.Selector}))
+	if err != nil {
+		return row, cause{}, err
+	}
+	var wanted []string
+	for _, pod := range pods {
+		if ready(pod) {
+			wanted = append(wanted, pod.Status.PodIP)
+		}
+	}
+	slices.Sort(wanted)
+	row.Have = messages.T("%v: %s", len(addresses), addresses)
+	if len(addresses) == 0 {
+		row.Have = messages.T("none")
+	}
+	if row.Met = slices.Equal(addresses, wanted) && len(addresses) == e.Count; row.Met {
+		return row, cause{}, nil
+	}
+	why, err := c.serviceCause(ctx, namespace, e.Service)
+	return row, why, err
+}
+
+// addresses are those that a Service sends requests to, sorted.
+func (c *Checker) addresses(ctx context.Context, namespace, service string) ([]string, error) {
+	slices_, err := c.Cluster.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, slice := range slices_.Items {
+		for _, endpoint := range slice.Endpoints {
+			if endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready {
+				all = append(all, endpoint.Addresses...)
+			}
+		}
+	}
+	slices.Sort(all)
+	return all, nil
+}
+
+// revision is one of a Deployment's.
+type revision struct {
+	number int64
+	image  string
+}
+
+// history looks whether the images are among the revisions, in this order, the last being the current one.
+func (c *Checker) history(ctx context.Context, e *course.History) (Row, cause, error) {
+	namespace := e.Namespace
+	row := Row{Subject: messages.T("revisions of deployment/%s", e.Deployment+inNamespace(namespace)),
+		Expected: messages.T("%s, the last being number %v or higher", e.Images, e.Revision)}
+	sets, err := c.replicaSets(ctx, namespace, e.Deployment)
+	if err != nil {
+		return row, cause{}, err
+	}
+	var revisions []revision
+	var have []string
+	for _, set := range sets {
+		number, _ := strconv.ParseInt(set.Annotations["deployment.kubernetes.io/revision"], 10, 64)
+		if number > 0 && len(set.Spec.Template.Spec.Containers) > 0 {
+			revisions = append(revisions, revision{number, set.Spec.Template.Spec.Containers[0].Image})
+		}
+	}
+	slices.SortFunc(revisions, func(a, b revision) int { return cmp.Compare(a.number, b.number) })
+	met := 0
+	for _, found := range revisions {
+		have = append(have, fmt.Sprintf("%d %s", found.number, found.image[strings.LastIndex(found.image, "/")+1:]))
+		if met < len(e.Images) && course.MatchImage(e.Images[met], found.image) {
+			met++
+		}
+	}
+	if row.Have = messages.Verbatim(strings.Join(have, ", ")); len(have) == 0 {
+		row.Have = messages.T("none")
+		return row, cause{}, nil
+	}
+	current := revisions[len(revisions)-1]
+	row.Met = met == len(e.Images) && current.number >= e.Revision && course.MatchImage(e.Images[met-1], current.image)
+	return row, cause{why: messages.T("the Deployment has not gone through these versions one after the other"),
+		next: command("kubectl rollout history deployment " + e.Deployment)}, nil
+}
+
+// replicaSets are those of a Deployment.
+func (c *Checker) replicaSets(ctx context.Context, namespace, deployment string) ([]appsv1.ReplicaSet, error) {
+	list, err := c.Cluster.AppsV1().ReplicaSets(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(list.Items, func(set appsv1.ReplicaSet) bool {
+		owner := metav1.GetControllerOf(&set)
+		return owner == nil || owner.Kind != "Deployment" || owner.Name != deployment
+	}), nil
+}
+
+// replaced looks for a pod that came in another's place: the events tell of one that is gone; later, when they have been
+// forgotten, a pod is younger than its ReplicaSet.
+func (c *Checker) replaced(ctx context.Context, e *course.Reference) (Row, cause, error) {
+	namespace := e.Namespace
+	row := Row{Subject: messages.T("a deleted pod of deployment/%s", e.Name+inNamespace(namespace)),
+		Have: messages.T("none has been deleted yet"), Expected: messages.T("another one has come in its place")}
+	sets, err := c.replicaSets(ctx, namespace, e.Name)
+	if err != nil || len(sets) == 0 {
+		row.Have = messages.T("there is no Deployment of that name")
+		return row, cause{}, err
+	}
+	list, err := c.Cluster.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return row, cause{}, err
+	}
+	for _, set := range sets {
+		pods := slices.DeleteFunc(slices.Clone(list.Items), func(pod corev1.Pod) bool { return !metav1.IsControlledBy(&pod, &set) })
+		successor := slices.IndexFunc(pods, func(pod corev1.Pod) bool { return ready(pod) && pod.DeletionTimestamp == nil })
+		if successor < 0 {
+			continue
+		}
+		events, err := c.Cluster.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=SuccessfulCreate,involvedObject.uid=" + string(set.UID)})
+		if err != nil {
+			return row, cause{}, err
+		}
+		gone := slices.ContainsFunc(events.Items, func(event corev1.Event) bool {
+			_, name, found := strings.Cut(event.Message, "Created pod: ")
+			return found && !slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return pod.Name == name && pod.DeletionTimestamp == nil })
+		})
+		younger := pods[successor].CreationTimestamp.Sub(set.CreationTimestamp.Time) > settled
+		if gone || younger {
+			row.Met, row.Have = true, messages.T("%s has come", pods[successor].Name)
+		}
+	}
+	return row, cause{}, nil
+}
+
+// logs reads the logs of a Job's pods that succeeded.
+func (c *Checker) logs(ctx context.Context, e *course.Logs) (Row, cause, error) {
+	namespace := e.Namespace
+	row := Row{Subject: messages.T("log of job/%s", e.Job+inNamespace(namespace)), Have: messages.T("none"), Expected: messages.T("a log like %q", e.Match.String())}
+	pods, err := c.listPods(ctx, namespace, batchv1.JobNameLabel+"="+e.Job)
+	if err != nil {
+		return row, cause{}, err
+	}
+	finished := 0
+	for _, pod := range pods {
+		if pod.Status.Phase != corev1.PodSucceeded {
+			continue
+		}
+		finished++
+		log, err := c.Cluster.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+		if err != nil {
+			return row, cause{}, err
+		}
+		row.Have = messages.Verbatim(strings.Join(strings.Fields(string(log)), " "))
+		if !e.Match.Match(log) {
+			return row, cause{next: command("kubectl logs " + pod.Name)}, nil
+		}
+	}
+	if row.Met = finished > 0; row.Met {
+		return row, cause{}, nil
+	}
+	why, err := c.podsCause(ctx, namespace, pods)
+	return row, why, err
+}
+
+// firstRun is how long a CronJob of every minute may have to wait for its first run, and that for its end.
+const firstRun = 90 * time.Second
+
+// runs looks at the last run of a CronJob.
+func (c *Checker) runs(ctx context.Context, e *course.Reference) (Row, cause, error) {
+	namespace := e.Namespace
+	row := Row{Subject: messages.T("runs of cronjob/%s", e.Name+inNamespace(namespace)), Have: messages.T("none"), Expected: messages.T("the last one succeeded, or the first one is still to come")}
+	cron, err := c.Cluster.BatchV1().CronJobs(namespace).Get(ctx, e.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		row.Have = messages.T("it is not there")
+		return row, cause{}, nil
+	}
+	if err != nil {
+		return row, cause{}, err
+	}
+	jobs, err := c.Cluster.BatchV1().Jobs(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return row, cause{}, err
+	}
+	ours := slices.DeleteFunc(jobs.Items, func(job batchv1.Job) bool { return !metav1.IsControlledBy(&job, cron) })
+	slices.SortFunc(ours, func(a, b batchv1.Job) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
+	for _, job := range ours {
+		if row.Met = job.Status.Succeeded > 0; row.Met {
+			row.Have = messages.T("%s succeeded", job.Name)
+			return row, cause{}, nil
+		}
+		why, err := c.jobCause(ctx, namespace, job)
+		if err != nil || why.found() && !why.passing {
+			row.Have = messages.T("%s has not succeeded", job.Name)
+			return row, why, err
+		}
+	}
+	suspended := cron.Spec.Suspend != nil && *cron.Spec.Suspend
+	if suspended {
+		return row, cause{why: messages.T("it is suspended"), next: command("kubectl patch cronjob " + e.Name + ` -p '{"spec":{"suspend":false}}'`)}, nil
+	}
+	if row.Met = time.Since(cron.CreationTimestamp.Time) < firstRun; row.Met {
+		row.Have = messages.T("the first one comes at the next full minute")
+	}
+	return row, cause{next: command("kubectl describe cronjob " + e.Name)}, nil
+}

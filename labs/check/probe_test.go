@@ -1,0 +1,449 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/labs/course"
+)
+
+func TestFirstLine(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                       "",
+		"one":                    "one",
+		"\n  one\ntwo\n":         "one",
+		strings.Repeat("你", 160): strings.Repeat("你", 160),
+		strings.Repeat("你", 161): strings.Repeat("你", 160) + "…",
+		"<!DOCTYPE html>\n<html>\n<head>\n<title>Welcome to nginx!</title>\n": "Welcome to nginx!",
+		"<title>\n  503\n</title>": "503",
+		"<title>no end":            "no end",
+	} {
+		if got := firstLine(text); got != want {
+			t.Errorf("%q is shown as %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestTold(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`Get "http://localhost/": dial tcp 127.0.0.1:80: connect: connection refused`: "connection refused",
+		"EOF\n": "EOF",
+		`Get "http://localhost/": context deadline exceeded`: "context deadline exceeded",
+	} {
+		if got := told(errors.New(text)); got != want {
+			t.Errorf("%q is told as %q, want %q", text, got, want)
+		}
+	}
+}
+
+// TestRefused holds that the API server's own words are not taken for the web server's, nor the other way round.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no endpoints available","code":503}`: "no endpoints available",
+		`{"kind":"Status","apiVersion":"v1","status":"Success","message":"fine"}`:                              "",
+		`{"message":"an answer in JSON","status":"Failure"}`:                                                   "",
+		`{"kind":"Status","status":"Failure"`:                                                                  "",
+		"[v1] Hello, Kubernetes!":                                                                              "",
+		"":                                                                                                     "",
+	} {
+		if got := refused([]byte(body)); got != want {
+			t.Errorf("%s is the refusal %q, want %q", body, got, want)
+		}
+	}
+}
+
+// checker looks at a cluster of those objects, which answers no web requests.
+func checker(objects ...runtime.Object) *Checker {
+	return &Checker{Cluster: &cluster.Cluster{Interface: fake.NewClientset(objects...)}, Course: &course.Course{},
+		Place: course.Place{Registry: "localhost:5001"}}
+}
+
+// row checks one expectation, and tells what a reader sees of it.
+func row(t *testing.T, c *Checker, expectation string) string {
+	t.Helper()
+	lessons, err := course.Load(fstest.MapFS{
+		"course.yaml":  {Data: []byte("namespaces: [default, dev]\nchapters: [one]\n")},
+		"one/lab.yaml": {Data: []byte("steps:\n  - name: first\n    expect:\n      - " + expectation + "\n")},
+	}, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := c.Step(t.Context(), lessons.Chapters[0].Steps[0])
+	if err != nil || len(rows) != 1 {
+		t.Fatalf("there are %v, %v", rows, err)
+	}
+	r := rows[0]
+	if r.Met != Met(rows) {
+		t.Error("the row and the whole differ")
+	}
+	if r.Met {
+		if !r.Why.IsZero() || !r.Next.IsZero() {
+			t.Errorf("a row that is met has the cause %s, %s", r.Why, r.Next)
+		}
+		return fmt.Sprintf("✓ %s: %s", r.Subject, r.Have)
+	}
+	said := fmt.Sprintf("✗ %s: %s; want %s", r.Subject, r.Have, r.Expected)
+	if !r.Why.IsZero() {
+		said += "; why: " + r.Why.String()
+	}
+	return said + "; do: " + r.Next.String()
+}
+
+// expect compares what a reader sees.
+func expect(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("the reader sees\n%s\nwant\n%s", got, want)
+	}
+}
+
+func ago(d time.Duration) metav1.Time { return metav1.NewTime(time.Now().Add(-d)) }
+
+func meta(name string, labels ...string) metav1.ObjectMeta {
+	m := metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID(name), CreationTimestamp: ago(time.Hour), Labels: map[string]string{}}
+	for _, label := range labels {
+		key, value, _ := strings.Cut(label, "=")
+		m.Labels[key] = value
+	}
+	return m
+}
+
+func ownedBy(m metav1.ObjectMeta, kind, name string) metav1.ObjectMeta {
+	controls := true
+	m.OwnerReferences = []metav1.OwnerReference{{Kind: kind, Name: name, UID: types.UID(name), Controller: &controls}}
+	return m
+}
+
+// webPod is a Pod with the label app=web that is Ready, at an address.
+func webPod(name, image, address string, changes ...func(*corev1.Pod)) *corev1.Pod {
+	pod := &corev1.Pod{ObjectMeta: meta(name, "app=web"), Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: image}}},
+		Status: corev1.PodStatus{PodIP: address, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
+			ContainerStatuses: []corev1.ContainerStatus{{Name: "web", Ready: true}}}}
+	for _, change := range changes {
+		change(pod)
+	}
+	return pod
+}
+
+func unready(pod *corev1.Pod) {
+	pod.Status.Conditions[0].Status = corev1.ConditionFalse
+	pod.Status.ContainerStatuses[0].Ready = false
+	pod.Status.ContainerStatuses[0].State.Running = &corev1.ContainerStateRunning{StartedAt: ago(time.Minute)}
+}
+
+func leaving(pod *corev1.Pod) {
+	now := ago(0)
+	pod.DeletionTimestamp, pod.Finalizers = &now, []string{"example.com/wait"}
+}
+
+func TestPods(t *testing.T) {
+	t.Parallel()
+	restarted := func(pod *corev1.Pod) { pod.Status.ContainerStatuses[0].RestartCount = 2 }
+	justStarted := func(pod *corev1.Pod) {
+		pod.Status.ContainerStatuses[0].State.Running.StartedAt = ago(0)
+	}
+	elsewhere := func(pod *corev1.Pod) { pod.Namespace = "dev" }
+	event := &corev1.Event{ObjectMeta: meta("event"), Type: "Warning", Reason: "Unhealthy", Message: "Readiness probe failed: 500\nmore",
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "b"}}
+	for _, test := range []struct {
+		name, expectation, want string
+		objects                 []runtime.Object
+	}{
+		{"just so many", "pods: {labels: app=web, image: web:v1, count: 2, ready: 2}", "✓ pods app=web with the image web:v1: 2 pods, 2 Ready",
+			[]runtime.Object{webPod("a", "us/web:v1", ""), webPod("b", "web:v1", ""), webPod("c", "us/web:v2", ""), webPod("d", "us/web:v1", "", leaving), webPod("e", "us/web:v1", "", elsewhere)}},
+		{"too many", "pods: {labels: app=web, image: web:v1, count: 1}", "✗ pods app=web with the image web:v1: 2 pods; want 1 pods; do: hellolab lab show one/first",
+			[]runtime.Object{webPod("a", "us/web:v1", ""), webPod("b", "web:v1", "")}},
+		{"one that is not Ready", "pods: {labels: app=web, image: web, count: 2, ready: 2}",
+			"✗ pods app=web with the image web: 2 pods, 1 Ready; want 2 pods, 2 Ready; why: pod b: Readiness probe failed: 500; do: kubectl describe pod b",
+			[]runtime.Object{webPod("a", "web", ""), webPod("b", "web", "", unready), event}},
+		{"in a namespace", "pods: {namespace: dev, labels: app=web, image: web, count: 1}", "✓ pods app=web with the image web -n dev: 1 pods",
+			[]runtime.Object{webPod("a", "web", ""), webPod("b", "web", "", elsewhere)}},
+		{"restarted", "pods: {labels: app=web, image: web, restarts: 2}", "✓ pods app=web with the image web: 2 restarts",
+			[]runtime.Object{webPod("a", "web", ""), webPod("b", "web", "", restarted)}},
+		{"not restarted often enough", "pods: {labels: app=web, image: web, restarts: 3}", "✗ pods app=web with the image web: 2 restarts; want at least 3 restarts; do: hellolab lab show one/first",
+			[]runtime.Object{webPod("a", "web", ""), webPod("b", "web", "", restarted)}},
+		{"stuck", "pods: {labels: app=web, image: web, count: 1, ready: 0, stuck: true}", "✓ pods app=web with the image web: 1 pods, 0 Ready",
+			[]runtime.Object{webPod("a", "web", "", unready)}},
+		{"on its way", "pods: {labels: app=web, image: web, count: 1, ready: 0, stuck: true}", "✗ pods app=web with the image web: 1 pods, 0 Ready; want 1 pods, 0 Ready, running for some time; do: hellolab lab show one/first",
+			[]runtime.Object{webPod("a", "web", "", unready, justStarted)}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			expect(t, row(t, checker(test.objects...), test.expectation), test.want)
+		})
+	}
+}
+
+func TestEndpoints(t *testing.T) {
+	t.Parallel()
+	service := &corev1.Service{ObjectMeta: meta("web"), Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "web"}}}
+	slice := func(service string, ready bool, addresses ...string) *discoveryv1.EndpointSlice {
+		return &discoveryv1.EndpointSlice{ObjectMeta: meta("slice-"+strings.Join(addresses, "-"), discoveryv1.LabelServiceName+"="+service),
+			Endpoints: []discoveryv1.Endpoint{{Addresses: addresses, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}}}
+	}
+	for _, test := range []struct {
+		name, want string
+		objects    []runtime.Object
+	}{
+		{"both pods", "✓ endpoints of service/web: 2: 10.0.0.1, 10.0.0.2", []runtime.Object{service,
+			slice("web", true, "10.0.0.2"), slice("web", true, "10.0.0.1"), slice("web", false, "10.0.0.3"), slice("db", true, "10.0.0.4"),
+			webPod("a", "web", "10.0.0.1"), webPod("b", "web", "10.0.0.2"), webPod("c", "web", "10.0.0.3", unready)}},
+		{"an address of nobody's", "✗ endpoints of service/web: 2: 10.0.0.1, 10.0.0.9; want the addresses of 2 Ready pods; do: hellolab lab show one/first",
+			[]runtime.Object{service, slice("web", true, "10.0.0.1", "10.0.0.9"), webPod("a", "web", "10.0.0.1"), webPod("b", "web", "10.0.0.2")}},
+		{"one pod too few", "✗ endpoints of service/web: 1: 10.0.0.1; want the addresses of 2 Ready pods; do: hellolab lab show one/first",
+			[]runtime.Object{service, slice("web", true, "10.0.0.1"), webPod("a", "web", "10.0.0.1")}},
+		{"no Service", "✗ endpoints of service/web: there is no such Service; want the addresses of 2 Ready pods; do: hellolab lab show one/first", nil},
+		{"no pods", "✗ endpoints of service/web: none; want the addresses of 2 Ready pods; " +
+			"why: the selector app=web of service web matches no pod, and there are no pods with labels; do: kubectl edit service web", []runtime.Object{service}},
+		{"pods with other labels", "✗ endpoints of service/web: none; want the addresses of 2 Ready pods; " +
+			"why: the selector app=web of service web matches no pod; the pods there have app=db; do: kubectl edit service web",
+			[]runtime.Object{service, webPod("a", "web", "10.0.0.1", func(pod *corev1.Pod) {
+				pod.Labels = map[string]string{"app": "db", "pod-template-hash": "abc"}
+			})}},
+		{"a pod that cannot be scheduled", "✗ endpoints of service/web: none; want the addresses of 2 Ready pods; " +
+			"why: no node takes the pod a: 0/1 nodes are available; do: kubectl describe pod a",
+			[]runtime.Object{service, webPod("a", "web", "", unready, func(pod *corev1.Pod) {
+				pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Message: "0/1 nodes are available"})
+			})}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			expect(t, row(t, checker(test.objects...), "endpoints: {service: web, count: 2}"), test.want)
+		})
+	}
+}
+
+func TestHistory(t *testing.T) {
+	t.Parallel()
+	set := func(deployment, number, image string) runtime.Object {
+		m := ownedBy(meta(deployment+"-"+number), "Deployment", deployment)
+		m.Annotations = map[string]string{"deployment.kubernetes.io/revision": number}
+		return &appsv1.ReplicaSet{ObjectMeta: m, Spec: appsv1.ReplicaSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Image: image}}}}}}
+	}
+	missed := "; want web:v1, web:v2, the last being number 2 or higher; why: the Deployment has not gone through these versions one after the other; do: kubectl rollout history deployment web"
+	for _, test := range []struct {
+		name, want string
+		sets       []runtime.Object
+	}{
+		{"one after the other", "✓ revisions of deployment/web: 1 web:v1, 2 web:v2", []runtime.Object{set("web", "2", "us/web:v2"), set("web", "1", "us/web:v1"), set("db", "3", "db")}},
+		{"with others between", "✓ revisions of deployment/web: 9 web:v1, 10 web:bad, 11 web:v2", []runtime.Object{set("web", "11", "us/web:v2"), set("web", "9", "us/web:v1"), set("web", "10", "us/web:bad")}},
+		{"the other way round", "✗ revisions of deployment/web: 2 web:v2, 3 web:v1" + missed, []runtime.Object{set("web", "2", "us/web:v2"), set("web", "3", "us/web:v1")}},
+		{"gone on since", "✗ revisions of deployment/web: 1 web:v1, 2 web:v2, 3 web:v3" + missed, []runtime.Object{set("web", "1", "us/web:v1"), set("web", "2", "us/web:v2"), set("web", "3", "us/web:v3")}},
+		{"only the last", "✗ revisions of deployment/web: 2 web:v2" + missed, []runtime.Object{set("web", "2", "us/web:v2")}},
+		{"none", "✗ revisions of deployment/web: none; want web:v1, web:v2, the last being number 2 or higher; do: hellolab lab show one/first", []runtime.Object{set("db", "1", "web:v1")}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			expect(t, row(t, checker(test.sets...), `history: {deployment: web, revision: 2, images: ["web:v1", "web:v2"]}`), test.want)
+		})
+	}
+	t.Run("too low a number", func(t *testing.T) {
+		t.Parallel()
+		if got := row(t, checker(set("web", "1", "web:v1")), `history: {deployment: web, revision: 2, images: ["web:v1"]}`); !strings.HasPrefix(got, "✗") {
+			t.Errorf("the reader sees %s", got)
+		}
+	})
+}
+
+func TestReplaced(t *testing.T) {
+	t.Parallel()
+	set := &appsv1.ReplicaSet{ObjectMeta: ownedBy(meta("web-1"), "Deployment", "web")}
+	pod := func(name string, after time.Duration) *corev1.Pod {
+		made := webPod(name, "web", "")
+		made.ObjectMeta = ownedBy(made.ObjectMeta, "ReplicaSet", "web-1")
+		made.CreationTimestamp = metav1.NewTime(set.CreationTimestamp.Add(after))
+		return made
+	}
+	created := func(name string) *corev1.Event {
+		return &corev1.Event{ObjectMeta: meta("event-" + name), Reason: "SuccessfulCreate", Message: "Created pod: " + name, InvolvedObject: corev1.ObjectReference{UID: "web-1"}}
+	}
+	late, going := pod("web-1-new", 2*time.Second), pod("web-1-a", time.Second)
+	unready(late)
+	unready(going)
+	leaving(going)
+	for _, test := range []struct {
+		name, want string
+		objects    []runtime.Object
+	}{
+		{"an event of one that is gone", "✓ a deleted pod of deployment/web: web-1-b has come", []runtime.Object{set, pod("web-1-b", time.Second), created("web-1-a"), created("web-1-b")}},
+		{"one that is about to go", "✓ a deleted pod of deployment/web: web-1-b has come", []runtime.Object{set, going, pod("web-1-b", time.Second), created("web-1-a"), created("web-1-b")}},
+		{"a pod that came later", "✓ a deleted pod of deployment/web: web-1-b has come", []runtime.Object{set, pod("web-1-b", 5*time.Second)}},
+		{"the first pod", "✗ a deleted pod of deployment/web: none has been deleted yet; want another one has come in its place; do: hellolab lab show one/first",
+			[]runtime.Object{set, pod("web-1-a", time.Second), created("web-1-a")}},
+		{"nobody has come yet", "✗ a deleted pod of deployment/web: none has been deleted yet; want another one has come in its place; do: hellolab lab show one/first",
+			[]runtime.Object{set, late, created("web-1-a")}},
+		{"no Deployment", "✗ a deleted pod of deployment/web: there is no Deployment of that name; want another one has come in its place; do: hellolab lab show one/first", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			expect(t, row(t, checker(test.objects...), "replaced: {name: web}"), test.want)
+		})
+	}
+}
+
+// TestLogs holds that only pods that succeeded count. The pretended cluster's pods all say "fake logs".
+func TestLogs(t *testing.T) {
+	t.Parallel()
+	pod := func(phase corev1.PodPhase) runtime.Object {
+		return &corev1.Pod{ObjectMeta: meta("job-"+strings.ToLower(string(phase)), batchv1.JobNameLabel+"=job"), Status: corev1.PodStatus{Phase: phase}}
+	}
+	for _, test := range []struct {
+		name, match, want string
+		objects           []runtime.Object
+	}{
+		{"as expected", "^fake", "✓ log of job/job: fake logs", []runtime.Object{pod(corev1.PodSucceeded), pod(corev1.PodFailed)}},
+		{"another log", "^real", `✗ log of job/job: fake logs; want a log like "^real"; do: kubectl logs job-succeeded`, []runtime.Object{pod(corev1.PodSucceeded)}},
+		{"still at work", "^fake", `✗ log of job/job: none; want a log like "^fake"; do: hellolab lab show one/first`, []runtime.Object{pod(corev1.PodRunning)}},
+		{"no pods", "^fake", `✗ log of job/job: none; want a log like "^fake"; do: hellolab lab show one/first`, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			expect(t, row(t, checker(test.objects...), "logs: {job: job, match: '"+test.match+"'}"), test.want)
+		})
+	}
+}
+
+func TestRuns(t *testing.T) {
+	t.Parallel()
+	cron := func(age time.Duration, suspended bool) *batchv1.CronJob {
+		m := meta("tick")
+		m.CreationTimestamp = ago(age)
+		return &batchv1.CronJob{ObjectMeta: m, Spec: batchv1.CronJobSpec{Suspend: &suspended}}
+	}
+	job := func(name, owner string, age time.Duration, succeeded int32) *batchv1.Job {
+		m := ownedBy(meta(name), "CronJob", owner)
+		m.CreationTimestamp = ago(age)
+		return &batchv1.Job{ObjectMeta: m, Status: batchv1.JobStatus{Succeeded: succeeded}}
+	}
+	failed := job("tick-2", "tick", time.Minute, 0)
+	failed.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Message: "too often"}}
+	want := "; want the last one succeeded, or the first one is still to come; "
+	for _, test := range []struct {
+		name, want string
+		objects    []runtime.Object
+	}{
+		{"the last one succeeded", "✓ runs of cronjob/tick: tick-2 succeeded", []runtime.Object{cron(time.Hour, false), job("tick-1", "tick", time.Hour, 0), job("tick-2", "tick", time.Minute, 1)}},
+		{"the last one is at work", "✓ runs of cronjob/tick: tick-1 succeeded", []runtime.Object{cron(time.Hour, false), job("tick-1", "tick", time.Hour, 1), job("tick-2", "tick", time.Second, 0)}},
+		{"the last one failed", "✗ runs of cronjob/tick: tick-2 has not succeeded" + want + "why: job tick-2 has failed: too often; do: kubectl describe job tick-2",
+			[]runtime.Object{cron(time.Hour, false), job("tick-1", "tick", time.Hour, 1), failed}},
+		{"just made", "✓ runs of cronjob/tick: the first one comes at the next full minute", []runtime.Object{cron(time.Second, false)}},
+		{"none for too long", "✗ runs of cronjob/tick: none" + want + "do: kubectl describe cronjob tick", []runtime.Object{cron(time.Hour, false), job("other-1", "other", time.Minute, 1)}},
+		{"suspended", "✗ runs of cronjob/tick: none" + want + `why: it is suspended; do: kubectl patch cronjob tick -p '{"spec":{"suspend":false}}'`, []runtime.Object{cron(time.Second, true)}},
+		{"no CronJob", "✗ runs of cronjob/tick: it is not there" + want + "do: hellolab lab show one/first", nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			expect(t, row(t, checker(test.objects...), "runs: {name: tick}"), test.want)
+		})
+	}
+}
+
+func TestImage(t *testing.T) {
+	t.Parallel()
+	c := checker()
+	c.HasImage = func(_ context.Context, image string) (bool, error) { return image == "us/web:v1", nil }
+	expect(t, row(t, c, "image: us/web:v1"), "✓ image us/web:v1: in the registry localhost:5001")
+	expect(t, row(t, c, "image: us/web:v2"), "✗ image us/web:v2: it is not in the registry; want in the registry localhost:5001; do: hellolab lab show one/first")
+	// what the course says stands where the cluster shows no cause
+	expect(t, row(t, c, "{image: 'us/web:v2', why: {en: nobody has pushed it}, next: 'docker push {{.Registry}}/us/web:v2'}"),
+		"✗ image us/web:v2: it is not in the registry; want in the registry localhost:5001; why: nobody has pushed it; do: docker push localhost:5001/us/web:v2")
+}
+
+// TestImageUnasked holds that a registry which cannot be asked is no answer.
+func TestImageUnasked(t *testing.T) {
+	t.Parallel()
+	c, down := checker(), errors.New("the registry does not answer")
+	c.HasImage = func(context.Context, string) (bool, error) { return false, down }
+	lessons, err := course.Load(fstest.MapFS{
+		"course.yaml":  {Data: []byte("namespaces: [default]\nchapters: [one]\n")},
+		"one/lab.yaml": {Data: []byte("steps: [{name: first, expect: [image: web]}]\n")},
+	}, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := c.Step(t.Context(), lessons.Chapters[0].Steps[0]); !errors.Is(err, down) {
+		t.Errorf("there are %v, %v", rows, err)
+	}
+}
+
+// TestHTTP holds what is said of answers, which come from a web server of the test's here.
+func TestHTTP(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, expectation, want string
+		status                  int
+		answers                 []string // in turn
+		asked                   int64
+	}{
+		{"as expected", "http: {nodePort: web, answers: '^hello'}", "✓ GET URL/: hello", 200, []string{"hello\n"}, 1},
+		{"a path", "http: {nodePort: web, path: a/b, answers: .}", "✓ GET URL/a/b: hello", 200, []string{"hello"}, 1},
+		{"the ingress", "http: {ingress: /hello, answers: .}", "✓ GET URL/hello: hello", 200, []string{"hello"}, 1},
+		{"another answer", "http: {nodePort: web, answers: '^hello'}",
+			"✗ GET URL/: <Bye>; want an answer like ^hello; why: there is no Service web; do: hellolab lab show one/first", 200, []string{"<Bye>\nnow"}, 1},
+		{"another status", "http: {nodePort: web, answers: .}",
+			"✗ GET URL/: status 404: Not Found; want any answer; why: there is no Service web; do: hellolab lab show one/first", 404, []string{"<title>Not Found</title>"}, 1},
+		{"no Ingress", "http: {ingress: /hello, answers: a}", "✗ GET URL/hello: hello; want an answer like a; why: no Ingress has the path /hello; do: hellolab lab show one/first", 200, []string{"hello"}, 1},
+		{"two pods in turn", "http: {nodePort: web, answers: hello, differ: 2}", "✓ GET URL/: hello from b", 200, []string{"hello from a", "hello from a", "hello from b"}, 3},
+		{"one wrong answer among them", "http: {nodePort: web, answers: hello, differ: 3}",
+			"✗ GET URL/: bye; want an answer like hello, and 3 different ones; why: there is no Service web; do: hellolab lab show one/first", 200, []string{"hello from a", "hello from b", "bye"}, 3},
+		{"always the same pod", "http: {nodePort: web, answers: hello, differ: 2}",
+			"✗ GET URL/: 11 answers, 1 different: hello from a; want an answer like hello, and 2 different ones; why: there is no Service web; do: hellolab lab show one/first", 200, []string{"hello from a"}, 11},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(test.status)
+				fmt.Fprint(w, test.answers[int(asked.Add(1)-1)%len(test.answers)])
+			}))
+			defer server.Close()
+			c := checker()
+			c.Place.NodePort, c.Place.Ingress = server.URL, server.URL
+			expect(t, strings.ReplaceAll(row(t, c, test.expectation), server.URL, "URL"), test.want)
+			if asked.Load() != test.asked {
+				t.Errorf("it was asked %d times, want %d", asked.Load(), test.asked)
+			}
+		})
+	}
+}
+
+// TestHTTPUnanswered holds that a server which is not there is told without the request around it.
+func TestHTTPUnanswered(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	server.Close()
+	c := checker()
+	c.Place.NodePort = server.URL
+	got := strings.ReplaceAll(row(t, c, "http: {nodePort: web, answers: .}"), server.URL, "URL")
+	if !strings.HasPrefix(got, "✗ GET URL/: no answer: ") || strings.Contains(got, "dial tcp") {
+		t.Errorf("the reader sees %s", got)
+	}
+}
+
+// TestHTTPOfNobody holds that a question to pods which are not there has its cause.
+func TestHTTPOfNobody(t *testing.T) {
+	t.Parallel()
+	expect(t, row(t, checker(), "http: {pods: app=web, port: 3000, answers: .}"),
+		"✗ GET pod (app=web):3000/: no answer: no pod is Ready; want any answer; why: there are no pods with the label app=web; do: hellolab lab show one/first")
+}

@@ -1,0 +1,267 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery/cached/memory"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/restmapper"
+	clienttesting "k8s.io/client-go/testing"
+)
+
+func TestReferenceString(t *testing.T) {
+	t.Parallel()
+	for want, reference := range map[string]Reference{
+		"deployment/web":        {APIVersion: "apps/v1", Kind: "Deployment", Namespace: "default", Name: "web", UID: "1"},
+		"deployment/web -n dev": {Kind: "Deployment", Namespace: "dev", Name: "web"},
+		"namespace/dev":         {Kind: "Namespace", Name: "dev"},
+	} {
+		if got := reference.String(); got != want {
+			t.Errorf("%+v is told as %q, want %q", reference, got, want)
+		}
+	}
+}
+
+func TestReferenceSame(t *testing.T) {
+	t.Parallel()
+	one := Reference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "dev", Name: "web", UID: "1"}
+	for _, test := range []struct {
+		name   string
+		change func(*Reference)
+		want   bool
+	}{
+		{"nothing", func(*Reference) {}, true},
+		{"another version", func(r *Reference) { r.APIVersion = "apps/v1beta2" }, true},
+		{"another UID", func(r *Reference) { r.UID = "2" }, true},
+		{"another group", func(r *Reference) { r.APIVersion = "extensions/v1" }, false},
+		{"the core group", func(r *Reference) { r.APIVersion = "v1" }, false},
+		{"a group of the version's name", func(r *Reference) { r.APIVersion = "apps" }, false},
+		{"another kind", func(r *Reference) { r.Kind = "StatefulSet" }, false},
+		{"another namespace", func(r *Reference) { r.Namespace = "test" }, false},
+		{"another name", func(r *Reference) { r.Name = "web2" }, false},
+	} {
+		other := one
+		test.change(&other)
+		if one.Same(other) != test.want || other.Same(one) != test.want {
+			t.Errorf("%s changed: the same is %v, want %v", test.name, one.Same(other), test.want)
+		}
+	}
+	if !(Reference{APIVersion: "v1", Kind: "Pod"}).Same(Reference{APIVersion: "v2", Kind: "Pod"}) {
+		t.Error("the versions of the core group are two groups")
+	}
+}
+
+// TestOwn holds that an object which anybody else has touched is never taken for hellolab's alone.
+func TestOwn(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name     string
+		label    string
+		managers []metav1.ManagedFieldsEntry
+		want     bool
+	}{
+		{"untouched", "pod", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}}, true},
+		{"controllers", "pod", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}, {Manager: "kube-controller-manager"}, {Manager: "kubelet", Subresource: "status"},
+			{Manager: "kube-scheduler"}, {Manager: "kube-apiserver"}, {Manager: "nginx-ingress-controller", Subresource: "status"}}, true},
+		{"somebody's status", "pod", []metav1.ManagedFieldsEntry{{Manager: "traefik", Subresource: "status"}}, true},
+		{"kubectl apply", "pod", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}, {Manager: "kubectl-client-side-apply"}}, false},
+		{"kubectl scale", "pod", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}, {Manager: "kubectl", Subresource: "scale"}}, false},
+		{"no label", "", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			object := &unstructured.Unstructured{Object: map[string]any{}}
+			if test.label != "" {
+				object.SetLabels(map[string]string{ChapterLabel: test.label})
+			}
+			object.SetManagedFields(test.managers)
+			if got := Own(object); got != test.want {
+				t.Errorf("it is hellolab's own: %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// TestPassing holds that what is refused for good is not tried again until the time is over.
+func TestPassing(t *testing.T) {
+	t.Parallel()
+	pods := schema.GroupResource{Resource: "pods"}
+	for _, err := range []error{apierrors.NewInternalError(errors.New("failed calling webhook")), apierrors.NewServerTimeout(pods, "create", 1),
+		apierrors.NewTooManyRequests("later", 1), apierrors.NewConflict(pods, "web", nil), context.DeadlineExceeded} {
+		if !Passing(err) {
+			t.Errorf("%v is not tried again", err)
+		}
+	}
+	for _, err := range []error{apierrors.NewBadRequest("no"), apierrors.NewInvalid(schema.GroupKind{Kind: "Pod"}, "web", nil),
+		apierrors.NewForbidden(pods, "web", nil), apierrors.NewNotFound(pods, "web"), errors.New("connection refused")} {
+		if Passing(err) {
+			t.Errorf("%v is tried again", err)
+		}
+	}
+}
+
+// pretend is a cluster that has the objects, and the kinds Pod, ConfigMap, Service, ServiceAccount, Event, Namespace and
+// Deployment.
+func pretend(t *testing.T, objects ...runtime.Object) *Cluster {
+	t.Helper()
+	clientset := fake.NewClientset()
+	all := metav1.Verbs{"create", "delete", "get", "list", "watch"}
+	clientset.Resources = []*metav1.APIResourceList{
+		{GroupVersion: "v1", APIResources: []metav1.APIResource{
+			{Name: "pods", Kind: "Pod", Namespaced: true, Verbs: all},
+			{Name: "pods/log", Kind: "Pod", Namespaced: true, Verbs: metav1.Verbs{"get"}},
+			{Name: "bindings", Kind: "Binding", Namespaced: true, Verbs: metav1.Verbs{"create"}},
+			{Name: "configmaps", Kind: "ConfigMap", Namespaced: true, Verbs: all},
+			{Name: "services", Kind: "Service", Namespaced: true, Verbs: all},
+			{Name: "serviceaccounts", Kind: "ServiceAccount", Namespaced: true, Verbs: all},
+			{Name: "events", Kind: "Event", Namespaced: true, Verbs: all},
+			{Name: "namespaces", Kind: "Namespace", Verbs: all},
+		}},
+		{GroupVersion: "apps/v1", APIResources: []metav1.APIResource{{Name: "deployments", Kind: "Deployment", Namespaced: true, Verbs: all}}},
+	}
+	cached := memory.NewMemCacheClient(clientset.Discovery())
+	return &Cluster{clientset, dynamicfake.NewSimpleDynamicClient(scheme.Scheme, objects...), cached, restmapper.NewDeferredDiscoveryRESTMapper(cached)}
+}
+
+func named(namespace, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(namespace + "/" + name)}
+}
+
+// TestList holds what counts as made by somebody.
+func TestList(t *testing.T) {
+	t.Parallel()
+	child, controls := named("default", "child"), true
+	child.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", Controller: &controls}}
+	cluster := pretend(t,
+		&corev1.Pod{ObjectMeta: named("dev", "b")}, &corev1.Pod{ObjectMeta: named("dev", "a")}, &corev1.Pod{ObjectMeta: child},
+		&corev1.Pod{ObjectMeta: named("kube-system", "etcd")},
+		&corev1.ConfigMap{ObjectMeta: named("dev", "kube-root-ca.crt")}, &corev1.ConfigMap{ObjectMeta: named("dev", "settings")},
+		&corev1.ServiceAccount{ObjectMeta: named("dev", "default")}, &corev1.ServiceAccount{ObjectMeta: named("dev", "robot")},
+		&corev1.Service{ObjectMeta: named("default", "kubernetes")}, &corev1.Service{ObjectMeta: named("dev", "kubernetes")},
+		&corev1.Event{ObjectMeta: named("dev", "event")})
+	for owned, want := range map[bool]string{
+		false: "configmap/settings -n dev, pod/a -n dev, pod/b -n dev, service/kubernetes -n dev, serviceaccount/robot -n dev",
+		true:  "pod/child, configmap/settings -n dev, pod/a -n dev, pod/b -n dev, service/kubernetes -n dev, serviceaccount/robot -n dev",
+	} {
+		found, err := cluster.List(t.Context(), []string{"default", "dev"}, owned)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, object := range found {
+			names = append(names, Refer(object).String())
+		}
+		if got := strings.Join(names, ", "); got != want {
+			t.Errorf("with owned %v, there are\n%s\nwant\n%s", owned, got, want)
+		}
+	}
+}
+
+func TestGet(t *testing.T) {
+	t.Parallel()
+	cluster := pretend(t, &corev1.Pod{ObjectMeta: named("default", "web")}, &corev1.Namespace{ObjectMeta: named("", "dev")})
+	for _, test := range []struct {
+		reference Reference
+		want      bool
+	}{
+		{Reference{APIVersion: "v1", Kind: "Pod", Namespace: "default", Name: "web"}, true},
+		{Reference{APIVersion: "v1", Kind: "Pod", Name: "web"}, true}, // default is meant
+		{Reference{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "web"}, false},
+		{Reference{APIVersion: "v1", Kind: "Namespace", Name: "dev"}, true},
+		{Reference{APIVersion: "v1", Kind: "Namespace", Namespace: "default", Name: "dev"}, true}, // a namespace is in none
+	} {
+		if found, err := cluster.Get(t.Context(), test.reference); err != nil || found != nil != test.want {
+			t.Errorf("%+v is %v, %v", test.reference, found, err)
+		}
+	}
+	if _, err := cluster.Get(t.Context(), Reference{APIVersion: "v1", Kind: "Gadget", Name: "web"}); err == nil {
+		t.Error("an unknown kind is no error")
+	}
+}
+
+func TestAPIVersion(t *testing.T) {
+	t.Parallel()
+	cluster := pretend(t)
+	for kind, want := range map[string]string{"Pod": "v1", "Deployment": "apps/v1"} {
+		if got, err := cluster.APIVersion(kind); err != nil || got != want {
+			t.Errorf("%s is in %s, %v; want %s", kind, got, err, want)
+		}
+	}
+	if got, err := cluster.APIVersion("Gadget"); err == nil {
+		t.Errorf("an unknown kind is in %q", got)
+	}
+}
+
+// TestDelete holds that an object which took another's place under its name is left alone, and that what is gone already,
+// or whose kind is, is no failure.
+func TestDelete(t *testing.T) {
+	t.Parallel()
+	cluster := pretend(t, &corev1.Pod{ObjectMeta: named("dev", "a")}, &corev1.Pod{ObjectMeta: named("dev", "b")}, &corev1.Pod{ObjectMeta: named("dev", "c")})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := cluster.Delete(ctx, []Reference{
+		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "a"},
+		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "b", UID: "another"},
+		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "c", UID: "dev/c"},
+		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "d"},
+		{APIVersion: "example.com/v1", Kind: "Gadget", Namespace: "dev", Name: "a"},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	left, err := cluster.List(t.Context(), []string{"dev"}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) != 1 || left[0].GetName() != "b" {
+		t.Errorf("left are %v", left)
+	}
+}
+
+// TestApply holds that what is applied can be told from a reader's own, and be taken over by kubectl apply; and that the
+// course's object stays as it is.
+func TestApply(t *testing.T) {
+	t.Parallel()
+	cluster := pretend(t)
+	var sent unstructured.Unstructured
+	cluster.objects.(*dynamicfake.FakeDynamicClient).PrependReactor("patch", "configmaps", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		patch := action.(clienttesting.PatchActionImpl)
+		if patch.PatchType != types.ApplyPatchType || patch.Namespace != "dev" || patch.Name != "settings" || patch.PatchOptions.FieldManager != "hellolab" {
+			t.Errorf("the request is %+v", patch)
+		}
+		return true, &sent, json.Unmarshal(patch.Patch, &sent.Object)
+	})
+	wanted := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": map[string]any{"namespace": "dev", "name": "settings", "labels": map[string]any{"a": "b"}}, "data": map[string]any{"key": "value"}}}
+	before := wanted.DeepCopy()
+	if err := cluster.Apply(t.Context(), wanted, "configmap"); err != nil {
+		t.Fatal(err)
+	}
+	if labels := sent.GetLabels(); labels[ChapterLabel] != "configmap" || labels["a"] != "b" {
+		t.Errorf("the labels are %v", labels)
+	}
+	written := `{"apiVersion":"v1","data":{"key":"value"},"kind":"ConfigMap","metadata":{"labels":{"a":"b"},"name":"settings","namespace":"dev"}}` + "\n"
+	if got := sent.GetAnnotations()["kubectl.kubernetes.io/last-applied-configuration"]; got != written {
+		t.Errorf("kubectl will find %q, want %q", got, written)
+	}
+	if data, _, _ := unstructured.NestedStringMap(sent.Object, "data"); data["key"] != "value" {
+		t.Errorf("the data is %v", data)
+	}
+	if !reflect.DeepEqual(wanted, before) {
+		t.Errorf("the course's object has become %v", wanted.Object)
+	}
+}

@@ -1,0 +1,318 @@
+// Package course is a course as data: chapters, their steps, the manifests, what is to be seen after each step, and the
+// guide. The one that hellolab is made for is embedded; anybody's own, in the same format (docs/courses.md), can be
+// read from a folder.
+package course
+
+import (
+	"embed"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+//go:embed *.yaml */lab.yaml */*/*.yaml
+var embedded embed.FS
+
+// Embedded are the files of the course that hellolab is made for.
+func Embedded() fs.FS { return embedded }
+
+// Words are a text in the course's two languages. One of them may be missing, and the other stands for it then.
+type Words struct {
+	English string `yaml:"en"`
+	Chinese string `yaml:"zh"`
+}
+
+// Text is what to say.
+func (w Words) Text() messages.Text { return messages.Both(w.English, w.Chinese) }
+
+// Course is a list of chapters.
+type Course struct {
+	Title Words `yaml:"title"`
+	// Account whose images are the course's own, as its manifests name them: the ACCOUNT in ACCOUNT/NAME:TAG.
+	Account string `yaml:"account"`
+	// Namespaces that the course works in, and that are emptied for it.
+	Namespaces []string `yaml:"namespaces"`
+	// Order of the chapters: the names of their folders.
+	Order    []string   `yaml:"chapters"`
+	Chapters []*Chapter `yaml:"-"`
+}
+
+// Chapter is a folder of the course, with its lab.yaml.
+type Chapter struct {
+	Name  string `yaml:"-"`
+	Title Words  `yaml:"title"`
+	// Given are manifests that the chapter's first step takes for granted, as paths below the course's folder: they may be
+	// an earlier chapter's.
+	Given []string `yaml:"given"`
+	// Before names the snapshot that a reader of the course comes with, CHAPTER/STEP, where that is not an empty one.
+	Before string  `yaml:"before"`
+	Steps  []*Step `yaml:"steps"`
+
+	given  []Manifest
+	before *Step
+}
+
+// Step is what a reader does in one go. The state after it is its snapshot.
+type Step struct {
+	Name  string `yaml:"name"`
+	Title Words  `yaml:"title"`
+	// Guide tells what to do and to look at; a template, see [Place].
+	Guide Words `yaml:"guide"`
+	// After names the step of the chapter whose snapshot this one builds on, where that is not the step before.
+	After string `yaml:"after"`
+	// Needs lists parts of the lab that may be missing: "ingress".
+	Needs []string `yaml:"needs"`
+	// Do makes the snapshot out of the one before. Empty: apply all manifests in the folder of the step's name.
+	Do []Action `yaml:"do"`
+	// Exercise is done after Do where the step is the goal, and leaves nothing that a later step needs.
+	Exercise []Action `yaml:"exercise"`
+	// Expect is what there is to see after the step.
+	Expect []Expectation `yaml:"expect"`
+
+	chapter  *Chapter
+	previous *Step
+}
+
+// Action changes the cluster. Just one of Apply, Undo, Complete and Replace is set.
+type Action struct {
+	// Apply manifests: paths below the chapter's folder.
+	Apply []string `yaml:"apply"`
+	// Namespace of what is applied, where the manifest names none; "default" unless set.
+	Namespace string `yaml:"namespace"`
+	// Undo rolls a Deployment back.
+	Undo *Undo `yaml:"undo"`
+	// Complete waits until deployment/NAME has rolled out, job/NAME has come to its end, or pod/NAME is Ready.
+	Complete string `yaml:"complete"`
+	// Replace deletes a pod of a Deployment, and waits for the one that comes in its place.
+	Replace string `yaml:"replace"`
+
+	line      int
+	manifests []Manifest
+}
+
+// Undo is `kubectl rollout undo deployment/NAME --to-revision=N`.
+type Undo struct {
+	Deployment string `yaml:"deployment"`
+	// Revision to go back to; 0 is the one before.
+	Revision int64 `yaml:"revision"`
+}
+
+// Manifests are the files to apply.
+func (a Action) Manifests() []Manifest { return a.manifests }
+
+// Manifest is one file of the course's.
+type Manifest struct {
+	// Name as the course has it: "deployment.yaml".
+	Name    string
+	Content string
+	Objects []*unstructured.Unstructured
+}
+
+// Chapter is the one that the step is part of.
+func (s *Step) Chapter() *Chapter { return s.chapter }
+
+// ID is CHAPTER/STEP.
+func (s *Step) ID() string { return s.chapter.Name + "/" + s.Name }
+
+// Previous is the step before in the chapter, or nil.
+func (s *Step) Previous() *Step { return s.previous }
+
+// Before is the step whose snapshot a reader comes with, or nil where that is an empty one.
+func (s *Step) Before() *Step {
+	if s.previous != nil {
+		return s.previous
+	}
+	return s.chapter.before
+}
+
+// Next is the step that follows in the chapter, or nil.
+func (s *Step) Next() *Step {
+	at := slices.Index(s.chapter.Steps, s)
+	if at+1 == len(s.chapter.Steps) {
+		return nil
+	}
+	return s.chapter.Steps[at+1]
+}
+
+// Path lists the steps that lead to the snapshot of s, s being the last.
+func (s *Step) Path() []*Step {
+	if s == nil {
+		return nil
+	}
+	before := s.previous
+	if s.After != "" {
+		before = s.chapter.step(s.After)
+	}
+	return append(before.Path(), s)
+}
+
+// Given are the manifests that the chapter takes for granted.
+func (c *Chapter) GivenManifests() []Manifest { return c.given }
+
+// Manifests are the files that s adds or changes.
+func (s *Step) Manifests() []Manifest {
+	var all []Manifest
+	for _, action := range s.Do {
+		all = append(all, action.manifests...)
+	}
+	return all
+}
+
+// Objects of the snapshot as the manifests have them; a later manifest of the same object takes an earlier one's
+// place.
+func (s *Step) Objects() []*unstructured.Unstructured {
+	manifests := slices.Clone(s.chapter.given)
+	for _, step := range s.Path() {
+		manifests = append(manifests, step.Manifests()...)
+	}
+	return objects(manifests)
+}
+
+// GivenObjects are those of the chapter's Given.
+func (c *Chapter) GivenObjects() []*unstructured.Unstructured { return objects(c.given) }
+
+func objects(manifests []Manifest) []*unstructured.Unstructured {
+	var all []*unstructured.Unstructured
+	for _, manifest := range manifests {
+		for _, object := range manifest.Objects {
+			at := slices.IndexFunc(all, func(o *unstructured.Unstructured) bool { return same(o, object) })
+			if at < 0 {
+				all = append(all, object)
+			} else {
+				all[at] = object
+			}
+		}
+	}
+	return all
+}
+
+func same(a, b *unstructured.Unstructured) bool {
+	return a.GroupVersionKind().GroupKind() == b.GroupVersionKind().GroupKind() &&
+		a.GetNamespace() == b.GetNamespace() && a.GetName() == b.GetName()
+}
+
+// Images that have to be in the registry on the way to the snapshot: those that containers run, and those that a step
+// expects there. Each is there once.
+func (s *Step) Images() []string {
+	all := s.Runs()
+	for _, step := range s.Path() {
+		for _, expectation := range step.Expect {
+			if expectation.Image != "" {
+				all = append(all, expectation.Image)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Runs gives the images that containers run on the way to the snapshot, each once.
+func (s *Step) Runs() []string {
+	if s == nil {
+		return nil
+	}
+	var all []string
+	for _, object := range s.chapter.GivenObjects() {
+		all = append(all, ImagesIn(object.Object)...)
+	}
+	for _, step := range s.Path() {
+		for _, manifest := range step.Manifests() {
+			for _, object := range manifest.Objects {
+				all = append(all, ImagesIn(object.Object)...)
+			}
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// ImagesIn finds the images of containers anywhere in an object.
+func ImagesIn(value any) (images []string) {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, field := range value {
+			containers, ok := field.([]any)
+			if !ok || key != "containers" && key != "initContainers" {
+				images = append(images, ImagesIn(field)...)
+				continue
+			}
+			for _, container := range containers {
+				if container, ok := container.(map[string]any); ok {
+					if image, ok := container["image"].(string); ok {
+						images = append(images, image)
+					}
+				}
+			}
+		}
+	case []any:
+		for _, element := range value {
+			images = append(images, ImagesIn(element)...)
+		}
+	}
+	return images
+}
+
+// FileOf gives the name of the manifest that has an object of that kind and name on the way to s, the newest, or "".
+func (s *Step) FileOf(kind, namespace, name string) string {
+	path := s.Path()
+	for i := len(path) - 1; i >= 0; i-- {
+		for _, manifest := range path[i].Manifests() {
+			for _, object := range manifest.Objects {
+				if object.GetKind() == kind && object.GetName() == name && object.GetNamespace() == namespace {
+					return manifest.Name
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func (c *Chapter) step(name string) *Step {
+	for _, step := range c.Steps {
+		if step.Name == name {
+			return step
+		}
+	}
+	return nil
+}
+
+// Find gives the step that name means: CHAPTER/STEP, or CHAPTER for its last step.
+func (c *Course) Find(name string) (*Step, error) {
+	chapterName, stepName, hasStep := strings.Cut(name, "/")
+	chapter, err := c.Chapter(chapterName)
+	if err != nil {
+		return nil, err
+	}
+	if !hasStep && len(chapter.Steps) > 0 {
+		return chapter.Steps[len(chapter.Steps)-1], nil
+	}
+	if step := chapter.step(stepName); step != nil {
+		return step, nil
+	}
+	var names []string
+	for _, step := range chapter.Steps {
+		names = append(names, step.Name)
+	}
+	return nil, messages.Usagef("the chapter %s has no step %q", chapter.Name, stepName).WithHint("its steps are: %s", names)
+}
+
+// Runs reports whether one of the course's containers runs an image.
+func (c *Course) Runs(image string) bool {
+	return slices.ContainsFunc(c.Chapters, func(chapter *Chapter) bool {
+		return slices.ContainsFunc(chapter.Steps, func(step *Step) bool { return slices.Contains(step.Runs(), image) })
+	})
+}
+
+// Chapter gives the chapter of that name.
+func (c *Course) Chapter(name string) (*Chapter, error) {
+	for _, chapter := range c.Chapters {
+		if chapter.Name == name {
+			return chapter, nil
+		}
+	}
+	return nil, messages.Usagef("there is no chapter %q", name).WithHint("the chapters are: %s; hellolab lab list shows them with their steps", c.Order)
+}

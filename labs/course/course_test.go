@@ -1,0 +1,285 @@
+package course
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"unicode"
+
+	"golang.org/x/text/language"
+
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
+)
+
+// somewhere is the lab as most readers have it.
+func somewhere() Place {
+	return Place{Name: "hellolab", Context: "kind-hellolab", Node: "hellolab-control-plane", Ingress: "http://localhost",
+		NodePort: "http://localhost:30000", Registry: "localhost:5001", Account: "guangzhengli"}
+}
+
+func load(t *testing.T, account string) *Course {
+	t.Helper()
+	course, err := Load(Embedded(), "course", account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return course
+}
+
+// TestEmbedded holds that the course is whole.
+func TestEmbedded(t *testing.T) {
+	t.Parallel()
+	course := load(t, "guangzhengli")
+	want := []string{"container/build-run-push", "pod/nginx", "pod/hellok8s", "deployment/create", "deployment/scale", "deployment/upgrade",
+		"deployment/rollback", "deployment/rolling-update", "deployment/liveness", "deployment/readiness", "service/clusterip", "service/nodeport",
+		"ingress/controller", "ingress/routes", "namespace/create", "configmap/per-namespace", "secret/password", "job/job", "job/cronjob"}
+	var chapters, steps []string
+	for _, chapter := range course.Chapters {
+		chapters = append(chapters, chapter.Name)
+		if chapter.Title.English == "" || chapter.Title.Chinese == "" {
+			t.Errorf("the chapter %s has the titles %+v", chapter.Name, chapter.Title)
+		}
+		for _, step := range chapter.Steps {
+			steps = append(steps, step.ID())
+			if step.Title.English == "" || step.Title.Chinese == "" {
+				t.Errorf("the step %s has the titles %+v", step.ID(), step.Title)
+			}
+		}
+	}
+	if got, want := strings.Join(chapters, ","), "container,pod,deployment,service,ingress,namespace,configmap,secret,job"; got != want {
+		t.Errorf("the chapters are %s, want %s", got, want)
+	}
+	if !slices.Equal(steps, want) {
+		t.Errorf("the steps are\n%q, want\n%q", steps, want)
+	}
+}
+
+// TestGuides holds that every guide fits a terminal of 80 columns, in both languages, and has no gaps.
+func TestGuides(t *testing.T) {
+	t.Parallel()
+	for _, chapter := range load(t, "guangzhengli").Chapters {
+		for _, step := range chapter.Steps {
+			guide := somewhere().Guide(step)
+			english, chinese := messages.Printer{}.Text(guide), messages.In(language.SimplifiedChinese).Text(guide)
+			if english == "" || strings.ContainsFunc(english, han) {
+				t.Errorf("the English guide of %s is %q", step.ID(), english)
+			}
+			if !strings.ContainsFunc(chinese, han) {
+				t.Errorf("the Chinese guide of %s is %q", step.ID(), chinese)
+			}
+			for line := range strings.Lines(english + chinese) {
+				if line = strings.TrimSuffix(line, "\n"); progress.Columns(line) > 76 {
+					t.Errorf("the guide of %s has a line of %d columns: %s", step.ID(), progress.Columns(line), line)
+				}
+				if strings.Contains(line, "{{") || strings.Contains(line, "<no value>") || line != strings.TrimRight(line, " ") {
+					t.Errorf("the guide of %s has the line %q", step.ID(), line)
+				}
+			}
+		}
+	}
+}
+
+func han(r rune) bool { return unicode.Is(unicode.Han, r) }
+
+// TestEmbeddedAccount holds that readers may have their images under an account of their own.
+func TestEmbeddedAccount(t *testing.T) {
+	t.Parallel()
+	own := 0
+	for _, chapter := range load(t, "someone").Chapters {
+		for _, step := range chapter.Steps {
+			for _, image := range step.Images() {
+				switch {
+				case strings.HasPrefix(image, "someone/hellok8s:"):
+					own++
+				case strings.Contains(image, "/"), strings.Contains(image, "hellok8s"):
+					t.Errorf("%s runs %s", step.ID(), image)
+				}
+			}
+			for _, manifest := range step.Manifests() {
+				if strings.Contains(manifest.Content, "guangzhengli") {
+					t.Errorf("%s shows\n%s", step.ID(), manifest.Content)
+				}
+			}
+		}
+	}
+	if own == 0 {
+		t.Error("no step runs an image of the course's own")
+	}
+}
+
+// TestPath holds which steps lead to a snapshot.
+func TestPath(t *testing.T) {
+	t.Parallel()
+	course := load(t, "guangzhengli")
+	for id, want := range map[string]string{
+		"container/build-run-push":  "container/build-run-push",
+		"pod/hellok8s":              "pod/nginx pod/hellok8s",
+		"deployment/rollback":       "deployment/create deployment/scale deployment/upgrade deployment/rollback",
+		"deployment/rolling-update": "deployment/create deployment/scale deployment/upgrade deployment/rolling-update",
+		"deployment/liveness":       "deployment/create deployment/scale deployment/upgrade deployment/rolling-update deployment/liveness",
+	} {
+		step, err := course.Find(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var path []string
+		for _, step := range step.Path() {
+			path = append(path, step.ID())
+		}
+		if got := strings.Join(path, " "); got != want {
+			t.Errorf("the way to %s is %s, want %s", id, got, want)
+		}
+	}
+	if path := (*Step)(nil).Path(); path != nil {
+		t.Errorf("the way to nowhere is %v", path)
+	}
+}
+
+// TestPreviousAndNext holds that the reading order is that of the file, whatever a step builds on.
+func TestPreviousAndNext(t *testing.T) {
+	t.Parallel()
+	course := load(t, "guangzhengli")
+	for _, chapter := range course.Chapters {
+		var previous *Step
+		for i, step := range chapter.Steps {
+			if step.Previous() != previous {
+				t.Errorf("before %s comes %v", step.ID(), step.Previous())
+			}
+			if previous != nil && previous.Next() != step {
+				t.Errorf("after %s comes %v", previous.ID(), previous.Next())
+			}
+			if i == len(chapter.Steps)-1 && step.Next() != nil {
+				t.Errorf("after the last step comes %s", step.Next().ID())
+			}
+			previous = step
+		}
+	}
+}
+
+// TestBefore holds which state a reader comes with: that of the step before, or what the chapter names.
+func TestBefore(t *testing.T) {
+	t.Parallel()
+	course := load(t, "guangzhengli")
+	for id, want := range map[string]string{
+		"pod/nginx": "", "pod/hellok8s": "pod/nginx", "deployment/rolling-update": "deployment/rollback",
+		"ingress/controller": "service/nodeport", "ingress/routes": "ingress/controller", "configmap/per-namespace": "namespace/create",
+	} {
+		step, err := course.Find(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if before := step.Before(); before != nil {
+			got = before.ID()
+		}
+		if got != want {
+			t.Errorf("before %s is %q, want %q", id, got, want)
+		}
+	}
+}
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	course := load(t, "guangzhengli")
+	for name, want := range map[string]string{"pod": "pod/hellok8s", "pod/nginx": "pod/nginx", "deployment": "deployment/readiness"} {
+		if step, err := course.Find(name); err != nil || step.ID() != want {
+			t.Errorf("%s means %v, %v; want %s", name, step, err, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"pods":        "error: there is no chapter \"pods\"\nnext: the chapters are: container, pod, deployment, service, ingress, namespace, configmap, secret, job; hellolab lab list shows them with their steps\n",
+		"pod/":        "error: the chapter pod has no step \"\"\nnext: its steps are: nginx, hellok8s\n",
+		"pod/busybox": "error: the chapter pod has no step \"busybox\"\nnext: its steps are: nginx, hellok8s\n",
+	} {
+		_, err := course.Find(name)
+		if err == nil || !messages.IsUsage(err) {
+			t.Errorf("%s gives %v", name, err)
+			continue
+		}
+		if got := (messages.Printer{}).Report(err); got != want {
+			t.Errorf("%s gives\n%swant\n%s", name, got, want)
+		}
+	}
+}
+
+// layered is a chapter in which later steps change what earlier ones made.
+func layered(t *testing.T) *Chapter {
+	t.Helper()
+	object := func(kind, name, image string) string {
+		return "apiVersion: v1\nkind: " + kind + "\nmetadata: {name: " + name + "}\nspec: {template: {initContainers: [{image: wait}], containers: [{image: '" + image + "'}]}}\n"
+	}
+	all := fstest.MapFS{}
+	for name, content := range map[string]string{
+		"course.yaml":       "namespaces: [default]\nchapters: [one]\n",
+		"one/given/a.yaml":  object("A", "base", "base"),
+		"one/first/b.yaml":  object("B", "web", "web:1"),
+		"one/second/b.yaml": object("B", "web", "web:2") + "---\n" + object("C", "web", "extra"),
+		"one/third/c.yaml":  object("B", "web", "web:3"),
+		"one/lab.yaml": `given: [one/given/a.yaml]
+steps:
+  - {name: first, expect: [image: pushed]}
+  - {name: second, expect: [runs: {name: a}]}
+  - {name: third, after: first, expect: [runs: {name: a}]}
+`,
+	} {
+		all[name] = &fstest.MapFile{Data: []byte(content)}
+	}
+	course, err := Load(all, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return course.Chapters[0]
+}
+
+// TestObjects holds that a snapshot has each object once, as the last manifest on the way to it has it.
+func TestObjects(t *testing.T) {
+	t.Parallel()
+	chapter := layered(t)
+	for i, test := range []struct{ objects, images, file string }{
+		{"A/base base, B/web web:1", "base pushed wait web:1", "b.yaml"},
+		{"A/base base, B/web web:2, C/web extra", "base extra pushed wait web:1 web:2", "b.yaml"},
+		{"A/base base, B/web web:3", "base pushed wait web:1 web:3", "c.yaml"},
+	} {
+		step := chapter.Steps[i]
+		var objects []string
+		for _, object := range step.Objects() {
+			images := slices.DeleteFunc(ImagesIn(object.Object), func(image string) bool { return image == "wait" })
+			objects = append(objects, object.GetKind()+"/"+object.GetName()+" "+strings.Join(images, " "))
+		}
+		if got := strings.Join(objects, ", "); got != test.objects {
+			t.Errorf("%s has %s, want %s", step.ID(), got, test.objects)
+		}
+		if got := strings.Join(step.Images(), " "); got != test.images {
+			t.Errorf("%s runs %s, want %s", step.ID(), got, test.images)
+		}
+		if got := step.FileOf("B", "default", "web"); got != test.file {
+			t.Errorf("%s has its object in %q, want %q", step.ID(), got, test.file)
+		}
+		for _, other := range [][3]string{{"D", "default", "web"}, {"B", "dev", "web"}, {"B", "default", "other"}} {
+			if got := step.FileOf(other[0], other[1], other[2]); got != "" {
+				t.Errorf("%s has %q in %q", step.ID(), other, got)
+			}
+		}
+	}
+	if given := chapter.GivenObjects(); len(given) != 1 || given[0].GetName() != "base" {
+		t.Errorf("given are %v", given)
+	}
+}
+
+// TestPlace holds that commands and guides speak of the reader's lab, and that a language which is missing is no gap.
+func TestPlace(t *testing.T) {
+	t.Parallel()
+	place := somewhere()
+	if got, want := place.Command("curl {{.NodePort}}/{{.Name}}"), "curl http://localhost:30000/hellolab"; got != want {
+		t.Errorf("the command is %q, want %q", got, want)
+	}
+	guide := place.Guide(&Step{Guide: Words{English: "{{.Registry}}/{{.Account}} {{.Context}} {{.Node}} {{.Ingress}}"}})
+	want := "localhost:5001/guangzhengli kind-hellolab hellolab-control-plane http://localhost"
+	for _, printer := range []messages.Printer{{}, messages.In(language.SimplifiedChinese)} {
+		if got := printer.Text(guide); got != want {
+			t.Errorf("the guide is %q, want %q", got, want)
+		}
+	}
+}

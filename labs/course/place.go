@@ -1,0 +1,42 @@
+package course
+
+import (
+	"strings"
+	"text/template"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Place is the lab that a guide speaks of: its fields are what the guides' templates may name, as {{.NodePort}}.
+type Place struct {
+	// Name of the lab, Context of kubectl's for it, and Node, its control plane.
+	Name, Context, Node string
+	// Ingress and NodePort are URLs without a slash at the end: "http://localhost", "http://localhost:30000".
+	Ingress, NodePort string
+	// Registry is where the reader pushes images: "localhost:5001". Account is the one that the manifests name.
+	Registry, Account string
+}
+
+// fill puts the place into a text of the course.
+func (p Place) fill(text string) (string, error) {
+	parsed, err := template.New("").Option("missingkey=error").Parse(text)
+	if err != nil {
+		return "", err
+	}
+	var filled strings.Builder
+	err = parsed.Execute(&filled, p)
+	return filled.String(), err
+}
+
+// Guide is the step's guide for this place. [Load] has made sure that it is a template.
+func (p Place) Guide(step *Step) messages.Text {
+	english, _ := p.fill(step.Guide.English)
+	chinese, _ := p.fill(step.Guide.Chinese)
+	return messages.Both(english, chinese)
+}
+
+// Command is a command of the course's for this place.
+func (p Place) Command(text string) string {
+	filled, _ := p.fill(text)
+	return filled
+}

@@ -1,0 +1,171 @@
+// Package labs brings the cluster to the chapters' snapshots and back: it installs, checks, explains, saves and
+// restores them.
+//
+// A snapshot is always made anew, along the steps that lead to it: what the one before left is removed first, and
+// every step's actions follow in order. So it is the same one whatever was there before, and its revisions are true.
+package labs
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	applycore "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/hellolab/hellolab/await"
+	"github.com/hellolab/hellolab/labs/check"
+	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
+)
+
+// Labs is a course on a cluster.
+type Labs struct {
+	Course  *course.Course
+	Cluster *cluster.Cluster
+	Checker *check.Checker
+	Story   *progress.Progress
+	// Images brings images into the lab's registry, where they are missing.
+	Images func(ctx context.Context, images []string) error
+	// Ingress says that the lab has an ingress controller.
+	Ingress bool
+	// Saved is the folder for objects of the reader's that had to go.
+	Saved string
+	// Timeout bounds each wait.
+	Timeout time.Duration
+}
+
+// Config is the section "labs" of config.yaml.
+type Config struct {
+	// Timeout bounds each wait for a chapter's state.
+	Timeout time.Duration `yaml:"timeout"`
+}
+
+// Validate reports what is wrong with c.
+func (c Config) Validate() error {
+	if c.Timeout < time.Second {
+		return messages.Usagef("labs.timeout: %s is too short: use 3m, say", c.Timeout)
+	}
+	return nil
+}
+
+// State is what the cluster remembers of the course, in a ConfigMap.
+type State struct {
+	// Step whose snapshot is installed: CHAPTER/STEP, or "".
+	Step string `json:"step"`
+	// Before says that it is the state before that step.
+	Before bool `json:"before"`
+	// Installing says that its installation did not get to its end.
+	Installing bool `json:"installing"`
+	// Objects that hellolab has made, or was about to make.
+	Objects []cluster.Reference `json:"objects"`
+	// Passed are the steps that a check has passed on.
+	Passed []string `json:"-"`
+}
+
+// Where the state is kept.
+const (
+	stateNamespace = "hellolab"
+	stateName      = "labs"
+	stateKey       = "state.json"
+	// The passed steps are a key of their own, with a field manager of its own: a check may run beside an installation.
+	passedKey     = "passed.json"
+	passedManager = cluster.Owner + "-check"
+)
+
+// State reads what the cluster remembers.
+func (l *Labs) State(ctx context.Context) (state State, err error) {
+	found, err := l.Cluster.CoreV1().ConfigMaps(stateNamespace).Get(ctx, stateName, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return state, nil
+	}
+	if err != nil {
+		return state, err
+	}
+	// where somebody has edited it, the labels still tell whose the objects are
+	if json.Unmarshal([]byte(found.Data[stateKey]), &state) != nil {
+		state = State{}
+	}
+	if json.Unmarshal([]byte(found.Data[passedKey]), &state.Passed) != nil {
+		state.Passed = nil
+	}
+	return state, nil
+}
+
+// remember writes the state, but for the passed steps.
+func (l *Labs) remember(ctx context.Context, state State) error {
+	return l.write(ctx, cluster.Owner, stateKey, state)
+}
+
+// write writes one key of the state.
+func (l *Labs) write(ctx context.Context, manager, key string, value any) error {
+	content, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	options := metav1.ApplyOptions{FieldManager: manager, Force: true}
+	apply := func() error {
+		_, err := l.Cluster.CoreV1().ConfigMaps(stateNamespace).Apply(ctx,
+			applycore.ConfigMap(stateName, stateNamespace).WithData(map[string]string{key: string(content)}), options)
+		return err
+	}
+	if err = apply(); !apierrors.IsNotFound(err) {
+		return err
+	}
+	if _, err := l.Cluster.CoreV1().Namespaces().Apply(ctx, applycore.Namespace(stateNamespace), options); err != nil {
+		return err
+	}
+	return apply()
+}
+
+// pass notes that a check has passed.
+func (l *Labs) pass(ctx context.Context, step *course.Step) error {
+	state, err := l.State(ctx)
+	if err != nil || slices.Contains(state.Passed, step.ID()) {
+		return err
+	}
+	return l.write(ctx, passedManager, passedKey, append(state.Passed, step.ID()))
+}
+
+// Check gives a row for every expectation of a step, and notes where all are met.
+func (l *Labs) Check(ctx context.Context, step *course.Step) ([]check.Row, error) {
+	rows, err := l.Checker.Step(ctx, step)
+	if err == nil && check.Met(rows) {
+		err = l.pass(ctx, step)
+	}
+	return rows, err
+}
+
+// Follow checks a step whenever something changes, shows the rows, and goes on to the next step of the chapter where all
+// are met, until the chapter is done or ctx ends.
+func (l *Labs) Follow(ctx context.Context, step *course.Step, show func(*course.Step, []check.Row) error) error {
+	for ; step != nil; step = step.Next() {
+		err := await.Changes(ctx, time.Second, func(ctx context.Context) (bool, error) {
+			rows, err := l.Check(ctx, step)
+			if err != nil {
+				return false, err
+			}
+			return check.Met(rows), show(step, rows)
+		}, l.Cluster.Changes()...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Current is the step whose snapshot is installed, or the one that is to be done where that is the snapshot before it.
+func (l *Labs) Current(ctx context.Context) (*course.Step, error) {
+	state, err := l.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if state.Step == "" {
+		return nil, messages.Usagef("no chapter is installed").WithHint("name one: hellolab lab check CHAPTER/STEP; hellolab lab list shows all")
+	}
+	return l.Course.Find(state.Step)
+}

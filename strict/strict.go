@@ -1,0 +1,85 @@
+// Package strict reads YAML that a person wrote, and refuses what it does not know: with the file, the line, and what
+// belongs there, for everything that is wrong at once.
+package strict
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Decode reads one YAML document into a value; file is its name in errors. A key that the value has no field for is
+// refused.
+func Decode(file string, content []byte, into any) error {
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return Retell(file, err)
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return messages.Usagef("%s: there is more than one document in it; take the --- out", file)
+	}
+	return nil
+}
+
+// Retell puts what the YAML library says about a file into the user's words.
+func Retell(file string, err error) error {
+	var mistyped *yaml.TypeError
+	if !errors.As(err, &mistyped) {
+		return retell(file, err)
+	}
+	var all []error
+	for _, line := range mistyped.Errors {
+		all = append(all, retell(file, errors.New(line)))
+	}
+	return errors.Join(all...)
+}
+
+var (
+	lineOf     = regexp.MustCompile(`^(?:yaml: )?line (\d+): (.*)$`)
+	mismatched = regexp.MustCompile("^cannot unmarshal !!\\w+ ?(?:`(.*)`)? into (.*)$")
+	unknown    = regexp.MustCompile(`^field (\S+) not found in type `)
+)
+
+func retell(file string, err error) error {
+	var ours *messages.Error
+	if errors.As(err, &ours) {
+		return messages.Usagef("%s", file).Because(ours)
+	}
+	parts := lineOf.FindStringSubmatch(err.Error())
+	if parts == nil {
+		return messages.Usagef("%s is not YAML", file).Because(err)
+	}
+	if value := mismatched.FindStringSubmatch(parts[2]); value != nil {
+		return messages.Usagef("%s, line %s: %q is not what belongs there, %s", file, parts[1], value[1], kindOf(value[2]))
+	}
+	if field := unknown.FindStringSubmatch(parts[2]); field != nil {
+		return messages.Usagef("%s, line %s: nothing is called %q there", file, parts[1], field[1])
+	}
+	return messages.Usagef("%s, line %s: %s", file, parts[1], parts[2])
+}
+
+// kindOf puts a Go type into the user's words.
+func kindOf(goType string) messages.Text {
+	switch {
+	case strings.HasPrefix(goType, "int"):
+		return messages.T("a whole number")
+	case goType == "port.Port":
+		return messages.T("a port, 1 to 65535, or auto")
+	case goType == "bool":
+		return messages.T("true or false")
+	case goType == "time.Duration":
+		return messages.T("a time such as 5m")
+	case strings.HasPrefix(goType, "[]"):
+		return messages.T("a list")
+	case goType == "string":
+		return messages.T("a text")
+	}
+	return messages.T("a group of settings")
+}
