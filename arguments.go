@@ -61,11 +61,18 @@ func (l *commandLine) take(args []string) (int, error) {
 	case strings.HasPrefix(first, "-") && first != "-":
 		return l.takeFlag(args)
 	case len(l.next) > 0:
-		return 1, l.takeCommand(first)
+		if err := l.takeCommand(first); err != nil || !l.passesOn() {
+			return 1, err
+		}
+		l.arguments = args[1:]
+		return len(args), nil
 	}
 	l.arguments = append(l.arguments, first)
 	return 1, nil
 }
+
+// passesOn reports whether all that follows is another program's.
+func (l *commandLine) passesOn() bool { return len(l.commands) > 0 && l.last().SkipFlagParsing }
 
 func (l *commandLine) takeCommand(name string) error {
 	names := make([]string, len(l.next))
@@ -204,7 +211,10 @@ func (l *commandLine) arranged(program string) []string {
 	for i, command := range l.commands {
 		args = append(append(args, command.Name), l.flags[i+1]...)
 	}
-	return append(append(args, "--"), l.arguments...)
+	if !l.passesOn() {
+		args = append(args, "--")
+	}
+	return append(args, l.arguments...)
 }
 
 // suggestion is the hint after a word that is not known.

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/hellolab/hellolab/bootstrap"
+	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/images"
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
@@ -41,7 +42,7 @@ func place(s session) course.Place {
 		Name: settings.Name, Context: bootstrap.Context(settings.Name), Node: s.lab.Node(),
 		Ingress:  strings.TrimSuffix(s.lab.IngressURL(), "/"),
 		NodePort: "http://localhost:" + settings.Ports.NodePort.String(),
-		Registry: s.lab.Registry().Address(), Account: s.all.Images.Account,
+		Registry: s.lab.Registry().Address(), Account: s.all.Images.Account, Charts: s.lab.ChartsURL(),
 	}
 }
 
@@ -64,10 +65,19 @@ func (p *program) labs(c *cli.Context, s session, lessons *course.Course) (*labs
 		Ingress: s.lab.Settings().Bootstrap.Ingress.Enabled,
 		Saved:   filepath.Join(folder, "hellolab", "saved", s.lab.Settings().Bootstrap.Name),
 		Images:  func(ctx context.Context, images []string) error { return p.fetch(ctx, c, s, images) },
+		Helm:    s.lab.Releases,
+		Publish: func(ctx context.Context, chart helm.Package) error { return publish(ctx, s, chart) },
+		Tunnel: func(ctx context.Context) error {
+			_, err := p.runTunnel(ctx, s, config, api)
+			return err
+		},
 		Checker: &check.Checker{Cluster: api, Place: place(s), Course: lessons,
 			HasImage: func(ctx context.Context, image string) (bool, error) {
 				manifest, _, err := s.lab.Registry().Find(ctx, strings.TrimPrefix(image, s.lab.Registry().Address()+"/"))
 				return manifest != nil, err
+			},
+			Charts: func(ctx context.Context, name string) ([]string, error) {
+				return s.lab.Registry().Tags(ctx, chartsFolder+"/"+name)
 			}},
 	}, nil
 }
@@ -96,6 +106,23 @@ func (p *program) fetch(ctx context.Context, c *cli.Context, s session, wanted [
 	}
 	_, _, err := p.builder(c, s).Build(ctx, tags)
 	return err
+}
+
+// chartsFolder is where charts lie in the registry.
+const chartsFolder = "charts"
+
+// publish puts a chart into the lab's registry, and into its chart repository, where there is one.
+func publish(ctx context.Context, s session, chart helm.Package) error {
+	if err := helm.Push(ctx, s.lab.Registry().Address()+"/"+chartsFolder, chart); err != nil {
+		return messages.Errorf("%s cannot be written into the image registry", chart.File).Because(err).WithHint("hellolab up")
+	}
+	if !s.lab.Settings().Bootstrap.Ingress.Enabled {
+		return nil
+	}
+	if err := helm.Upload(ctx, s.lab.ChartsURL(), chart); err != nil {
+		return messages.Errorf("%s cannot be put into the chart repository", chart.File).Because(err).WithHint("hellolab up")
+	}
+	return nil
 }
 
 // onCourse is the action that does one thing with the course on the lab's cluster. Where it changes something, no other

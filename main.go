@@ -59,8 +59,11 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	p.log = logrus.New()
 	p.log.SetOutput(p.story)
 	p.log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
-	err := p.dispatch(ctx, args)
+	err := p.dispatch(ctx, byItsName(args))
+	var status exitStatus
 	switch {
+	case errors.As(err, &status):
+		return int(status)
 	case err == nil:
 		return exitDone
 	case errors.Is(err, errNotYet{}):
@@ -129,6 +132,8 @@ func (p *program) app() *cli.App {
 			}},
 			{Name: "stop", Usage: say("stop the lab and keep its state"), Action: p.lab((*bootstrap.Lab).Stop)},
 			{Name: "start", Usage: say("go on with a stopped lab"), Action: p.lab((*bootstrap.Lab).Start)},
+			{Name: "pause", Usage: say("freeze the lab"), Action: p.lab((*bootstrap.Lab).Pause)},
+			{Name: "resume", Usage: say("go on with a paused lab"), Action: p.lab((*bootstrap.Lab).Resume)},
 			{Name: "status", Usage: say("show how the lab is"), Action: p.status, Flags: []cli.Flag{output}},
 			{Name: "images", Usage: say("the course's eight image tags"), Subcommands: []*cli.Command{
 				{Name: "list", Usage: say("show what the registry holds"), Action: p.imagesList, Flags: []cli.Flag{output}},
@@ -138,6 +143,9 @@ func (p *program) app() *cli.App {
 				}},
 				{Name: "export", ArgsUsage: "DIR", Usage: say("write the sources, to build by hand"), Action: p.imagesExport, Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "force", Usage: say("overwrite files that have been changed")},
+				}},
+				{Name: "env", Usage: say("print what lets docker push reach the lab's registry"), Action: p.imagesEnv, Flags: []cli.Flag{
+					&cli.StringFlag{Name: "shell", Usage: say("bash, zsh, sh, fish, powershell or cmd; otherwise yours")},
 				}},
 			}},
 			{Name: "lab", ArgsUsage: "CHAPTER[/STEP]", Usage: say("the course's chapters: bring the cluster to a step's state"), Action: p.onCourse(true, p.labInstall), Flags: []cli.Flag{
@@ -153,6 +161,9 @@ func (p *program) app() *cli.App {
 					&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")}}},
 				{Name: "restore", ArgsUsage: "FILE", Usage: say("bring the namespaces back to what was saved"), Action: p.onCourse(true, p.labRestore)},
 			}},
+			{Name: "kubectl", ArgsUsage: "[ARGS...]", SkipFlagParsing: true, Usage: say("kubectl itself, on the lab"), Action: p.kubectl},
+			{Name: "tunnel", Usage: say("give LoadBalancer Services addresses, until Ctrl-C"), Action: p.tunnel},
+			{Name: "ip", Usage: say("print the address that the lab answers at"), Action: p.ip},
 			{Name: "config", Usage: say("show the settings"), Action: p.config},
 			{Name: "version", Usage: say("show the version"), Action: p.version, Flags: []cli.Flag{output}},
 		},
@@ -164,14 +175,23 @@ func (p *program) up(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var build func(context.Context) error
-	if !c.Bool("no-images") {
-		build = func(ctx context.Context) error {
-			_, _, err := p.builder(c, s).Build(ctx, images.Tags())
+	lessons, err := p.course(c, s.all.Images.Account)
+	if err != nil {
+		return err
+	}
+	packages, files, err := repository(lessons)
+	if err != nil {
+		return err
+	}
+	fill := func(ctx context.Context) error {
+		err := pushCharts(ctx, s, packages)
+		if c.Bool("no-images") {
 			return err
 		}
+		_, _, building := p.builder(c, s).Build(ctx, images.Tags())
+		return errors.Join(err, building)
 	}
-	if err := s.lab.Up(c.Context, &s.asked, build); err != nil {
+	if err := s.lab.Up(c.Context, &s.asked, bootstrap.More{Fill: fill, Charts: files}); err != nil {
 		return err
 	}
 	return p.welcome(s.lab)

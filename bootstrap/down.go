@@ -133,7 +133,7 @@ func (l *Lab) Start(ctx context.Context) error {
 	if !l.record.exists {
 		return l.missing()
 	}
-	return l.Up(ctx, nil, nil)
+	return l.Up(ctx, nil, More{})
 }
 
 // existing gives the nodes of a lab that exists, locked.

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/hellolab/hellolab/await"
+	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/registry"
 )
@@ -67,7 +68,9 @@ func (l *Lab) API(ctx context.Context) (*rest.Config, error) {
 	switch {
 	case !l.record.exists:
 		return nil, messages.Errorf("there is no lab named %s", l.name()).WithHint("hellolab up")
-	case state == Stopped || state == Paused:
+	case state == Paused:
+		return nil, messages.Errorf("the lab %s is paused", l.name()).WithHint("hellolab resume")
+	case state == Stopped:
 		return nil, messages.Errorf("the lab %s does not run", l.name()).WithHint("hellolab start")
 	case state != Running || !finished:
 		return nil, messages.Errorf("the lab %s is not whole", l.name()).WithHint("hellolab up")
@@ -76,6 +79,11 @@ func (l *Lab) API(ctx context.Context) (*rest.Config, error) {
 		return nil, err
 	}
 	return l.kubectl.rest()
+}
+
+// Releases works on the Helm releases of a namespace of the lab's.
+func (l *Lab) Releases(namespace string) (*helm.Client, error) {
+	return helm.New(l.kubectl.client(), namespace, l.log)
 }
 
 // Node is the name of the control plane, and of its container.

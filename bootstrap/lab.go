@@ -79,13 +79,33 @@ func (l *Lab) name() string { return l.settings.Bootstrap.Name }
 func (l *Lab) Lock(ctx context.Context) (unlock func(), err error) { return l.lock(ctx) }
 
 // lock keeps two hellolabs from changing one lab at the same time, and reads anew what the one before may have
-// changed. It falls with its process, however that ends.
+// changed.
 func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {
+	unlock, err = l.lockFile(l.name() + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	if unlock == nil {
+		return nil, messages.Errorf("another hellolab is working on the lab %s", l.name()).
+			WithHint("wait until it is done, then run the same command again")
+	}
+	if err := l.load(ctx); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// LockTunnel keeps others from running a tunnel to the lab until unlock is called. unlock is nil where somebody runs one.
+func (l *Lab) LockTunnel() (unlock func(), err error) { return l.lockFile(l.name() + ".tunnel.lock") }
+
+// lockFile takes a lock, or gives nil where somebody has it. It falls with its process, however that ends.
+func (l *Lab) lockFile(base string) (unlock func(), err error) {
 	caches, err := os.UserCacheDir()
 	if err != nil {
 		caches = os.TempDir()
 	}
-	name := filepath.Join(caches, "hellolab", l.name()+".lock")
+	name := filepath.Join(caches, "hellolab", base)
 	file := flock.New(name)
 	locked := false
 	if err = os.MkdirAll(filepath.Dir(name), 0o755); err == nil {
@@ -96,12 +116,7 @@ func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {
 			WithHint("make %s yours: sudo chown -R $USER %s", filepath.Dir(name), filepath.Dir(name))
 	}
 	if !locked {
-		return nil, messages.Errorf("another hellolab is working on the lab %s", l.name()).
-			WithHint("wait until it is done, then run the same command again")
-	}
-	if err := l.load(ctx); err != nil {
-		file.Unlock()
-		return nil, err
+		return nil, nil
 	}
 	return func() { file.Unlock() }, nil
 }

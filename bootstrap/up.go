@@ -27,11 +27,19 @@ func (g gate) wait(ctx context.Context) error {
 	}
 }
 
+// More is what the course adds to a lab.
+type More struct {
+	// Fill puts more into the registry, as soon as that runs; nil is nothing more.
+	Fill func(context.Context) error
+	// Charts are the files of the chart repository, by name; none leave alone what there is.
+	Charts map[string][]byte
+}
+
 // Up makes the lab run: cluster, registry and ingress controller. What is missing is made, what is there is left
 // alone, and what does not depend on each other happens at the same time. asked is what the user asked for in so many
-// words, or nil; a lab that is not like that is refused. fill puts more into the registry, as soon as that runs; nil is
-// nothing more. An image that cannot be had does not keep the rest from getting ready: that is told at the end.
-func (l *Lab) Up(ctx context.Context, asked *Asked, fill func(context.Context) error) error {
+// words, or nil; a lab that is not like that is refused. An image that cannot be had does not keep the rest from getting
+// ready: that is told at the end.
+func (l *Lab) Up(ctx context.Context, asked *Asked, more More) error {
 	if err := engine.CheckCommand(); err != nil {
 		return err
 	}
@@ -61,9 +69,9 @@ func (l *Lab) Up(ctx context.Context, asked *Asked, fill func(context.Context) e
 			return err
 		}
 		close(registryRuns)
-		if fill != nil {
+		if more.Fill != nil {
 			work.Go(func() error {
-				filled = fill(together)
+				filled = more.Fill(together)
 				return nil
 			})
 		}
@@ -125,7 +133,10 @@ func (l *Lab) Up(ctx context.Context, asked *Asked, fill func(context.Context) e
 		if !l.settings.Bootstrap.Ingress.Enabled {
 			return l.untilNodesReady(together, kube)
 		}
-		return l.ensureIngress(together, kube)
+		if err := l.ensureIngress(together, kube); err != nil {
+			return err
+		}
+		return l.ensureCharts(together, kube, more.Charts)
 	})
 	if err := work.Wait(); err != nil {
 		return err

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +27,9 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
+// Chart is a chart that was read.
+type Chart = chart.Chart
+
 // Client works on the releases of one namespace.
 type Client struct {
 	configuration *action.Configuration
@@ -41,17 +46,26 @@ func New(kubeconfig clientcmd.ClientConfig, namespace string, log logrus.FieldLo
 
 // Load reads a chart from files, an embedded folder say.
 func Load(files fs.FS, folder string) (*chart.Chart, error) {
-	var loaded []*loader.BufferedFile
+	all := map[string][]byte{}
 	err := fs.WalkDir(files, folder, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		content, err := fs.ReadFile(files, name)
-		loaded = append(loaded, &loader.BufferedFile{Name: strings.TrimPrefix(name, path.Clean(folder)+"/"), Data: content})
+		all[strings.TrimPrefix(name, path.Clean(folder)+"/")] = content
 		return err
 	})
 	if err != nil {
 		return nil, err
+	}
+	return LoadFiles(all)
+}
+
+// LoadFiles reads a chart from its files, by their paths below its folder.
+func LoadFiles(files map[string][]byte) (*Chart, error) {
+	var loaded []*loader.BufferedFile
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		loaded = append(loaded, &loader.BufferedFile{Name: name, Data: files[name]})
 	}
 	return loader.LoadFiles(loaded)
 }
@@ -119,6 +133,38 @@ func (c *Client) Ensure(ctx context.Context, name string, wanted *chart.Chart, v
 	install.CreateNamespace = true
 	install.TakeOwnership = true // what a killed installation created without noting it
 	_, err = install.RunWithContext(ctx, wanted, values)
+	return err
+}
+
+// Install installs a chart as a new release, whose record gets labels, and does not wait for what the chart creates.
+func (c *Client) Install(ctx context.Context, name string, wanted *Chart, values map[string]any, labels map[string]string) error {
+	install := action.NewInstall(c.configuration)
+	install.ReleaseName, install.Namespace, install.Labels = name, c.namespace, labels
+	_, err := install.RunWithContext(ctx, wanted, values)
+	return err
+}
+
+// Upgrade gives a release another revision, with that chart and these values only.
+func (c *Client) Upgrade(ctx context.Context, name string, wanted *Chart, values map[string]any) error {
+	upgrade := action.NewUpgrade(c.configuration)
+	upgrade.Namespace, upgrade.ResetValues = c.namespace, true
+	_, err := upgrade.RunWithContext(ctx, name, wanted, values)
+	return err
+}
+
+// Rollback gives a release another revision, like an earlier one; 0 is the one before.
+func (c *Client) Rollback(name string, revision int) error {
+	rollback := action.NewRollback(c.configuration)
+	rollback.Version = revision
+	return rollback.Run(name)
+}
+
+// Uninstall takes a release away, whatever state it is in, with its objects. It does nothing where there is none.
+func (c *Client) Uninstall(name string) error {
+	uninstall := action.NewUninstall(c.configuration)
+	uninstall.DisableHooks = true // of a release that a killed program left half installed
+	uninstall.IgnoreNotFound = true
+	_, err := uninstall.Run(name)
 	return err
 }
 

@@ -50,9 +50,7 @@ func (l *Labs) Install(ctx context.Context, step *course.Step, before bool) ([]c
 			if goal == nil {
 				return l.give(ctx, step.Chapter())
 			}
-			if err = l.walk(ctx, goal); err == nil {
-				rows, err = l.untilMet(ctx, goal)
-			}
+			rows, err = l.make(ctx, goal)
 			return err
 		})
 		return work.Wait()
@@ -93,6 +91,37 @@ func (l *Labs) give(ctx context.Context, chapter *course.Chapter) error {
 	return nil
 }
 
+// make goes along the steps that lead to goal, and waits until all is as goal expects it.
+func (l *Labs) make(ctx context.Context, goal *course.Step) (rows []check.Row, err error) {
+	if slices.Contains(goal.Needs, "tunnel") {
+		var end func() error
+		ctx, end = l.openTunnel(ctx)
+		defer func() { err = errors.Join(err, end()) }()
+	}
+	if err := l.walk(ctx, goal); err != nil {
+		return nil, err
+	}
+	return l.untilMet(ctx, goal)
+}
+
+// openTunnel gives LoadBalancer Services addresses until end is called. What is done with its context ends where the
+// tunnel fails.
+func (l *Labs) openTunnel(ctx context.Context) (_ context.Context, end func() error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		err := l.Tunnel(ctx)
+		if err != nil {
+			stop(err)
+		}
+		ended <- err
+	}()
+	return ctx, func() error {
+		stop(nil)
+		return <-ended
+	}
+}
+
 // walk goes along the steps that lead to goal.
 func (l *Labs) walk(ctx context.Context, goal *course.Step) error {
 	if err := l.give(ctx, goal.Chapter()); err != nil {
@@ -127,6 +156,14 @@ func (l *Labs) act(ctx context.Context, step *course.Step, action course.Action)
 		return l.untilComplete(ctx, namespace, action.Complete)
 	case action.Replace != "":
 		return l.replace(ctx, namespace, action.Replace)
+	case action.Install != nil:
+		return l.install(ctx, step, action)
+	case action.Upgrade != nil:
+		return l.upgrade(ctx, action)
+	case action.Rollback != nil:
+		return l.rollback(action.Rollback)
+	case action.Publish != nil:
+		return l.publish(ctx, action.Publish)
 	}
 	for _, manifest := range action.Manifests() {
 		if err := l.apply(ctx, step.Chapter(), manifest); err != nil {
@@ -251,14 +288,21 @@ func (l *Labs) clear(ctx context.Context, coming State, objects []*unstructured.
 	}
 	var gone []cluster.Reference
 	var readers, staying []*unstructured.Unstructured
+	releases := releasesOf(there)
 	for _, object := range there {
 		ours := object.GetLabels()[cluster.ChapterLabel] != ""
-		if !ours && (!slices.Contains(l.Course.Namespaces, object.GetNamespace()) || !inTheWay(object)) {
+		unwanted := inTheWay(object)
+		if release := releases[releaseOf(object)]; release != nil { // it goes as a whole, or not at all
+			ours = release.ours
+			unwanted = slices.ContainsFunc(release.objects, inTheWay)
+		}
+		if !ours && (!slices.Contains(l.Course.Namespaces, object.GetNamespace()) || !unwanted) {
 			staying = append(staying, object)
+			delete(releases, releaseOf(object))
 			continue
 		}
 		gone = append(gone, cluster.Refer(object))
-		if !cluster.Own(object) {
+		if !ours || !cluster.Untouched(object) {
 			readers = append(readers, object)
 		}
 	}
@@ -281,6 +325,9 @@ func (l *Labs) clear(ctx context.Context, coming State, objects []*unstructured.
 		case namespace.DeletionTimestamp != nil || !needed && l.mayGo(namespace, staying, inTheWay):
 			leaving = append(leaving, reference)
 		}
+	}
+	if err := l.uninstall(releases); err != nil {
+		return nil, err
 	}
 	return leaving, l.remove(ctx, gone)
 }
@@ -352,7 +399,9 @@ func (l *Labs) setAside(objects []*unstructured.Unstructured) error {
 // chapter's.
 func (l *Labs) inTheWay(goal *course.Step, objects []*unstructured.Unstructured) func(*unstructured.Unstructured) bool {
 	var unwanted []*course.Reference
+	var releases []string
 	if goal != nil {
+		releases = goal.Releases()
 		for _, expectation := range goal.Expect {
 			if expectation.Absent != nil {
 				unwanted = append(unwanted, expectation.Absent)
@@ -362,6 +411,9 @@ func (l *Labs) inTheWay(goal *course.Step, objects []*unstructured.Unstructured)
 	return func(object *unstructured.Unstructured) bool {
 		if object.GetKind() == "Namespace" {
 			return false
+		}
+		if slices.Contains(releases, releaseOf(object)) {
+			return true
 		}
 		for _, absent := range unwanted {
 			namespace := absent.Namespace

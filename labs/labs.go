@@ -16,6 +16,7 @@ import (
 	applycore "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/hellolab/hellolab/await"
+	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/cluster"
 	"github.com/hellolab/hellolab/labs/course"
@@ -31,6 +32,12 @@ type Labs struct {
 	Story   *progress.Progress
 	// Images brings images into the lab's registry, where they are missing.
 	Images func(ctx context.Context, images []string) error
+	// Helm works on the releases of a namespace.
+	Helm func(namespace string) (*helm.Client, error)
+	// Publish puts a chart into the lab's chart repositories.
+	Publish func(ctx context.Context, chart helm.Package) error
+	// Tunnel gives LoadBalancer Services addresses of this machine until ctx ends, unless somebody does so already.
+	Tunnel func(ctx context.Context) error
 	// Ingress says that the lab has an ingress controller.
 	Ingress bool
 	// Saved is the folder for objects of the reader's that had to go.

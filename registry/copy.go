@@ -63,6 +63,22 @@ func (r *Registry) Find(ctx context.Context, image string) (*v1.Manifest, string
 	return manifest, digest.String(), err
 }
 
+// Tags lists what the registry has of a repository: the tags, or none.
+func (r *Registry) Tags(ctx context.Context, repository string) ([]string, error) {
+	target, err := r.reference(repository)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := remote.List(target.Context(), r.options(ctx)...)
+	if isMissing(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, r.unreachable(err)
+	}
+	return tags, nil
+}
+
 // Put writes an image into the registry, reports the share that is done, and gives its digest.
 func (r *Registry) Put(ctx context.Context, name string, image v1.Image, progress func(share float64)) (string, error) {
 	target, err := r.reference(name)

@@ -31,6 +31,8 @@ type Checker struct {
 	Course  *course.Course
 	// HasImage reports whether the lab's registry has an image.
 	HasImage func(ctx context.Context, image string) (bool, error)
+	// Charts gives the versions that the lab's registry has of a chart.
+	Charts func(ctx context.Context, name string) (versions []string, err error)
 }
 
 // Step gives a row for every expectation of a step. An error is a lab that cannot be asked.
@@ -107,6 +109,12 @@ func (c *Checker) look(ctx context.Context, step *course.Step, e *course.Expecta
 		return c.logs(ctx, e.Logs)
 	case e.Runs != nil:
 		return c.runs(ctx, e.Runs)
+	case e.Release != nil:
+		return c.release(ctx, step, e.Release)
+	case e.Chart != nil:
+		return c.chart(ctx, e.Chart)
+	case e.LoadBalancer != nil:
+		return c.loadBalancer(ctx, e.LoadBalancer)
 	}
 	return c.image(ctx, e.Image)
 }

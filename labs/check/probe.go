@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -30,52 +31,93 @@ const tries = 11
 // patience is how long one answer may take.
 const patience = 3 * time.Second
 
+// question is how a web server is asked once: for the status and the body of its answer.
+type question func(context.Context) (status int, body string, err error)
+
 // http asks a web server, as often as the answers have to differ.
 func (c *Checker) http(ctx context.Context, step *course.Step, e *course.HTTP) (Row, cause, error) {
-	namespace, path := e.Namespace, "/"+strings.TrimPrefix(e.Path, "/")
-	expected := messages.T("an answer like %s", e.Answers)
-	if e.Answers.String() == "." {
-		expected = messages.T("any answer")
+	ask, subject := c.asker(e.Namespace, "/"+strings.TrimPrefix(e.Path, "/"), e)
+	row, err := answers(ctx, Row{Subject: messages.Verbatim("GET " + subject)}, ask, e.Answers, e.Differ)
+	if err != nil || row.Met {
+		return row, cause{}, err
 	}
-	if e.Differ > 1 {
-		expected = messages.T("an answer like %s, and %v different ones", e.Answers, e.Differ)
+	why, err := c.unanswered(ctx, step, e.Namespace, e)
+	return row, why, err
+}
+
+// answers asks a question until there are enough different answers, each as it should be, and tells so in row.
+func answers(ctx context.Context, row Row, ask question, pattern course.Pattern, differ int) (Row, error) {
+	row.Expected = messages.T("an answer like %s", pattern)
+	if pattern.String() == "." {
+		row.Expected = messages.T("any answer")
 	}
-	row := Row{Expected: expected}
-	ask, subject := c.asker(namespace, path, e)
-	row.Subject = messages.Verbatim("GET " + subject)
-	answers := map[string]bool{}
+	if differ > 1 {
+		row.Expected = messages.T("an answer like %s, and %v different ones", pattern, differ)
+	}
+	different := map[string]bool{}
 	for range tries {
 		status, body, err := ask(ctx)
 		if ctx.Err() != nil {
-			return row, cause{}, context.Cause(ctx)
+			return row, context.Cause(ctx)
 		}
 		body = strings.TrimSpace(body)
 		switch {
 		case err != nil:
 			row.Have = messages.T("no answer: %s", told(err))
+			return row, nil
 		case status != http.StatusOK:
 			row.Have = messages.T("status %v: %s", status, firstLine(body))
-		case !e.Answers.MatchString(body):
+			return row, nil
+		case !pattern.MatchString(body):
 			row.Have = messages.Verbatim(firstLine(body))
-		default:
-			answers[body] = true
-			row.Have = messages.Verbatim(firstLine(body))
-			if len(answers) >= e.Differ {
-				row.Met = true
-				return row, cause{}, nil
-			}
-			continue
+			return row, nil
 		}
-		why, err := c.unanswered(ctx, step, namespace, e)
-		return row, why, err
+		different[body] = true
+		row.Have = messages.Verbatim(firstLine(body))
+		if len(different) >= differ {
+			row.Met = true
+			return row, nil
+		}
 	}
-	row.Have = messages.T("%v answers, %v different: %s", tries, len(answers), row.Have)
-	why, err := c.unanswered(ctx, step, namespace, e)
+	row.Have = messages.T("%v answers, %v different: %s", tries, len(different), row.Have)
+	return row, nil
+}
+
+// loadBalancer asks a Service at its EXTERNAL-IP.
+func (c *Checker) loadBalancer(ctx context.Context, e *course.LoadBalancer) (Row, cause, error) {
+	row := Row{Subject: messages.T("EXTERNAL-IP of service/%s", e.Service+inNamespace(e.Namespace)), Expected: messages.T("an address that answers")}
+	service, err := c.Cluster.CoreV1().Services(e.Namespace).Get(ctx, e.Service, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		row.Have = messages.T("there is no such Service")
+		return row, cause{}, nil
+	}
+	if err != nil {
+		return row, cause{}, err
+	}
+	noTunnel := cause{why: messages.T("addresses come from hellolab tunnel, which has to run in another terminal"), next: command("hellolab tunnel")}
+	addresses := service.Status.LoadBalancer.Ingress
+	if len(addresses) == 0 {
+		row.Have = messages.Verbatim("<pending>")
+		if service.Spec.Type != corev1.ServiceTypeLoadBalancer {
+			return row, cause{why: messages.T("its type is %s", string(service.Spec.Type))}, nil
+		}
+		return row, noTunnel, nil
+	}
+	url := "http://" + net.JoinHostPort(cmp.Or(addresses[0].IP, addresses[0].Hostname), strconv.Itoa(e.Port)) + "/"
+	row.Subject = messages.Verbatim("GET " + url)
+	row, err = answers(ctx, row, func(ctx context.Context) (int, string, error) { return get(ctx, url) }, e.Answers, e.Differ)
+	if err != nil || row.Met {
+		return row, cause{}, err
+	}
+	why, err := c.serviceCause(ctx, e.Namespace, e.Service)
+	if err == nil && !why.found() {
+		why = noTunnel
+	}
 	return row, why, err
 }
 
 // asker gives the way to ask, and what to call it.
-func (c *Checker) asker(namespace, path string, e *course.HTTP) (func(context.Context) (int, string, error), string) {
+func (c *Checker) asker(namespace, path string, e *course.HTTP) (question, string) {
 	port := strconv.Itoa(e.Port)
 	proxied := func(ctx context.Context, resource, name string) (int, string, error) {
 		status := 0

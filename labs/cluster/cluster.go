@@ -311,11 +311,8 @@ func builtIn(object *unstructured.Unstructured) bool {
 	return false
 }
 
-// Own reports whether an object is hellolab's work alone: made by it, and changed by nobody but controllers since.
-func Own(object *unstructured.Unstructured) bool {
-	if object.GetLabels()[ChapterLabel] == "" {
-		return false
-	}
+// Untouched reports whether nobody but hellolab and controllers has changed an object since it was made.
+func Untouched(object *unstructured.Unstructured) bool {
 	controllers := []string{Owner, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "nginx-ingress-controller"}
 	return !slices.ContainsFunc(object.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
 		return entry.Subresource != "status" && !slices.Contains(controllers, entry.Manager)

@@ -66,32 +66,27 @@ func TestReferenceSame(t *testing.T) {
 	}
 }
 
-// TestOwn holds that an object which anybody else has touched is never taken for hellolab's alone.
-func TestOwn(t *testing.T) {
+// TestUntouched holds that an object which anybody else has touched is never taken for hellolab's work alone.
+func TestUntouched(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name     string
-		label    string
 		managers []metav1.ManagedFieldsEntry
 		want     bool
 	}{
-		{"untouched", "pod", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}}, true},
-		{"controllers", "pod", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}, {Manager: "kube-controller-manager"}, {Manager: "kubelet", Subresource: "status"},
+		{"untouched", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}}, true},
+		{"controllers", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}, {Manager: "kube-controller-manager"}, {Manager: "kubelet", Subresource: "status"},
 			{Manager: "kube-scheduler"}, {Manager: "kube-apiserver"}, {Manager: "nginx-ingress-controller", Subresource: "status"}}, true},
-		{"somebody's status", "pod", []metav1.ManagedFieldsEntry{{Manager: "traefik", Subresource: "status"}}, true},
-		{"kubectl apply", "pod", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}, {Manager: "kubectl-client-side-apply"}}, false},
-		{"kubectl scale", "pod", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}, {Manager: "kubectl", Subresource: "scale"}}, false},
-		{"no label", "", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}}, false},
+		{"somebody's status", []metav1.ManagedFieldsEntry{{Manager: "traefik", Subresource: "status"}}, true},
+		{"kubectl apply", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}, {Manager: "kubectl-client-side-apply"}}, false},
+		{"kubectl scale", []metav1.ManagedFieldsEntry{{Manager: "hellolab"}, {Manager: "kubectl", Subresource: "scale"}}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			object := &unstructured.Unstructured{Object: map[string]any{}}
-			if test.label != "" {
-				object.SetLabels(map[string]string{ChapterLabel: test.label})
-			}
 			object.SetManagedFields(test.managers)
-			if got := Own(object); got != test.want {
-				t.Errorf("it is hellolab's own: %v, want %v", got, test.want)
+			if got := Untouched(object); got != test.want {
+				t.Errorf("it is untouched: %v, want %v", got, test.want)
 			}
 		})
 	}

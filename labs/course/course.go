@@ -11,10 +11,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/messages"
 )
 
-//go:embed *.yaml */lab.yaml */*/*.yaml
+//go:embed *.yaml */lab.yaml */*/*.yaml helm/hello-helm
 var embedded embed.FS
 
 // Embedded are the files of the course that hellolab is made for.
@@ -62,9 +63,10 @@ type Step struct {
 	Title Words  `yaml:"title"`
 	// Guide tells what to do and to look at; a template, see [Place].
 	Guide Words `yaml:"guide"`
-	// After names the step of the chapter whose snapshot this one builds on, where that is not the step before.
+	// After names the step of the chapter whose snapshot this one builds on, where that is not the step before; "nothing"
+	// is an empty one.
 	After string `yaml:"after"`
-	// Needs lists parts of the lab that may be missing: "ingress".
+	// Needs lists parts of the lab that may be missing: "ingress", "tunnel".
 	Needs []string `yaml:"needs"`
 	// Do makes the snapshot out of the one before. Empty: apply all manifests in the folder of the step's name.
 	Do []Action `yaml:"do"`
@@ -77,7 +79,7 @@ type Step struct {
 	previous *Step
 }
 
-// Action changes the cluster. Just one of Apply, Undo, Complete and Replace is set.
+// Action changes the cluster. Just one field is set, beside Namespace.
 type Action struct {
 	// Apply manifests: paths below the chapter's folder.
 	Apply []string `yaml:"apply"`
@@ -89,6 +91,13 @@ type Action struct {
 	Complete string `yaml:"complete"`
 	// Replace deletes a pod of a Deployment, and waits for the one that comes in its place.
 	Replace string `yaml:"replace"`
+	// Install and Upgrade make a Helm release of a chart, and give it its next revision.
+	Install *Release `yaml:"install"`
+	Upgrade *Release `yaml:"upgrade"`
+	// Rollback gives a Helm release another revision, like an earlier one.
+	Rollback *Rollback `yaml:"rollback"`
+	// Publish puts a chart into the lab's chart repositories.
+	Publish *Publish `yaml:"publish"`
 
 	line      int
 	manifests []Manifest
@@ -101,15 +110,56 @@ type Undo struct {
 	Revision int64 `yaml:"revision"`
 }
 
-// Manifests are the files to apply.
+// Release is a chart, and what it is installed with.
+type Release struct {
+	// Release is its name, in Namespace ("default" unless set).
+	Release   string `yaml:"release"`
+	Namespace string `yaml:"namespace"`
+	// Chart is the chart's folder, a path below the course's. Version stands for the one in its Chart.yaml.
+	Chart   string `yaml:"chart"`
+	Version string `yaml:"version"`
+	// Edits are files with values that the reader writes into the chart's values.yaml; Values those that helm -f is given.
+	Edits  []string `yaml:"edits"`
+	Values []string `yaml:"values"`
+	// Repository is the chart repository that the reader takes the chart from, where it is not a folder of theirs.
+	Repository string `yaml:"repository"`
+
+	chart  *helm.Chart
+	values map[string]any
+}
+
+// Loaded gives the chart, and the values for it.
+func (r *Release) Loaded() (*helm.Chart, map[string]any) { return r.chart, r.values }
+
+// Rollback is `helm rollback RELEASE REVISION`.
+type Rollback struct {
+	Release   string `yaml:"release"`
+	Namespace string `yaml:"namespace"`
+	Revision  int    `yaml:"revision"`
+}
+
+// Publish is a chart under a version of its own.
+type Publish struct {
+	Chart   string `yaml:"chart"`
+	Version string `yaml:"version"`
+
+	chart *helm.Chart
+}
+
+// Loaded gives the chart.
+func (p *Publish) Loaded() *helm.Chart { return p.chart }
+
+// Manifests are the files to apply, or those of a chart.
 func (a Action) Manifests() []Manifest { return a.manifests }
 
 // Manifest is one file of the course's.
 type Manifest struct {
-	// Name as the course has it: "deployment.yaml".
+	// Name as the course has it: "deployment.yaml". A reader who gets a chart from a repository has no files: "".
 	Name    string
 	Content string
 	Objects []*unstructured.Unstructured
+	// Release that the objects come with, where they come out of a chart.
+	Release string
 }
 
 // Chapter is the one that the step is part of.
@@ -145,7 +195,7 @@ func (s *Step) Path() []*Step {
 	}
 	before := s.previous
 	if s.After != "" {
-		before = s.chapter.step(s.After)
+		before = s.chapter.step(s.After) // there is no step named nothing
 	}
 	return append(before.Path(), s)
 }
@@ -256,13 +306,26 @@ func ImagesIn(value any) (images []string) {
 	return images
 }
 
-// FileOf gives the name of the manifest that has an object of that kind and name on the way to s, the newest, or "".
+// Releases are the Helm releases of the snapshot, by NAMESPACE/NAME.
+func (s *Step) Releases() (all []string) {
+	for _, step := range s.Path() {
+		for _, action := range step.Do {
+			if action.Install != nil {
+				all = append(all, action.Install.Namespace+"/"+action.Install.Release)
+			}
+		}
+	}
+	return all
+}
+
+// FileOf gives the name of the manifest that has an object of that kind and name on the way to s, the newest, or "". A
+// chart's templates are none.
 func (s *Step) FileOf(kind, namespace, name string) string {
 	path := s.Path()
 	for i := len(path) - 1; i >= 0; i-- {
 		for _, manifest := range path[i].Manifests() {
 			for _, object := range manifest.Objects {
-				if object.GetKind() == kind && object.GetName() == name && object.GetNamespace() == namespace {
+				if manifest.Release == "" && object.GetKind() == kind && object.GetName() == name && object.GetNamespace() == namespace {
 					return manifest.Name
 				}
 			}
@@ -305,6 +368,22 @@ func (c *Course) Runs(image string) bool {
 	return slices.ContainsFunc(c.Chapters, func(chapter *Chapter) bool {
 		return slices.ContainsFunc(chapter.Steps, func(step *Step) bool { return slices.Contains(step.Runs(), image) })
 	})
+}
+
+// Charts are those that readers take from the chart repository, each once.
+func (c *Course) Charts() (all []*helm.Chart) {
+	for _, chapter := range c.Chapters {
+		for _, step := range chapter.Steps {
+			for _, action := range step.Do {
+				if action.Install != nil && action.Install.Repository != "" && !slices.ContainsFunc(all, func(known *helm.Chart) bool {
+					return known.Name() == action.Install.chart.Name()
+				}) {
+					all = append(all, action.Install.chart)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // Chapter gives the chapter of that name.

@@ -16,7 +16,7 @@ import (
 // somewhere is the lab as most readers have it.
 func somewhere() Place {
 	return Place{Name: "hellolab", Context: "kind-hellolab", Node: "hellolab-control-plane", Ingress: "http://localhost",
-		NodePort: "http://localhost:30000", Registry: "localhost:5001", Account: "guangzhengli"}
+		NodePort: "http://localhost:30000", Registry: "localhost:5001", Account: "guangzhengli", Charts: "http://localhost/charts"}
 }
 
 func load(t *testing.T, account string) *Course {
@@ -33,8 +33,9 @@ func TestEmbedded(t *testing.T) {
 	t.Parallel()
 	course := load(t, "guangzhengli")
 	want := []string{"container/build-run-push", "pod/nginx", "pod/hellok8s", "deployment/create", "deployment/scale", "deployment/upgrade",
-		"deployment/rollback", "deployment/rolling-update", "deployment/liveness", "deployment/readiness", "service/clusterip", "service/nodeport",
-		"ingress/controller", "ingress/routes", "namespace/create", "configmap/per-namespace", "secret/password", "job/job", "job/cronjob"}
+		"deployment/rollback", "deployment/rolling-update", "deployment/liveness", "deployment/readiness", "service/clusterip", "service/nodeport", "service/loadbalancer",
+		"ingress/controller", "ingress/routes", "namespace/create", "configmap/per-namespace", "secret/password", "job/job", "job/cronjob",
+		"helm/install", "helm/chart", "helm/upgrade", "helm/rollback", "helm/environments", "helm/publish"}
 	var chapters, steps []string
 	for _, chapter := range course.Chapters {
 		chapters = append(chapters, chapter.Name)
@@ -48,7 +49,7 @@ func TestEmbedded(t *testing.T) {
 			}
 		}
 	}
-	if got, want := strings.Join(chapters, ","), "container,pod,deployment,service,ingress,namespace,configmap,secret,job"; got != want {
+	if got, want := strings.Join(chapters, ","), "container,pod,deployment,service,ingress,namespace,configmap,secret,job,helm"; got != want {
 		t.Errorf("the chapters are %s, want %s", got, want)
 	}
 	if !slices.Equal(steps, want) {
@@ -164,7 +165,7 @@ func TestBefore(t *testing.T) {
 	course := load(t, "guangzhengli")
 	for id, want := range map[string]string{
 		"pod/nginx": "", "pod/hellok8s": "pod/nginx", "deployment/rolling-update": "deployment/rollback",
-		"ingress/controller": "service/nodeport", "ingress/routes": "ingress/controller", "configmap/per-namespace": "namespace/create",
+		"ingress/controller": "service/nodeport", "helm/chart": "helm/install", "ingress/routes": "ingress/controller", "configmap/per-namespace": "namespace/create",
 	} {
 		step, err := course.Find(id)
 		if err != nil {
@@ -189,7 +190,7 @@ func TestFind(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"pods":        "error: there is no chapter \"pods\"\nnext: the chapters are: container, pod, deployment, service, ingress, namespace, configmap, secret, job; hellolab lab list shows them with their steps\n",
+		"pods":        "error: there is no chapter \"pods\"\nnext: the chapters are: container, pod, deployment, service, ingress, namespace, configmap, secret, job, helm; hellolab lab list shows them with their steps\n",
 		"pod/":        "error: the chapter pod has no step \"\"\nnext: its steps are: nginx, hellok8s\n",
 		"pod/busybox": "error: the chapter pod has no step \"busybox\"\nnext: its steps are: nginx, hellok8s\n",
 	} {

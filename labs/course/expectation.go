@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Expectation is one thing to be seen after a step, whoever did the step. Just one of the fields up to Runs is set.
+// Expectation is one thing to be seen after a step, whoever did the step. Just one of the fields up to LoadBalancer is set.
 type Expectation struct {
 	// Object is part of an object: every field of it has to be in the cluster's. See docs/courses.md for the tags
 	// !match, !image, !base64 and !least.
@@ -29,6 +29,12 @@ type Expectation struct {
 	Image string `yaml:"image"`
 	// Runs is a CronJob whose last run was well, if there has been one.
 	Runs *Reference `yaml:"runs"`
+	// Release is a Helm release.
+	Release *ReleaseState `yaml:"release"`
+	// Chart has to be in the lab's registry.
+	Chart *PublishedChart `yaml:"chart"`
+	// LoadBalancer is a Service with an address that answers on this machine.
+	LoadBalancer *LoadBalancer `yaml:"loadBalancer"`
 
 	// Why explains the expectation to somebody who does not meet it, where the cluster does not show a cause.
 	Why Words `yaml:"why"`
@@ -56,6 +62,10 @@ func (e *Expectation) namespaces() (all []*string) {
 		all = append(all, &e.History.Namespace)
 	case e.Logs != nil:
 		all = append(all, &e.Logs.Namespace)
+	case e.Release != nil:
+		all = append(all, &e.Release.Namespace)
+	case e.LoadBalancer != nil:
+		all = append(all, &e.LoadBalancer.Namespace)
 	}
 	return all
 }
@@ -122,6 +132,31 @@ type Logs struct {
 	Namespace string  `yaml:"namespace"`
 	Job       string  `yaml:"job"`
 	Match     Pattern `yaml:"match"`
+}
+
+// ReleaseState is a Helm release that is deployed: of a chart, in a version like that, with that revision or a later one.
+type ReleaseState struct {
+	Namespace string  `yaml:"namespace"`
+	Name      string  `yaml:"name"`
+	Chart     string  `yaml:"chart"`
+	Version   Pattern `yaml:"version"`
+	Revision  int     `yaml:"revision"`
+}
+
+// PublishedChart is a chart in the lab's registry, with a version like that.
+type PublishedChart struct {
+	Name    string  `yaml:"name"`
+	Version Pattern `yaml:"version"`
+}
+
+// LoadBalancer is a Service's port at its EXTERNAL-IP.
+type LoadBalancer struct {
+	Namespace string `yaml:"namespace"`
+	Service   string `yaml:"service"`
+	Port      int    `yaml:"port"`
+	// Answers is what the answer has to look like, and Differ how many different ones there have to be.
+	Answers Pattern `yaml:"answers"`
+	Differ  int     `yaml:"differ"`
 }
 
 // Pattern is a regular expression (https://pkg.go.dev/regexp/syntax).

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/strict"
 )
@@ -24,6 +25,9 @@ import (
 const (
 	courseFile  = "course.yaml"
 	chapterFile = "lab.yaml"
+
+	// nothing is what a step is `after` that builds on an empty snapshot.
+	nothing = "nothing"
 )
 
 // Load reads a course, and refuses it with everything that is wrong with it, by file and line; folder is what errors
@@ -143,7 +147,7 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 		step.chapter = chapter
 		at := line(lines, "steps", i)
 		switch {
-		case !validName.MatchString(step.Name):
+		case !validName.MatchString(step.Name) || step.Name == nothing:
 			l.refuse(file, at, messages.T("%q is no name: small letters, digits and - only", step.Name))
 		case chapter.step(step.Name) != step:
 			l.refuse(file, at, messages.T("%q is there twice", step.Name))
@@ -151,7 +155,7 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 		if i > 0 {
 			step.previous = chapter.Steps[i-1]
 		}
-		if at := slices.IndexFunc(chapter.Steps, func(s *Step) bool { return s.Name == step.After }); step.After != "" && (at < 0 || at >= i) {
+		if at := slices.IndexFunc(chapter.Steps, func(s *Step) bool { return s.Name == step.After }); step.After != "" && step.After != nothing && (at < 0 || at >= i) {
 			l.refuse(file, line(lines, "steps", i, "after"), messages.T("no step before this one is called %q", step.After))
 			step.After = ""
 		}
@@ -162,7 +166,7 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 
 func (l *loader) step(file string, lines *yaml.Node, step *Step) {
 	for i, part := range step.Needs {
-		if part != "ingress" {
+		if part != "ingress" && part != "tunnel" {
 			l.refuse(file, line(lines, "needs", i), messages.T("a lab has no part %q", part))
 		}
 	}
@@ -209,8 +213,10 @@ func (l *loader) everything(step *Step) []Action {
 }
 
 func (l *loader) action(file string, step *Step, action *Action) {
-	if count(len(action.Apply) > 0, action.Undo != nil, action.Complete != "", action.Replace != "") != 1 {
-		l.refuse(file, action.line, messages.T("it has to be just one of: %s", []string{"apply", "undo", "complete", "replace"}))
+	if count(len(action.Apply) > 0, action.Undo != nil, action.Complete != "", action.Replace != "", action.Install != nil,
+		action.Upgrade != nil, action.Rollback != nil, action.Publish != nil) != 1 {
+		l.refuse(file, action.line, messages.T("it has to be just one of: %s",
+			[]string{"apply", "undo", "complete", "replace", "install", "upgrade", "rollback", "publish"}))
 	}
 	if kind, name, _ := strings.Cut(action.Complete, "/"); action.Complete != "" && (name == "" || !slices.Contains([]string{"deployment", "job", "pod"}, kind)) {
 		l.refuse(file, action.line, messages.T("%q is not deployment/NAME, job/NAME or pod/NAME", action.Complete))
@@ -218,8 +224,24 @@ func (l *loader) action(file string, step *Step, action *Action) {
 	if action.Undo != nil && action.Undo.Deployment == "" {
 		l.refuse(file, action.line, messages.T("%q is missing", "deployment"))
 	}
+	if rollback := action.Rollback; rollback != nil {
+		rollback.Namespace = cmp.Or(rollback.Namespace, metav1.NamespaceDefault)
+		if rollback.Release == "" {
+			l.refuse(file, action.line, messages.T("%q is missing", "release"))
+		}
+	}
+	if publish := action.Publish; publish != nil {
+		if publish.chart = l.chart(file, action.line, publish.Chart); publish.chart != nil {
+			publish.chart = helm.Version(publish.chart, publish.Version)
+		}
+	}
 	action.Namespace = cmp.Or(action.Namespace, metav1.NamespaceDefault)
 	action.manifests = l.manifests(file, action.line, step.chapter.Name, action.Apply, action.Namespace)
+	for _, release := range []*Release{action.Install, action.Upgrade} {
+		if release != nil {
+			action.manifests = append(action.manifests, l.release(file, action.line, release)...)
+		}
+	}
 }
 
 // count tells how many are true.
@@ -234,10 +256,10 @@ func count(conditions ...bool) (n int) {
 
 func (l *loader) expectation(file string, e *Expectation) {
 	set := count(!e.Object.IsZero(), e.Absent != nil, e.HTTP != nil, e.Pods != nil, e.Endpoints != nil, e.History != nil,
-		e.Replaced != nil, e.Logs != nil, e.Image != "", e.Runs != nil)
+		e.Replaced != nil, e.Logs != nil, e.Image != "", e.Runs != nil, e.Release != nil, e.Chart != nil, e.LoadBalancer != nil)
 	if set != 1 {
 		l.refuse(file, e.line, messages.T("it has to be just one of: %s",
-			[]string{"object", "absent", "http", "pods", "endpoints", "history", "replaced", "logs", "image", "runs"}))
+			[]string{"object", "absent", "http", "pods", "endpoints", "history", "replaced", "logs", "image", "runs", "release", "chart", "loadBalancer"}))
 		return
 	}
 	if _, err := (Place{}).fill(e.Next); err != nil {
@@ -273,6 +295,25 @@ func (l *loader) expectation(file string, e *Expectation) {
 		l.refuse(file, e.line, messages.T("%q is missing", "job"))
 	case e.Logs != nil:
 		l.pattern(file, e.line, "match", &e.Logs.Match)
+	case e.Release != nil && (e.Release.Name == "" || e.Release.Chart == ""):
+		l.refuse(file, e.line, messages.T("%q is missing", "name, chart"))
+	case e.Release != nil:
+		l.optional(file, e.line, "version", &e.Release.Version)
+	case e.Chart != nil && e.Chart.Name == "":
+		l.refuse(file, e.line, messages.T("%q is missing", "name"))
+	case e.Chart != nil:
+		l.pattern(file, e.line, "version", &e.Chart.Version)
+	case e.LoadBalancer != nil && (e.LoadBalancer.Service == "" || e.LoadBalancer.Port == 0):
+		l.refuse(file, e.line, messages.T("%q is missing", "service, port"))
+	case e.LoadBalancer != nil:
+		l.pattern(file, e.line, "answers", &e.LoadBalancer.Answers)
+	}
+}
+
+// optional is pattern for a key that may be left out.
+func (l *loader) optional(file string, at int, key string, pattern *Pattern) {
+	if pattern.text != "" {
+		l.pattern(file, at, key, pattern)
 	}
 }
 

@@ -61,7 +61,7 @@ func pod(content string) map[string]string { return map[string]string{"one/first
 // told twice either.
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
-	justOne := " it has to be just one of: object, absent, http, pods, endpoints, history, replaced, logs, image, runs"
+	justOne := " it has to be just one of: object, absent, http, pods, endpoints, history, replaced, logs, image, runs, release, chart, loadBalancer"
 	for _, test := range []struct {
 		name    string
 		changed map[string]string
@@ -114,9 +114,9 @@ func TestLoadRefuses(t *testing.T) {
 				`my/one/lab.yaml, line 6: it is no guide: template: :1: unclosed action`}},
 
 		{"two actions in one", step("do:", "  - apply: [first/pod.yaml]", "    complete: pod/web", "expect: [absent: {kind: Pod, name: web}]"),
-			[]string{"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace"}},
+			[]string{"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish"}},
 		{"no action", step("exercise:", "  - namespace: dev", "expect: [absent: {kind: Pod, name: web}]"),
-			[]string{"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace"}},
+			[]string{"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish"}},
 		{"something else to complete", step("do:", "  - complete: service/web", "  - complete: pod", "expect: [absent: {kind: Pod, name: web}]"),
 			[]string{`my/one/lab.yaml, line 5: "service/web" is not deployment/NAME, job/NAME or pod/NAME`,
 				`my/one/lab.yaml, line 6: "pod" is not deployment/NAME, job/NAME or pod/NAME`}},
@@ -234,10 +234,10 @@ error: my/course/one/lab.yaml, line 2: one/given/none.yaml cannot be read: open 
 error: my/course/one/lab.yaml, line 5: no step before this one is called "second"
 error: my/course/one/first/pod.yaml, line 1: an object needs apiVersion, kind and metadata.name
 error: my/course/one/first/pod.yaml: it has no objects
-error: my/course/one/lab.yaml, line 7: it has to be just one of: object, absent, http, pods, endpoints, history, replaced, logs, image, runs
+error: my/course/one/lab.yaml, line 7: it has to be just one of: object, absent, http, pods, endpoints, history, replaced, logs, image, runs, release, chart, loadBalancer
 error: my/course/one/lab.yaml, line 9: "name" is missing
 error: my/course/one/lab.yaml, line 10: "first" is there twice
-error: my/course/one/lab.yaml, line 12: it has to be just one of: apply, undo, complete, replace
+error: my/course/one/lab.yaml, line 12: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish
 error: my/course/one/first/pod.yaml, line 1: an object needs apiVersion, kind and metadata.name
 error: my/course/one/first/pod.yaml: it has no objects
 error: my/course/one/lab.yaml, line 10: the step first expects nothing

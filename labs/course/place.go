@@ -13,6 +13,8 @@ type Place struct {
 	Name, Context, Node string
 	// Ingress and NodePort are URLs without a slash at the end: "http://localhost", "http://localhost:30000".
 	Ingress, NodePort string
+	// Charts is the URL of the chart repository: "http://localhost/charts".
+	Charts string
 	// Registry is where the reader pushes images: "localhost:5001". Account is the one that the manifests name.
 	Registry, Account string
 }

@@ -1,0 +1,57 @@
+package bootstrap
+
+import (
+	"context"
+	"embed"
+	"encoding/base64"
+
+	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/messages"
+)
+
+//go:embed charts
+var chartRepository embed.FS
+
+const (
+	// chartsName is the chart repository's release's, and its chart's.
+	chartsName = "charts"
+	// chartsNamespace is hellolab's own.
+	chartsNamespace = "hellolab"
+)
+
+// ChartsURL is where the chart repository answers on this machine, behind the ingress controller.
+func (l *Lab) ChartsURL() string { return l.IngressURL() + chartsName }
+
+// ensureCharts installs the chart repository, which holds files from the start, and what the reader puts in later. It
+// does not wait for its pod: a reader of the course gets there much later.
+func (l *Lab) ensureCharts(ctx context.Context, kube kube, files map[string][]byte) error {
+	if len(files) == 0 || !l.settings.Bootstrap.Ingress.Enabled {
+		return nil
+	}
+	releases, err := helm.New(kube.config, chartsNamespace, l.log)
+	if err != nil {
+		return err
+	}
+	installed, err := releases.Get(chartsName)
+	if err != nil {
+		return err
+	}
+	wanted, err := helm.Load(chartRepository, chartsName)
+	if err != nil {
+		return err
+	}
+	encoded := map[string]any{}
+	for name, content := range files {
+		encoded[name] = base64.StdEncoding.EncodeToString(content)
+	}
+	values := map[string]any{"files": encoded}
+	if helm.Current(installed, wanted, values) {
+		return nil
+	}
+	return l.story.Do(ctx, messages.T("chart repository at %s", l.ChartsURL()), func(ctx context.Context) error {
+		if err := releases.Ensure(ctx, chartsName, wanted, values); err != nil {
+			return messages.Errorf("the chart repository cannot be installed").Because(err).WithHint("run the same command again")
+		}
+		return nil
+	})
+}

@@ -1,0 +1,75 @@
+package bootstrap
+
+import (
+	"context"
+
+	"github.com/docker/docker/api/types/container"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Pause freezes the nodes, with all that runs on them, and nothing is lost. The registry goes on.
+func (l *Lab) Pause(ctx context.Context) error {
+	err := l.eachNode(ctx, container.StateRunning, func(ctx context.Context, id, name string) error {
+		return l.story.Do(ctx, messages.T("pausing node %s", name), func(ctx context.Context) error {
+			return l.docker.ContainerPause(ctx, id)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	l.story.Say(messages.T("the lab %s is paused; hellolab resume goes on with it", l.name()))
+	return nil
+}
+
+// Resume goes on with a paused lab.
+func (l *Lab) Resume(ctx context.Context) error {
+	err := l.eachNode(ctx, container.StatePaused, func(ctx context.Context, id, name string) error {
+		return l.story.Do(ctx, messages.T("resuming node %s", name), func(ctx context.Context) error {
+			return l.docker.ContainerUnpause(ctx, id)
+		})
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := l.connect(ctx); err != nil {
+		return err
+	}
+	l.story.Say(messages.T("the lab %s runs", l.name()))
+	return nil
+}
+
+// eachNode does something with the nodes in one state. A lab whose nodes are stopped, or gone, is refused.
+func (l *Lab) eachNode(ctx context.Context, state container.ContainerState, do func(ctx context.Context, id, name string) error) error {
+	nodes, unlock, err := l.existing(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	switch stateOf(nodes) {
+	case Stopped:
+		return messages.Errorf("the lab %s does not run", l.name()).WithHint("hellolab start")
+	case Broken:
+		return messages.Errorf("the lab %s is not whole", l.name()).WithHint("hellolab up")
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	for _, node := range nodes {
+		if node.State == state {
+			work.Go(func() error { return do(ctx, node.ID, nodeName(node)) })
+		}
+	}
+	return work.Wait()
+}
+
+// IP is the address of this machine that the lab's published ports answer at: that of "minikube ip" in the course's
+// commands. It fails where there is no lab.
+func (l *Lab) IP() (string, error) {
+	if !l.record.exists {
+		return "", l.missing()
+	}
+	return loopback, nil
+}
+
+// loopback is the address that every engine publishes the lab's ports on.
+const loopback = "127.0.0.1"

@@ -1,0 +1,52 @@
+package helm
+
+import (
+	"errors"
+	"strconv"
+
+	"helm.sh/helm/v3/pkg/release"
+	"helm.sh/helm/v3/pkg/storage"
+	"helm.sh/helm/v3/pkg/storage/driver"
+	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
+)
+
+// Release is the latest revision of one, as the cluster keeps it.
+type Release struct {
+	// Chart and Version are the chart's, "hello-helm" and "0.1.0".
+	Chart, Version string
+	Revision       int
+	// Status is Helm's word: "deployed", "failed", "pending-install".
+	Status string
+	// Description is what Helm says of the revision: an error, where it failed.
+	Description string
+}
+
+// Deployed is the status of a release that is as it should be.
+const Deployed = string(release.StatusDeployed)
+
+// Last reads the latest revision of a release from the Secrets of its namespace, or nil where there is none.
+func Last(secrets typedcore.SecretInterface, name string) (*Release, error) {
+	found, err := storage.Init(driver.NewSecrets(secrets)).Last(name)
+	if errors.Is(err, driver.ErrReleaseNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	metadata := found.Chart.Metadata
+	return &Release{metadata.Name, metadata.Version, found.Version, string(found.Info.Status), found.Info.Description}, nil
+}
+
+// Recorded gives the name and the revision of the release that a Secret is Helm's record of.
+func Recorded(kind string, labels map[string]string) (name string, revision int, found bool) {
+	if kind != "Secret" || labels["owner"] != "helm" || labels["name"] == "" {
+		return "", 0, false
+	}
+	revision, err := strconv.Atoi(labels["version"])
+	return labels["name"], revision, err == nil
+}
+
+// Owner gives the release that an object belongs to, by the annotations that Helm puts on all it makes.
+func Owner(annotations map[string]string) (name, namespace string) {
+	return annotations["meta.helm.sh/release-name"], annotations["meta.helm.sh/release-namespace"]
+}

@@ -1,0 +1,73 @@
+// Package kubectl is the real kubectl, inside this program.
+package kubectl
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/component-base/cli"
+	"k8s.io/component-base/logs"
+	"k8s.io/kubectl/pkg/cmd"
+	"k8s.io/kubectl/pkg/cmd/plugin"
+	"k8s.io/kubectl/pkg/cmd/util"
+)
+
+// Streams are kubectl's stdin, stdout and stderr. exec -it wants real files.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Run runs kubectl with args, those behind the word kubectl, and gives its exit status. It works on the kubectl context
+// of that name unless args name another one, or another kubeconfig. Where that context does not exist, hint follows
+// kubectl's own error.
+//
+// It can be called once in a program: kubectl keeps what it is doing in globals.
+func Run(context, hint string, args []string, streams Streams) (status int) {
+	ended := make(chan int, 1)
+	// kubectl's way to fail is to end the program, from wherever it is. Here that place waits for ever instead, and the
+	// program ends where it began.
+	util.BehaviorOnFatal(func(message string, status int) {
+		if message != "" {
+			fmt.Fprintln(streams.Err, strings.TrimSuffix(message, "\n"))
+		}
+		if strings.Contains(message, fmt.Sprintf("context %q does not exist", context)) {
+			fmt.Fprintln(streams.Err, hint)
+		}
+		ended <- status
+		select {}
+	})
+	go func() {
+		if err := run(context, args, streams); err != nil {
+			util.CheckErr(err)
+		}
+		ended <- 0
+	}()
+	return <-ended
+}
+
+// run does what kubectl's main does, for a context.
+func run(context string, args []string, streams Streams) error {
+	whole := append([]string{"kubectl"}, args...)
+	logs.GlogSetter(cmd.GetLogVerbosity(whole)) // before any flag is read: plugins are looked for by then
+	io := genericiooptions.IOStreams{In: streams.In, Out: streams.Out, ErrOut: streams.Err}
+	flags := genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag().
+		WithDiscoveryBurst(300).WithDiscoveryQPS(50).WithWarningPrinter(io) // kubectl's own figures
+	command := cmd.NewDefaultKubectlCommandWithArgs(cmd.KubectlOptions{
+		PluginHandler: cmd.NewDefaultPluginHandler(plugin.ValidPluginFilenamePrefixes),
+		Arguments:     whole, ConfigFlags: flags, IOStreams: io,
+	})
+	command.SetArgs(args)
+	prepare := command.PersistentPreRunE
+	command.PersistentPreRunE = func(c *cobra.Command, arguments []string) error {
+		if *flags.Context == "" && *flags.KubeConfig == "" { // not as the flag's default, which help would show
+			*flags.Context = context
+		}
+		return prepare(c, arguments)
+	}
+	return cli.RunNoErrOutput(command)
+}

@@ -1,0 +1,129 @@
+package labs
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/messages"
+)
+
+// release is one of Helm's, as far as it lies in the course's namespaces: its records and its objects.
+type release struct {
+	namespace, name string
+	// ours says that hellolab installed it, whoever gave it further revisions.
+	ours    bool
+	objects []*unstructured.Unstructured
+}
+
+// releaseOf tells which release an object is part of, or a record of: NAMESPACE/NAME, or "".
+func releaseOf(object *unstructured.Unstructured) string {
+	if name, _, found := helm.Recorded(object.GetKind(), object.GetLabels()); found {
+		return object.GetNamespace() + "/" + name
+	}
+	if name, namespace := helm.Owner(object.GetAnnotations()); name != "" {
+		return namespace + "/" + name
+	}
+	return ""
+}
+
+// releasesOf finds the releases that have a record among objects.
+func releasesOf(objects []*unstructured.Unstructured) map[string]*release {
+	found := map[string]*release{}
+	for _, object := range objects {
+		name, _, isRecord := helm.Recorded(object.GetKind(), object.GetLabels())
+		if !isRecord {
+			continue
+		}
+		key := releaseOf(object)
+		if found[key] == nil {
+			found[key] = &release{namespace: object.GetNamespace(), name: name}
+		}
+		found[key].ours = found[key].ours || object.GetLabels()[cluster.ChapterLabel] != ""
+	}
+	for _, object := range objects {
+		if of := found[releaseOf(object)]; of != nil {
+			of.objects = append(of.objects, object)
+		}
+	}
+	return found
+}
+
+// uninstall takes releases away, with what they have outside of the course's namespaces.
+func (l *Labs) uninstall(releases map[string]*release) error {
+	for _, release := range releases {
+		client, err := l.Helm(release.namespace)
+		if err != nil {
+			return err
+		}
+		if err := client.Uninstall(release.name); err != nil {
+			return messages.Errorf("the release %s cannot be uninstalled", release.name).Because(err).
+				WithHint("helm uninstall %s -n %s, then run the same command again", release.name, release.namespace)
+		}
+	}
+	return nil
+}
+
+// install makes a release of a chart, whose record says that it is hellolab's.
+func (l *Labs) install(ctx context.Context, step *course.Step, action course.Action) error {
+	client, err := l.Helm(action.Install.Namespace)
+	if err != nil {
+		return err
+	}
+	chart, values := action.Install.Loaded()
+	labels := map[string]string{cluster.ChapterLabel: step.Chapter().Name}
+	if err := client.Install(ctx, action.Install.Release, chart, values, labels); err != nil {
+		return messages.Errorf("the release %s cannot be installed", action.Install.Release).Because(err)
+	}
+	return l.untilAllObserved(ctx, action)
+}
+
+// upgrade gives a release its next revision.
+func (l *Labs) upgrade(ctx context.Context, action course.Action) error {
+	client, err := l.Helm(action.Upgrade.Namespace)
+	if err != nil {
+		return err
+	}
+	chart, values := action.Upgrade.Loaded()
+	if err := client.Upgrade(ctx, action.Upgrade.Release, chart, values); err != nil {
+		return messages.Errorf("the release %s cannot be upgraded", action.Upgrade.Release).Because(err)
+	}
+	return l.untilAllObserved(ctx, action)
+}
+
+// untilAllObserved waits until the Deployments of a release have the revisions of what was installed.
+func (l *Labs) untilAllObserved(ctx context.Context, action course.Action) error {
+	for _, manifest := range action.Manifests() {
+		for _, object := range manifest.Objects {
+			if object.GetKind() != "Deployment" {
+				continue
+			}
+			if err := l.untilObserved(ctx, object.GetNamespace(), object.GetName()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (l *Labs) rollback(rollback *course.Rollback) error {
+	client, err := l.Helm(rollback.Namespace)
+	if err != nil {
+		return err
+	}
+	if err := client.Rollback(rollback.Release, rollback.Revision); err != nil {
+		return messages.Errorf("the release %s cannot be rolled back", rollback.Release).Because(err)
+	}
+	return nil
+}
+
+func (l *Labs) publish(ctx context.Context, publish *course.Publish) error {
+	packed, err := helm.Pack(publish.Loaded())
+	if err != nil {
+		return err
+	}
+	return l.Publish(ctx, packed)
+}

@@ -1,0 +1,424 @@
+// Package tunnel gives the Services of type LoadBalancer what a cloud gives them: an external IP that answers.
+//
+// The addresses are this machine's own, from 127.0.0.0/8, so nothing beyond it is touched, and the bytes go through the
+// API server to the pods, as those of kubectl port-forward do: no route to the nodes is needed, on any system.
+package tunnel
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
+
+	"github.com/hellolab/hellolab/await"
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Tunnel gives LoadBalancer Services addresses of this machine.
+type Tunnel struct {
+	// Config is how to reach the lab's API server, and Cluster what is there.
+	Config  *rest.Config
+	Cluster kubernetes.Interface
+	// Say tells the story, a line a change. It is called from many goroutines.
+	Say func(messages.Text)
+	// Listen opens a port of this machine. Where it is nil, the system does.
+	Listen func(ctx context.Context, network, address string) (net.Listener, error)
+	// Dial opens a connection to a port of a pod. Where it is nil, the API server does.
+	Dial func(context.Context, Endpoint) (Stream, error)
+}
+
+const (
+	// manager is whose the addresses are, in the Services' managed fields.
+	manager = "hellolab"
+	// only is the address that every machine has, and macOS no other.
+	only = "127.0.0.1"
+	// retryEvery is how soon a port is tried again that was taken.
+	retryEvery = 5 * time.Second
+	// endsWithin bounds the end, which nobody can interrupt.
+	endsWithin = 10 * time.Second
+)
+
+// Run serves until ctx ends, and then takes the addresses away.
+func (t *Tunnel) Run(ctx context.Context) error {
+	r := &run{Tunnel: *t, services: map[types.NamespacedName]*service{}}
+	if r.Listen == nil {
+		r.Listen = (&net.ListenConfig{}).Listen
+	}
+	if r.Dial == nil {
+		r.Dial = (&dialer{t.Config, t.Cluster}).dial
+	}
+	if err := r.look(ctx); err != nil && ctx.Err() == nil {
+		return err
+	}
+	if len(r.services) == 0 && ctx.Err() == nil {
+		r.Say(messages.T("no Service has the type LoadBalancer yet; the tunnel waits for one, until Ctrl-C"))
+	}
+	// only the end of ctx ends this, so that there is no failure to pass on
+	_ = await.Changes(ctx, retryEvery, func(ctx context.Context) (bool, error) {
+		err := r.look(ctx)
+		r.trouble(ctx, err)
+		return false, err
+	}, r.changes()...)
+	return r.end(ctx)
+}
+
+// run is what a Tunnel knows while it runs. Only one goroutine uses it; those of the connections see what is marked.
+type run struct {
+	Tunnel
+	services map[types.NamespacedName]*service
+	// behind has the EndpointSlices of every Service. The connections read it.
+	behind atomic.Pointer[map[types.NamespacedName][]discoveryv1.EndpointSlice]
+	// work are the goroutines of the listeners and connections.
+	work sync.WaitGroup
+	// troubled says that it has been told that the API server does not answer.
+	troubled bool
+}
+
+// changes are the watches that tell when to look again.
+func (r *run) changes() []await.Watch {
+	return []await.Watch{
+		func(ctx context.Context) (watch.Interface, error) {
+			return r.Cluster.CoreV1().Services("").Watch(ctx, metav1.ListOptions{})
+		},
+		func(ctx context.Context) (watch.Interface, error) {
+			return r.Cluster.DiscoveryV1().EndpointSlices("").Watch(ctx, metav1.ListOptions{})
+		},
+	}
+}
+
+// trouble tells once that the lab cannot be asked, until it can be again.
+func (r *run) trouble(ctx context.Context, err error) {
+	if ctx.Err() == nil && err != nil && !r.troubled {
+		r.Say(messages.T("%s; the tunnel goes on trying", err))
+	}
+	r.troubled = err != nil
+}
+
+// look brings the listeners and addresses to what the Services ask for now. What fails for one Service is told, and
+// tried again; an error is a lab that cannot be asked.
+func (r *run) look(ctx context.Context) error {
+	services, err := r.Cluster.CoreV1().Services("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return messages.Errorf("the Services of the lab cannot be listed").Because(err)
+	}
+	behind, err := r.Cluster.DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return messages.Errorf("the EndpointSlices of the lab cannot be listed").Because(err)
+	}
+	r.behind.Store(new(byService(behind.Items)))
+	wanted := slices.DeleteFunc(services.Items, func(object corev1.Service) bool { return !wants(&object) })
+	for _, s := range r.services {
+		if !slices.ContainsFunc(wanted, func(object corev1.Service) bool { return nameOf(&object) == s.name }) {
+			r.retire(ctx, s)
+		}
+	}
+	// those that have an address go first, so that no other gets it
+	slices.SortStableFunc(wanted, func(a, b corev1.Service) int { return -cmp.Compare(carried(&a), carried(&b)) })
+	for i := range wanted {
+		r.serve(ctx, &wanted[i])
+	}
+	return nil
+}
+
+// wants reports whether a Service waits for an address of ours: one with a class waits for the owner of that class.
+func wants(object *corev1.Service) bool {
+	return object.Spec.Type == corev1.ServiceTypeLoadBalancer && object.Spec.LoadBalancerClass == nil && object.DeletionTimestamp == nil
+}
+
+// serve does what one Service needs.
+func (r *run) serve(ctx context.Context, object *corev1.Service) {
+	s := r.services[nameOf(object)]
+	if s == nil {
+		s = &service{name: nameOf(object), told: map[string]bool{}}
+		r.services[s.name] = s
+	}
+	if !s.mayWrite(object) {
+		s.close()
+		r.tell(s, messages.T("%s has an address from somebody else, which stays", s))
+		return
+	}
+	if ports := tcp(object); s.address == "" || !slices.Equal(ports, s.ports) {
+		s.close()
+		r.open(ctx, s, ports, cmp.Or(carried(object), s.published))
+		r.tellUnserved(s, object)
+	}
+	if carried(object) != s.address {
+		if err := r.write(ctx, s); err != nil {
+			r.tellFailure(ctx, s, err)
+			return
+		}
+	}
+	s.settled, s.published = true, s.address
+	if s.address != "" && !s.announced {
+		s.announced = true
+		r.Say(messages.T("%s: %s", s, s.answers()))
+	}
+}
+
+// retire ends what was done for a Service that is gone, or has another type.
+func (r *run) retire(ctx context.Context, s *service) {
+	if err := r.withdraw(ctx, s); err != nil {
+		r.tellFailure(ctx, s, err)
+		return
+	}
+	delete(r.services, s.name)
+}
+
+// withdraw closes what listens for a Service and takes its address away.
+func (r *run) withdraw(ctx context.Context, s *service) error {
+	if s.close(); s.settled && s.published == "" {
+		return nil
+	}
+	return r.write(ctx, s)
+}
+
+// end closes everything and takes the addresses away. ctx has ended.
+func (r *run) end(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endsWithin)
+	defer cancel()
+	var failures []error
+	for _, s := range r.services {
+		if err := r.withdraw(ctx, s); err != nil && !utilnet.IsConnectionRefused(err) { // no lab any more, and no Service
+			failures = append(failures, messages.Errorf("%s keeps its address", s).Because(err).WithHint("run: hellolab tunnel; it takes the address away when it ends"))
+		}
+	}
+	ended := make(chan struct{})
+	go func() {
+		r.work.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	return errors.Join(failures...)
+}
+
+// tell says something of a Service once.
+func (r *run) tell(s *service, text messages.Text) {
+	if said := text.String(); !s.told[said] {
+		s.told[said] = true
+		r.Say(text)
+	}
+}
+
+func (r *run) tellFailure(ctx context.Context, s *service, err error) {
+	if ctx.Err() == nil {
+		r.tell(s, messages.T("the address of %s cannot be changed: %s", s, err))
+	}
+}
+
+// tellUnserved says which ports of a Service do not answer.
+func (r *run) tellUnserved(s *service, object *corev1.Service) {
+	var others []string
+	for _, p := range object.Spec.Ports {
+		if !isTCP(p.Protocol) {
+			others = append(others, fmt.Sprintf("%d/%s", p.Port, p.Protocol))
+		}
+	}
+	if len(others) > 0 {
+		r.tell(s, messages.T("%s: the tunnel carries TCP alone, so these ports do not answer: %s", s, others))
+	}
+}
+
+// write has the Service show the address that it answers on, or none. An address that is not ours stays, whatever
+// happened since the Services were listed.
+func (r *run) write(ctx context.Context, s *service) error {
+	services := r.Cluster.CoreV1().Services(s.name.Namespace)
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		object, err := services.Get(ctx, s.name.Name, metav1.GetOptions{})
+		if err != nil || !s.mayWrite(object) || carried(object) == s.address {
+			return err
+		}
+		object.Status.LoadBalancer.Ingress = shown(s.address)
+		_, err = services.UpdateStatus(ctx, object, metav1.UpdateOptions{FieldManager: manager})
+		return err
+	})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// shown is the status for an address. Its mode is Proxy: with VIP, kube-proxy would take the address for one of the
+// node's, and what the node itself has at 127.0.0.2 would be the Service's there
+// (https://github.com/kubernetes/enhancements/tree/master/keps/sig-network/1860-kube-proxy-IP-node-binding).
+func shown(address string) []corev1.LoadBalancerIngress {
+	if address == "" {
+		return nil
+	}
+	return []corev1.LoadBalancerIngress{{IP: address, IPMode: new(corev1.LoadBalancerIPModeProxy)}}
+}
+
+// carried is the address that a Service shows, where a tunnel gave it: this one, one that was killed, or another that
+// runs.
+func carried(object *corev1.Service) string {
+	ingress := object.Status.LoadBalancer.Ingress
+	if len(ingress) != 1 || ingress[0].IPMode == nil || *ingress[0].IPMode != corev1.LoadBalancerIPModeProxy {
+		return ""
+	}
+	address, err := netip.ParseAddr(ingress[0].IP)
+	if err != nil || !address.Is4() || !address.IsLoopback() {
+		return ""
+	}
+	return ingress[0].IP
+}
+
+// service is what is done for one Service.
+type service struct {
+	name types.NamespacedName
+	// address has the listeners for ports, and is empty where nothing listens. stop ends them, and their connections.
+	address string
+	ports   []port
+	stop    func()
+	// published is the address that the Service shows for us. settled says that it has once been as we want it: an
+	// address of a tunnel's that comes later is another tunnel's, and to take that away would start a war.
+	published string
+	settled   bool
+	// announced says that the reader knows where it answers, and told what else they know.
+	announced bool
+	told      map[string]bool
+	// complained is when a connection last told of a failure.
+	mu         sync.Mutex
+	complained time.Time
+}
+
+// port is one of a Service that is served.
+type port struct {
+	name   string
+	number int32
+}
+
+// String is how kubectl names the Service: "service/web -n shop".
+func (s *service) String() string {
+	if s.name.Namespace == metav1.NamespaceDefault {
+		return "service/" + s.name.Name
+	}
+	return "service/" + s.name.Name + " -n " + s.name.Namespace
+}
+
+// answers lists where.
+func (s *service) answers() []string {
+	all := make([]string, len(s.ports))
+	for i, p := range s.ports {
+		all[i] = p.at(s.address)
+	}
+	return all
+}
+
+func (p port) at(address string) string {
+	return net.JoinHostPort(address, strconv.Itoa(int(p.number)))
+}
+
+// mayWrite reports whether the address that a Service shows, if it does, is ours or left over from a tunnel that was
+// killed.
+func (s *service) mayWrite(object *corev1.Service) bool {
+	if len(object.Status.LoadBalancer.Ingress) == 0 {
+		return true
+	}
+	address := carried(object)
+	return address != "" && (!s.settled || address == s.published)
+}
+
+// close ends what listens.
+func (s *service) close() {
+	if s.address == "" {
+		return
+	}
+	s.stop()
+	s.address, s.ports, s.announced = "", nil, false
+	clear(s.told)
+}
+
+// open listens on all ports at the first address that has them free, and says where none has.
+func (r *run) open(ctx context.Context, s *service, ports []port, before string) {
+	if len(ports) == 0 {
+		return
+	}
+	var failed port
+	var failure error
+	for _, address := range r.candidates(before) {
+		var listeners []net.Listener
+		if listeners, failed, failure = r.listen(ctx, address, ports); failure == nil {
+			s.address, s.ports = address, ports
+			s.stop = r.accept(ctx, s, listeners)
+			return
+		}
+		if errors.Is(failure, fs.ErrPermission) {
+			r.tell(s, messages.T("port %v of %s may not be opened by this user; run: sudo hellolab tunnel, or give the Service a port from 1024 on", failed.number, s))
+			return
+		}
+	}
+	r.tell(s, messages.T("port %v of %s is not free on any address of this machine: %s", failed.number, s, failure))
+}
+
+// candidates are the addresses that a Service may have: the one that it had before, the free ones, and the one that
+// Services share where there are no others.
+func (r *run) candidates(before string) []string {
+	var all []string
+	if before != "" {
+		all = append(all, before)
+	}
+	for last := 2; last < 255; last++ {
+		all = append(all, "127.0.0."+strconv.Itoa(last))
+	}
+	for _, s := range r.services {
+		all = slices.DeleteFunc(all, func(address string) bool { return address == s.address })
+	}
+	return append(all, only)
+}
+
+// listen opens all ports at address, or tells which one it could not.
+func (r *run) listen(ctx context.Context, address string, ports []port) (listeners []net.Listener, failed port, err error) {
+	for _, p := range ports {
+		listener, err := r.Listen(ctx, "tcp", p.at(address))
+		if err != nil {
+			closeAll(listeners)
+			return nil, p, err
+		}
+		listeners = append(listeners, listener)
+	}
+	return listeners, port{}, nil
+}
+
+func closeAll(listeners []net.Listener) {
+	for _, listener := range listeners {
+		listener.Close()
+	}
+}
+
+// tcp lists the ports of a Service that can be served.
+func tcp(object *corev1.Service) []port {
+	var all []port
+	for _, p := range object.Spec.Ports {
+		if isTCP(p.Protocol) {
+			all = append(all, port{p.Name, p.Port})
+		}
+	}
+	return all
+}
+
+func isTCP(protocol corev1.Protocol) bool { return protocol == corev1.ProtocolTCP || protocol == "" }
+
+func nameOf(object *corev1.Service) types.NamespacedName {
+	return types.NamespacedName{Namespace: object.Namespace, Name: object.Name}
+}
