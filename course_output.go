@@ -186,7 +186,7 @@ func (p *program) stepText(place course.Place, step *course.Step) string {
 	}
 	var shown []string
 	for _, manifest := range manifests {
-		if !slices.Contains(shown, manifest.Name) {
+		if manifest.Name != "" && !slices.Contains(shown, manifest.Name) {
 			shown = append(shown, manifest.Name)
 			text += fmt.Sprintf("\n--- %s\n%s", manifest.Name, manifest.Content)
 		}

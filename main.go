@@ -23,7 +23,9 @@ import (
 
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/images"
+	"github.com/hellolab/hellolab/labs/cluster"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -59,6 +61,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	p.log = logrus.New()
 	p.log.SetOutput(p.story)
 	p.log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
+	helm.As(cluster.Owner)
 	err := p.dispatch(ctx, byItsName(args))
 	var status exitStatus
 	switch {
@@ -68,7 +71,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 		return exitDone
 	case errors.Is(err, errNotYet{}):
 		return exitNotYet
-	case ctx.Err() != nil:
+	case ctx.Err() != nil && !errors.As(err, new(afterInterrupt)):
 		err = messages.Errorf("interrupted").WithHint("the same command goes on where this stopped; hellolab down removes the lab")
 	}
 	return p.report(err)

@@ -28,6 +28,11 @@ type exitStatus int
 
 func (e exitStatus) Error() string { return fmt.Sprintf("status %d", int(e)) }
 
+// afterInterrupt is what went wrong with what had to be done after Ctrl-C.
+type afterInterrupt struct{ error }
+
+func (a afterInterrupt) Unwrap() error { return a.error }
+
 // byItsName puts the word kubectl behind a program that was called by that name: through a link, say.
 func byItsName(args []string) []string {
 	if len(args) > 0 && strings.TrimSuffix(filepath.Base(args[0]), ".exe") == "kubectl" {
@@ -42,9 +47,13 @@ func (p *program) kubectl(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	args := c.Args().Slice()
+	if len(args) > 0 && args[0] == "--" { // as in minikube kubectl -- get pods
+		args = args[1:]
+	}
 	signal.Reset(os.Interrupt, syscall.SIGTERM)                // kubectl ends by them, or handles them itself
-	os.Args = append([]string{"kubectl"}, c.Args().Slice()...) // it tells the API server its name, and the reader in advice
-	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), p.say("next: ")+"hellolab up", c.Args().Slice(),
+	os.Args = append([]string{"kubectl"}, args...) // it tells the API server its name, and the reader in advice
+	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), p.say("next: ")+"hellolab up", args,
 		kubectl.Streams{In: os.Stdin, Out: p.stdout, Err: os.Stderr})
 	if status != exitDone {
 		return exitStatus(status)
@@ -69,6 +78,9 @@ func (p *program) tunnel(c *cli.Context) error {
 	ran, err := p.runTunnel(c.Context, s, config, cluster)
 	if err == nil && !ran {
 		err = messages.Errorf("another hellolab tunnel runs already").WithHint("end that one with Ctrl-C, or leave it: one is enough for all Services")
+	}
+	if err != nil && c.Context.Err() != nil {
+		err = afterInterrupt{err}
 	}
 	return err
 }

@@ -134,6 +134,8 @@ func nextStep(state string) string {
 		return "hellolab up"
 	case bootstrap.Stopped:
 		return "hellolab start"
+	case bootstrap.Paused:
+		return "hellolab resume"
 	}
 	return ""
 }

@@ -47,10 +47,10 @@ func (l *Lab) eachNode(ctx context.Context, state container.ContainerState, do f
 		return err
 	}
 	defer unlock()
-	switch stateOf(nodes) {
-	case Stopped:
+	switch {
+	case stateOf(nodes) == Stopped:
 		return messages.Errorf("the lab %s does not run", l.name()).WithHint("hellolab start")
-	case Broken:
+	case len(nodes) == 0:
 		return messages.Errorf("the lab %s is not whole", l.name()).WithHint("hellolab up")
 	}
 	work, ctx := errgroup.WithContext(ctx)

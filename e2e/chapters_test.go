@@ -19,6 +19,8 @@ import (
 type lesson struct {
 	step   string
 	byHand func(l *lab)
+	// after looks at what hellolab made of the step, beside its check.
+	after func(l *lab)
 }
 
 // The course's steps, in its order. TestChapters holds that hellolab has these and no others.
@@ -27,77 +29,83 @@ func lessons() []lesson {
 		liveness  = "livenessProbe: {httpGet: {path: /healthz, port: 3000}, initialDelaySeconds: 3, periodSeconds: 3}"
 		readiness = "readinessProbe: {httpGet: {path: /healthz, port: 3000}, initialDelaySeconds: 1, successThreshold: 5}"
 	)
-	return []lesson{
-		{"container/build-run-push", func(l *lab) { pushImage(l.T, l.status().Registry.Address, "v1", "[v1] Hello, Kubernetes!") }},
-		{"pod/nginx", func(l *lab) { l.kubectl(podYAML("nginx-pod", "nginx-container", "nginx", ""), "apply", "-f", "-") }},
-		{"pod/hellok8s", func(l *lab) {
+	return append([]lesson{
+		{step: "container/build-run-push", byHand: func(l *lab) { pushImage(l.T, l.status().Registry.Address, "v1", "[v1] Hello, Kubernetes!") }},
+		{step: "pod/nginx", byHand: func(l *lab) { l.kubectl(podYAML("nginx-pod", "nginx-container", "nginx", ""), "apply", "-f", "-") }},
+		{step: "pod/hellok8s", byHand: func(l *lab) {
 			l.kubectl(podYAML("hellok8s", "hellok8s-container", "guangzhengli/hellok8s:v1", ""), "apply", "-f", "-")
 		}},
-		{"deployment/create", func(l *lab) {
+		{step: "deployment/create", byHand: func(l *lab) {
 			l.kubectl(deploymentYAML(1, "v1", "", ""), "apply", "-f", "-")
 			l.kubectl("", "rollout", "status", "deployment", "hellok8s-deployment")
 			l.kubectl("", "delete", "pod", "-l", "app=hellok8s")
 		}},
-		{"deployment/scale", func(l *lab) { l.kubectl(deploymentYAML(3, "v1", "", ""), "apply", "-f", "-") }},
-		{"deployment/upgrade", func(l *lab) {
+		{step: "deployment/scale", byHand: func(l *lab) { l.kubectl(deploymentYAML(3, "v1", "", ""), "apply", "-f", "-") }},
+		{step: "deployment/upgrade", byHand: func(l *lab) {
 			l.kubectl("", "set", "image", "deployment/hellok8s-deployment", "hellok8s-container=guangzhengli/hellok8s:v2")
 		}},
-		{"deployment/rollback", func(l *lab) {
+		{step: "deployment/rollback", byHand: func(l *lab) {
 			if history := l.kubectl("", "rollout", "history", "deployment", "hellok8s-deployment"); !revisions(history, "1", "2") {
 				l.Errorf("before the rollback the history is\n%s", history)
 			}
 			l.kubectl("", "rollout", "undo", "deployment", "hellok8s-deployment")
-		}},
-		{"deployment/rolling-update", func(l *lab) {
+		}, after: (*lab).rollsBackAsTheCourseSays},
+		{step: "deployment/rolling-update", byHand: func(l *lab) {
 			l.kubectl(deploymentYAML(3, "v2", rolling, ""), "apply", "-f", "-")
 			l.rollsWithin(2, 4)
 		}},
-		{"deployment/liveness", func(l *lab) {
+		{step: "deployment/liveness", byHand: func(l *lab) {
 			l.kubectl(deploymentYAML(3, "liveness", rolling, liveness), "apply", "-f", "-")
 		}},
-		{"deployment/readiness", func(l *lab) {
+		{step: "deployment/readiness", byHand: func(l *lab) {
 			l.kubectl("", "rollout", "undo", "deployment", "hellok8s-deployment", "--to-revision=2")
 			l.kubectl("", "rollout", "status", "deployment", "hellok8s-deployment")
 			l.kubectl(deploymentYAML(3, "bad", rolling, readiness), "apply", "-f", "-")
 		}},
-		{"service/clusterip", func(l *lab) {
+		{step: "service/clusterip", byHand: func(l *lab) {
 			l.kubectl(deploymentYAML(3, "v3", "", ""), "apply", "-f", "-")
 			l.kubectl(serviceYAML("service-hellok8s-clusterip", "ClusterIP", "hellok8s", "port: 3000, targetPort: 3000"), "apply", "-f", "-")
 			l.kubectl(podYAML("nginx", "nginx-container", "nginx", "app: nginx"), "apply", "-f", "-")
 		}},
-		{"service/nodeport", func(l *lab) {
+		{step: "service/nodeport", byHand: func(l *lab) {
 			l.curlsFromTheNginxPod()
 			l.kubectl(serviceYAML("service-hellok8s-nodeport", "NodePort", "hellok8s", "port: 3000, nodePort: 30000"), "apply", "-f", "-")
 		}},
-		{"ingress/controller", func(l *lab) {
+		{step: "service/loadbalancer", byHand: func(l *lab) {
+			l.kubectl(serviceYAML("service-hellok8s-loadbalancer", "LoadBalancer", "hellok8s", "port: 3000, targetPort: 3000"), "apply", "-f", "-")
+			l.namesTheCause("service/loadbalancer", "<pending>", "addresses come from hellolab tunnel", "hellolab tunnel")
+			end := l.tunnel() // in the reader's other terminal
+			l.Cleanup(func() { end() })
+		}},
+		{step: "ingress/controller", byHand: func(l *lab) {
 			l.kubectl("", "delete", "deployment,service", "--all")
 		}},
-		{"ingress/routes", func(l *lab) {
+		{step: "ingress/routes", byHand: func(l *lab) {
 			l.kubectl(deploymentYAML(3, "v3", "", ""), "apply", "-f", "-")
 			l.kubectl(serviceYAML("service-hellok8s-clusterip", "ClusterIP", "hellok8s", "port: 3000"), "apply", "-f", "-")
 			l.kubectl(serviceYAML("service-nginx-clusterip", "ClusterIP", "nginx", "port: 4000, targetPort: 80"), "apply", "-f", "-")
 			l.kubectl(nginxDeployment, "apply", "-f", "-")
 			l.kubectl(ingress, "apply", "-f", "-")
 		}},
-		{"namespace/create", func(l *lab) {
+		{step: "namespace/create", byHand: func(l *lab) {
 			l.kubectl("", "create", "namespace", "dev")
 			l.kubectl("", "create", "namespace", "test")
 			l.kubectl(deploymentYAML(3, "v3", "", ""), "apply", "-n", "dev", "-f", "-")
 		}},
-		{"configmap/per-namespace", func(l *lab) {
+		{step: "configmap/per-namespace", byHand: func(l *lab) {
 			l.kubectl("", "delete", "deployment", "hellok8s-deployment", "-n", "dev")
 			for _, namespace := range []string{"dev", "test"} {
 				l.kubectl("", "create", "configmap", "hellok8s-config", "-n", namespace, "--from-literal=DB_URL=http://DB_ADDRESS_"+strings.ToUpper(namespace))
 				l.kubectl(envPodYAML("v4", "DB_URL", "configMapKeyRef", "hellok8s-config"), "apply", "-n", namespace, "-f", "-")
 			}
 		}},
-		{"secret/password", func(l *lab) {
+		{step: "secret/password", byHand: func(l *lab) {
 			l.kubectl("", "create", "secret", "generic", "hellok8s-secret", "--from-literal=DB_PASSWORD=db_password") // without the newline
 			l.kubectl(envPodYAML("v5", "DB_PASSWORD", "secretKeyRef", "hellok8s-secret"), "apply", "-f", "-")
 		}},
-		{"job/job", func(l *lab) { l.kubectl(jobYAML("hello-job", countdown), "apply", "-f", "-") }},
-		{"job/cronjob", func(l *lab) { l.kubectl(cronJobYAML, "apply", "-f", "-") }},
-	}
+		{step: "job/job", byHand: func(l *lab) { l.kubectl(jobYAML("hello-job", countdown), "apply", "-f", "-") }},
+		{step: "job/cronjob", byHand: func(l *lab) { l.kubectl(cronJobYAML, "apply", "-f", "-") }},
+	}, helmLessons()...)
 }
 
 const (
@@ -360,8 +368,8 @@ func TestChapters(t *testing.T) {
 			if after := l.checkStep(lesson.step); !after.Passed {
 				l.Errorf("the check does not pass after the step: %+v", after.Rows)
 			}
-			if lesson.step == "deployment/rollback" {
-				l.rollsBackAsTheCourseSays()
+			if lesson.after != nil {
+				lesson.after(l)
 			}
 		})
 	}

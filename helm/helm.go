@@ -16,6 +16,7 @@ import (
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
+	"helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -29,6 +30,10 @@ import (
 
 // Chart is a chart that was read.
 type Chart = chart.Chart
+
+// As has Helm call itself manager towards the API server, whatever the program's file is called. Helm knows of one name
+// for the whole program.
+func As(manager string) { kube.ManagedFieldsManager = manager }
 
 // Client works on the releases of one namespace.
 type Client struct {
@@ -178,7 +183,8 @@ func (g getter) ToRawKubeConfigLoader() clientcmd.ClientConfig { return g.kubeco
 func (g getter) ToRESTConfig() (*rest.Config, error) {
 	config, err := g.kubeconfig.ClientConfig()
 	if err == nil {
-		config.QPS, config.Burst = -1, -1 // a lab's own API server needs no protection from its only client
+		config.UserAgent = kube.ManagedFieldsManager // whose the records of releases are
+		config.QPS, config.Burst = -1, -1            // a lab's own API server needs no protection from its only client
 	}
 	return config, err
 }

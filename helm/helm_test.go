@@ -89,3 +89,56 @@ func TestEnsureAfterAKill(t *testing.T) {
 		})
 	}
 }
+
+// TestRevisions holds that a release's revisions are counted on, that an upgrade forgets the values of before, and that
+// the labels of the first record are on every further one: they tell whose the release is.
+func TestRevisions(t *testing.T) {
+	t.Parallel()
+	client := inMemory()
+	for step, do := range []func() error{
+		func() error {
+			return client.Install(t.Context(), "mine", small(t), map[string]any{"greeting": "first"}, map[string]string{"whose": "ours"})
+		},
+		func() error { return client.Upgrade(t.Context(), "mine", small(t), nil) },
+		func() error { return client.Rollback("mine", 1) },
+	} {
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+		found, err := client.Get("mine")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []any{"first", nil, "first"}[step]
+		if found.Version != step+1 || found.Config["greeting"] != want || found.Labels["whose"] != "ours" {
+			t.Errorf("revision %d has the values %v and the labels %v, want revision %d with %v", found.Version, found.Config, found.Labels, step+1, want)
+		}
+	}
+	if err := client.Install(t.Context(), "mine", small(t), nil, nil); err == nil {
+		t.Error("a second release of that name is installed")
+	}
+	for range 2 {
+		if err := client.Uninstall("mine"); err != nil {
+			t.Error(err)
+		}
+	}
+	if found, err := client.Get("mine"); found != nil || err != nil {
+		t.Errorf("after it is uninstalled there is %v, %v", found, err)
+	}
+}
+
+func TestWhose(t *testing.T) {
+	t.Parallel()
+	record := map[string]string{"owner": "helm", "name": "mine", "version": "12"}
+	if name, revision, found := Recorded("Secret", record); name != "mine" || revision != 12 || !found {
+		t.Errorf("the record is %s, %d, %v", name, revision, found)
+	}
+	for kind, labels := range map[string]map[string]string{"ConfigMap": record, "Secret": {"owner": "me", "name": "mine", "version": "1"}} {
+		if name, _, found := Recorded(kind, labels); found {
+			t.Errorf("a %s with %v is a record of %s", kind, labels, name)
+		}
+	}
+	if name, namespace := Owner(map[string]string{"meta.helm.sh/release-name": "mine", "meta.helm.sh/release-namespace": "dev"}); name != "mine" || namespace != "dev" {
+		t.Errorf("the owner is %s in %s", name, namespace)
+	}
+}

@@ -100,13 +100,20 @@ func (l *loader) values(listedIn string, at int, files []string) (map[string]any
 	return values, err == nil
 }
 
-// filesOf are what a reader has of a release: the chart's files, unless they come from a repository.
+// filesOf are what a reader has of a release: nothing where the chart comes from a repository, what they change where they
+// change it, and all of the chart elsewhere.
 func (l *loader) filesOf(r *Release) (all []Manifest) {
-	if r.Repository != "" {
-		return nil
-	}
-	for _, file := range r.chart.Raw {
-		all = append(all, Manifest{Name: path.Join(path.Base(r.Chart), file.Name), Content: string(file.Data), Release: r.Release})
+	switch {
+	case r.Repository != "":
+	case len(r.Edits) > 0:
+		for _, file := range r.Edits {
+			content, _ := fs.ReadFile(l.files, file) // it could be read a moment ago
+			all = append(all, Manifest{Name: path.Base(file), Content: string(l.renamed(content)), Release: r.Release})
+		}
+	default:
+		for _, file := range r.chart.Raw {
+			all = append(all, Manifest{Name: path.Join(path.Base(r.Chart), file.Name), Content: string(file.Data), Release: r.Release})
+		}
 	}
 	return all
 }

@@ -1,0 +1,208 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// helm runs the real helm on the lab, as a reader would, and gives all it says.
+func (l *lab) helm(args ...string) string {
+	l.Helper()
+	output, err := l.helmCommand(args...).CombinedOutput()
+	if err != nil {
+		l.Fatalf("helm %s: %v\n%s", strings.Join(args, " "), err, output)
+	}
+	return string(output)
+}
+
+// helmRefuses runs helm, which has to fail with those words.
+func (l *lab) helmRefuses(words string, args ...string) {
+	l.Helper()
+	if output, err := l.helmCommand(args...).CombinedOutput(); err == nil || !strings.Contains(string(output), words) {
+		l.Errorf("helm %s does not fail with %q: %v\n%s", strings.Join(args, " "), words, err, output)
+	}
+}
+
+func (l *lab) helmCommand(args ...string) *exec.Cmd {
+	l.Helper()
+	program := filepath.Join(cache(), "bin", "tools", "helm")
+	if _, err := os.Stat(program); err != nil {
+		program, err = exec.LookPath("helm")
+		l.check(err)
+	}
+	command := exec.Command(program, args...)
+	command.Dir = l.folder
+	command.Env = append(l.env, "HELM_CONFIG_HOME="+filepath.Join(l.folder, "helm"), "HELM_CACHE_HOME="+filepath.Join(l.folder, "helm-cache"),
+		"HELM_DATA_HOME="+filepath.Join(l.folder, "helm-data"))
+	return command
+}
+
+// charts is the lab's chart repository.
+func (l *lab) charts() string { return l.status().Ingress.Address + "charts" }
+
+// addsTheRepository gives helm the lab's chart repository under its name in the course.
+func (l *lab) addsTheRepository() {
+	l.Helper()
+	l.helm("repo", "add", "hellok8s", l.charts(), "--force-update")
+	if found := l.helm("search", "repo", "hellok8s", "--version", "0.1.0"); !regexp.MustCompile(`hellok8s/hello-helm\s+0\.1\.0`).MatchString(found) {
+		l.Errorf("helm search repo prints\n%s", found)
+	}
+}
+
+// pullsTheChart gives the reader a copy of the chart, new each time.
+func (l *lab) pullsTheChart() {
+	l.Helper()
+	l.check(os.RemoveAll(filepath.Join(l.folder, "hello-helm")))
+	l.addsTheRepository()
+	l.helm("pull", "hellok8s/hello-helm", "--version", "0.1.0", "--untar")
+}
+
+// edits replaces a text in a file of the reader's.
+func (l *lab) edits(file, before, after string) {
+	l.Helper()
+	name := filepath.Join(l.folder, filepath.FromSlash(file))
+	content, err := os.ReadFile(name)
+	l.check(err)
+	if !strings.Contains(string(content), before) {
+		l.Fatalf("%s has no %q", file, before)
+	}
+	l.check(os.WriteFile(name, []byte(strings.Replace(string(content), before, after, 1)), 0o600))
+}
+
+// curlsUp does what curl -T FILE URL does.
+func (l *lab) curlsUp(file, url string) {
+	l.Helper()
+	content, err := os.ReadFile(filepath.Join(l.folder, file))
+	l.check(err)
+	request, err := http.NewRequest(http.MethodPut, url, bytes.NewReader(content))
+	l.check(err)
+	response, err := http.DefaultClient.Do(request)
+	l.check(err)
+	response.Body.Close()
+	if response.StatusCode >= 300 {
+		l.Errorf("curl -T %s %s: %s", file, url, response.Status)
+	}
+}
+
+// historyOf holds the revisions that the reader's own helm tells of a release.
+func (l *lab) historyOf(release string, want ...string) {
+	l.Helper()
+	var found []string
+	for _, row := range regexp.MustCompile(`(?m)^(\d+)\s.*?(deployed|superseded|failed)\s+(\S+)`).FindAllStringSubmatch(l.helm("history", release), -1) {
+		found = append(found, row[1]+" "+row[2]+" "+row[3])
+	}
+	if strings.Join(found, ", ") != strings.Join(want, ", ") {
+		l.Errorf("helm history %s has %q, want %q", release, found, want)
+	}
+}
+
+// namesTheCause waits until the check of a step says all of these.
+func (l *lab) namesTheCause(step string, says ...string) {
+	l.Helper()
+	quiet := l.in(l.T)
+	quiet.silent = true
+	var said string
+	defer func() {
+		if l.Failed() {
+			l.Logf("lab check %s says\n%s", step, said)
+		}
+	}()
+	eventually(l, "the check names the cause", func() bool {
+		done := quiet.run("lab", "check", step)
+		said = regexp.MustCompile(`\s+`).ReplaceAllString(done.stdout, " ") // lines are broken at 80 columns
+		for _, words := range says {
+			if !strings.Contains(said, words) {
+				return false
+			}
+		}
+		return done.status == 3
+	})
+}
+
+// helmLessons are the steps of the chapter helm, with the reader's own helm.
+func helmLessons() []lesson {
+	return []lesson{
+		{step: "helm/install", byHand: func(l *lab) {
+			l.addsTheRepository()
+			l.helm("install", "my-hello-helm", "hellok8s/hello-helm", "--version", "0.1.0")
+		}, after: func(l *lab) {
+			if found := l.helm("ls"); !regexp.MustCompile(`my-hello-helm\s+default\s+1\s.*deployed\s+hello-helm-0\.1\.0`).MatchString(found) {
+				l.Errorf("helm ls prints\n%s", found)
+			}
+		}},
+		{step: "helm/chart", byHand: func(l *lab) {
+			l.pullsTheChart()
+			l.helmRefuses("invalid ownership metadata", "install", "hello-helm", "./hello-helm")
+			l.namesTheCause("helm/chart", "belongs to the release my-hello-helm, and two releases cannot have the same object", "helm uninstall my-hello-helm")
+			l.helm("uninstall", "my-hello-helm", "--wait")
+			l.helm("install", "hello-helm", "./hello-helm")
+		}},
+		{step: "helm/upgrade", byHand: func(l *lab) {
+			l.pullsTheChart()
+			l.edits("hello-helm/values.yaml", "It works with Helm Values!", "It works with Helm Values[v2]!")
+			l.helm("upgrade", "hello-helm", "./hello-helm")
+		}, after: func(l *lab) {
+			l.historyOf("hello-helm", "1 superseded hello-helm-0.1.0", "2 deployed hello-helm-0.1.0")
+			l.edits("hello-helm/values.yaml", "It works with Helm Values[v2]!", "It works with Helm Values[v3]!")
+			l.helm("upgrade", "hello-helm", "./hello-helm") // what hellolab did stands in no edit's way
+			eventually(l, "the edited message is there", func() bool {
+				_, body := get(l.status().Ingress.Address + "hello")
+				return strings.Contains(body, "Values[v3]!")
+			})
+			l.helm("rollback", "hello-helm", "1")
+			eventually(l, "the first message is back", func() bool {
+				_, body := get(l.status().Ingress.Address + "hello")
+				return strings.Contains(body, "Helm Values!,")
+			})
+		}},
+		{step: "helm/rollback", byHand: func(l *lab) {
+			l.helm("rollback", "hello-helm", "1")
+		}, after: func(l *lab) {
+			l.historyOf("hello-helm", "1 superseded hello-helm-0.1.0", "2 superseded hello-helm-0.1.0", "3 deployed hello-helm-0.1.0")
+		}},
+		{step: "helm/environments", byHand: func(l *lab) {
+			l.pullsTheChart()
+			install := []string{"install", "hello-helm", "./hello-helm", "-n", "dev", "--create-namespace", "-f", "hello-helm/values-dev.yaml"}
+			l.helmRefuses("is already defined in ingress default/hellok8s-ingress", install...)
+			l.namesTheCause("helm/environments", "the path /hello belongs to the Ingress hellok8s-ingress in the namespace default already", "helm uninstall hello-helm")
+			l.helm("uninstall", "hello-helm", "-n", "dev", "--wait")
+			l.helm("uninstall", "hello-helm", "--wait")
+			l.helm(install...)
+		}},
+		{step: "helm/publish", byHand: func(l *lab) {
+			l.pullsTheChart()
+			l.edits("hello-helm/Chart.yaml", "version: 0.1.0", "version: 0.1.1")
+			l.helm("package", "hello-helm")
+			registry := "oci://" + l.status().Registry.Address + "/charts"
+			l.helm("push", "hello-helm-0.1.1.tgz", registry, "--plain-http")
+			if shown := l.helm("show", "chart", registry+"/hello-helm", "--version", "0.1.0", "--plain-http"); !strings.Contains(shown, "version: 0.1.0") {
+				l.Errorf("helm show chart prints\n%s", shown)
+			}
+			l.check(os.RemoveAll(filepath.Join(l.folder, "mine")))
+			l.check(os.Mkdir(filepath.Join(l.folder, "mine"), 0o755))
+			l.check(os.Rename(filepath.Join(l.folder, "hello-helm-0.1.1.tgz"), filepath.Join(l.folder, "mine", "hello-helm-0.1.1.tgz")))
+			_, index := get(l.charts() + "/index.yaml")
+			l.check(os.WriteFile(filepath.Join(l.folder, "old.yaml"), []byte(index), 0o600))
+			l.helm("repo", "index", "mine", "--merge", "old.yaml")
+			l.curlsUp("mine/hello-helm-0.1.1.tgz", l.charts()+"/hello-helm-0.1.1.tgz")
+			l.curlsUp("mine/index.yaml", l.charts()+"/index.yaml")
+			l.helm("repo", "update")
+			if found := l.helm("search", "repo", "hellok8s", "--versions"); !strings.Contains(found, "0.1.1") || !strings.Contains(found, "0.1.0") {
+				l.Errorf("helm search repo prints\n%s", found)
+			}
+			l.helm("uninstall", "hello-helm", "-n", "dev", "--wait")
+			l.helm("install", "hello-helm", "mine/hello-helm-0.1.1.tgz")
+			l.helm("uninstall", "hello-helm", "--wait")
+			l.helm("install", "hello-helm", registry+"/hello-helm", "--version", "0.1.1", "--plain-http")
+			l.helm("uninstall", "hello-helm", "--wait")
+			l.helm("install", "hello-helm", "hellok8s/hello-helm", "--version", "0.1.1")
+		}},
+	}
+}

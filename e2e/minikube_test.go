@@ -1,0 +1,181 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// tunnel runs `hellolab tunnel` until end is called, which tells how it ended.
+func (l *lab) tunnel() (end func() result) {
+	l.Helper()
+	command := l.command("tunnel")
+	var stdout, stderr bytes.Buffer
+	command.Stdout, command.Stderr = &stdout, &stderr
+	l.check(command.Start())
+	l.Cleanup(func() { command.Process.Kill() })
+	return func() result {
+		l.Helper()
+		l.check(command.Process.Signal(syscall.SIGINT))
+		command.Wait()
+		l.Logf("tunnel: status %d\n%s", command.ProcessState.ExitCode(), stderr.String())
+		return result{stdout.String(), stderr.String(), command.ProcessState.ExitCode(), 0}
+	}
+}
+
+// external gives the EXTERNAL-IP of a Service, or "".
+func (l *lab) external(namespace, service string) string {
+	l.Helper()
+	return l.kubectl("", "get", "service", service, "-n", namespace, "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}")
+}
+
+// balanced is a Deployment of nginx with a LoadBalancer Service in front.
+func balanced(name, ports string) string {
+	deployment := strings.NewReplacer("nginx-deployment", name, "app: nginx", "app: "+name).Replace(nginxDeployment)
+	return deployment + "---" + strings.Replace(serviceYAML(name, "LoadBalancer", name, ports), "  - {"+ports+"}", "  "+ports, 1)
+}
+
+// TestMinikube holds what the course does with minikube, beside the lab's life: tunnel, pause, ip, docker-env.
+func TestMinikube(t *testing.T) {
+	l := newLab(t, "e2e-minikube", nil)
+	l.must("up", "--no-images", "--no-ingress")
+
+	t.Run("tunnel", func(t *testing.T) { l.in(t).tunnels() })
+	t.Run("pause and resume", func(t *testing.T) { l.in(t).pauses() })
+
+	t.Run("ip", func(t *testing.T) {
+		l := l.in(t)
+		if address := l.must("ip").stdout; address != "127.0.0.1\n" {
+			t.Errorf("ip prints %q", address)
+		}
+	})
+	t.Run("images env", func(t *testing.T) {
+		l := l.in(t)
+		shell := exec.Command("sh", "-c", `eval "$(`+program(t)+` images env --shell sh)"
+			docker tag busybox "$HELLOLAB_REGISTRY/guangzhengli/hellok8s:env" &&
+			docker push --quiet "$HELLOLAB_REGISTRY/guangzhengli/hellok8s:env"; status=$?
+			docker rmi "$HELLOLAB_REGISTRY/guangzhengli/hellok8s:env"; exit $status`)
+		shell.Env = l.env
+		if output, err := shell.CombinedOutput(); err != nil {
+			t.Fatalf("docker push: %v\n%s", err, output)
+		}
+		l.kubectl("", "run", "pushed", "--image=guangzhengli/hellok8s:env", "--restart=Never", "--", "true")
+		eventually(t, "the pushed image runs", func() bool {
+			return l.kubectl("", "get", "pod", "pushed", "-o", "jsonpath={.status.phase}") == "Succeeded"
+		})
+		l.fails(2, []string{"images", "env", "--shell", "nope"}, "nope", "powershell")
+	})
+}
+
+// tunnels holds that three Services with five ports answer at addresses of their own, whatever becomes of their pods, and
+// that the addresses go with the tunnel.
+func (l *lab) tunnels() {
+	for name, ports := range map[string]string{
+		"one": "- {port: 8080, targetPort: 80}", "two": "- {name: a, port: 8080, targetPort: 80}\n  - {name: b, port: 8081, targetPort: 80}",
+		"three": "- {name: a, port: 9000, targetPort: 80}\n  - {name: b, port: 9001, targetPort: 80}",
+	} {
+		l.kubectl(balanced(name, ports), "apply", "-f", "-")
+	}
+	l.kubectl("", "wait", "--for=condition=Available", "deployment", "--all", "--timeout=60s")
+	if pending := l.kubectl("", "get", "service", "one"); !strings.Contains(pending, "<pending>") {
+		l.Errorf("without a tunnel there is\n%s", pending)
+	}
+	end := l.tunnel()
+	ports := map[string][]int{"one": {8080}, "two": {8080, 8081}, "three": {9000, 9001}}
+	addresses := map[string]bool{}
+	answersAll := func() {
+		l.Helper()
+		for name, numbers := range ports {
+			for _, number := range numbers {
+				eventually(l, fmt.Sprintf("service %s answers at port %d", name, number), func() bool {
+					address := l.external("default", name)
+					addresses[address] = true
+					code, body := get(fmt.Sprintf("http://%s:%d/", address, number))
+					return address != "" && code == 200 && strings.Contains(body, "nginx")
+				})
+			}
+		}
+	}
+	answersAll()
+	delete(addresses, "")
+	if len(addresses) != 3 {
+		l.Errorf("the addresses are %v", addresses)
+	}
+	l.fails(1, []string{"tunnel"}, "another hellolab tunnel runs already")
+
+	before := l.kubectl("", "get", "pods", "-l", "app=two", "-o", "name")
+	l.kubectl("", "rollout", "restart", "deployment", "two")
+	l.kubectl("", "rollout", "status", "deployment", "two")
+	eventually(l, "the old pods are gone", func() bool {
+		now := l.kubectl("", "get", "pods", "-l", "app=two", "-o", "name")
+		return strings.Count(now, "\n") == 2 && !strings.Contains(now, strings.Split(before, "\n")[0])
+	})
+	answersAll()
+
+	address := l.external("default", "one")
+	l.kubectl("", "patch", "service", "one", "-p", `{"spec":{"type":"ClusterIP"}}`)
+	eventually(l, "a Service of another type does not answer", func() bool { code, _ := get("http://" + address + ":8080/"); return code == 0 })
+	l.kubectl("", "patch", "service", "one", "-p", `{"spec":{"type":"LoadBalancer"}}`)
+	answersAll()
+
+	address = l.external("default", "three")
+	done := end()
+	if done.status != 0 || done.stdout != "" {
+		l.Errorf("after Ctrl-C the tunnel ends with status %d and printed %q", done.status, done.stdout)
+	}
+	for name := range ports {
+		if left := l.external("default", name); left != "" {
+			l.Errorf("after the tunnel %s has the address %s", name, left)
+		}
+	}
+	if code, _ := get("http://" + address + ":9000/"); code != 0 {
+		l.Errorf("after the tunnel %s answers", address)
+	}
+
+	killed := l.command("tunnel")
+	l.check(killed.Start())
+	eventually(l, "an address", func() bool { return l.external("default", "one") != "" })
+	l.check(killed.Process.Kill())
+	killed.Wait()
+	end = l.tunnel()
+	answersAll()
+	end()
+	if left := l.external("default", "one"); left != "" {
+		l.Errorf("the address of a killed tunnel is still there: %s", left)
+	}
+}
+
+// pauses holds that a paused lab does nothing, and that nothing is lost.
+func (l *lab) pauses() {
+	l.kubectl(podYAML("web", "web", "nginx", "app: web"), "apply", "-f", "-")
+	l.kubectl(serviceYAML("web", "NodePort", "web", "port: 80, nodePort: 30000"), "apply", "-f", "-")
+	url := l.status().NodePort
+	eventually(l, "the pod answers", func() bool { code, _ := get(url); return code == 200 })
+	before := l.kubectl("", "get", "pods,deployments,services", "-o", `jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[*].restartCount}{"\n"}{end}`)
+	l.must("pause")
+	if found := l.status(); found.State != "paused" {
+		l.Errorf("the state is %s", found.State)
+	}
+	l.fails(1, []string{"lab", "check", "pod/nginx"}, "is paused", "hellolab resume")
+	l.must("pause") // does nothing
+	start := time.Now()
+	l.must("resume")
+	eventually(l, "the pod answers again", func() bool { code, _ := get(url); return code == 200 })
+	if took := time.Since(start); took > time.Second {
+		l.Errorf("it takes %s to resume", took)
+	}
+	l.healthy()
+	if after := l.kubectl("", "get", "pods,deployments,services", "-o", `jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[*].restartCount}{"\n"}{end}`); after != before {
+		l.Errorf("there was\n%s\nand there is\n%s", before, after)
+	}
+	l.must("resume") // does nothing
+	l.must("stop")
+	l.fails(1, []string{"pause"}, "does not run", "hellolab start")
+	l.must("start")
+}

@@ -1,0 +1,167 @@
+package helm
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+// templated is a chart with a value and a template that may come out empty.
+func templated(t *testing.T) *Chart {
+	t.Helper()
+	chart, err := LoadFiles(map[string][]byte{
+		"Chart.yaml":            []byte("apiVersion: v2\nname: small\nversion: 0.1.0\n"),
+		"values.yaml":           []byte("message: hello\ndeep: {a: 1, b: 2}\n"),
+		"templates/config.yaml": []byte("kind: ConfigMap\nnamespace: {{ .Release.Namespace }}\nrelease: {{ .Release.Name }}\nmessage: {{ .Values.message }} {{ .Values.deep.a }} {{ .Values.deep.b }}\n"),
+		"templates/empty.yaml":  []byte("{{ if .Values.more }}kind: Secret{{ end }}\n"),
+		"templates/NOTES.txt":   []byte("read this"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return chart
+}
+
+// TestRender holds that values win over the chart's own, edits being the chart's own, and that empty files are none.
+func TestRender(t *testing.T) {
+	t.Parallel()
+	values, err := Values([]byte("message: first\ndeep: {a: 3}"), []byte("message: second"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	edits, err := Values([]byte("deep: {a: 4, b: 5}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		chart  *Chart
+		values map[string]any
+		want   string
+	}{
+		{templated(t), nil, "hello 1 2"},
+		{templated(t), values, "second 3 2"},
+		{Edit(templated(t), edits), values, "second 3 5"},
+		{Edit(templated(t), nil), nil, "hello 1 2"},
+	} {
+		files, err := Render(test.chart, test.values, "mine", "dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "kind: ConfigMap\nnamespace: dev\nrelease: mine\nmessage: " + test.want + "\n"
+		if len(files) != 1 || files["small/templates/config.yaml"] != want {
+			t.Errorf("it renders %q, want %q", files, want)
+		}
+	}
+}
+
+// TestEditLeavesTheChart holds that a chart is not changed by what is made of it.
+func TestEditLeavesTheChart(t *testing.T) {
+	t.Parallel()
+	chart := templated(t)
+	edits, err := Values([]byte("message: edited\ndeep: {a: 9}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	Edit(chart, edits)
+	if other := Version(chart, "0.2.0"); other.Metadata.Version != "0.2.0" || Version(chart, "") != chart {
+		t.Errorf("the versions are %s", other.Metadata.Version)
+	}
+	if chart.Metadata.Version != "0.1.0" || chart.Values["message"] != "hello" || chart.Values["deep"].(map[string]any)["a"] != float64(1) {
+		t.Errorf("the chart has become %s %v", chart.Metadata.Version, chart.Values)
+	}
+}
+
+// TestPack holds that Helm reads a package, that its version is the chart's and not its file's, and that the same chart
+// gives the same bytes: a lab's up compares them.
+func TestPack(t *testing.T) {
+	t.Parallel()
+	packed, err := Pack(Version(templated(t), "0.1.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if packed.File != "small-0.1.1.tgz" || packed.Chart() != "small" || packed.Version() != "0.1.1" {
+		t.Errorf("it is %s, %s %s", packed.File, packed.Chart(), packed.Version())
+	}
+	chart, err := Read(packed.Content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chart.Metadata.Version != "0.1.1" || len(chart.Templates) != 3 || chart.Values["message"] != "hello" {
+		t.Errorf("Helm reads %+v", chart.Metadata)
+	}
+	again, err := Pack(Version(templated(t), "0.1.1"))
+	if err != nil || !bytes.Equal(packed.Content, again.Content) {
+		t.Errorf("packing again gives other bytes, %v", err)
+	}
+	index, err := Index(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if same, _ := Index(again); !bytes.Equal(index, same) {
+		t.Error("the same repository has another index")
+	}
+	if !strings.Contains(string(index), "- small-0.1.1.tgz") {
+		t.Errorf("the index is\n%s", index)
+	}
+}
+
+// TestUpload holds that a package comes to those that are there, that the same version takes its place, and that a web
+// server which does not take it is told of.
+func TestUpload(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	files := map[string][]byte{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if r.Method == http.MethodPut {
+			files[r.URL.Path], _ = io.ReadAll(r.Body)
+			w.WriteHeader(http.StatusCreated)
+			return
+		}
+		content, found := files[r.URL.Path]
+		if !found {
+			http.NotFound(w, r)
+			return
+		}
+		w.Write(content)
+	}))
+	t.Cleanup(server.Close)
+	first, err := Pack(templated(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Upload(t.Context(), server.URL+"/charts", first); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("without an index the failure is %v", err)
+	}
+	if files["/charts/index.yaml"], err = Index(first); err != nil {
+		t.Fatal(err)
+	}
+	second, err := Pack(Version(templated(t), "0.1.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := Upload(t.Context(), server.URL+"/charts", second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var index struct {
+		Entries map[string][]struct{ Version, Digest string }
+	}
+	if err := yaml.Unmarshal(files["/charts/index.yaml"], &index); err != nil {
+		t.Fatal(err)
+	}
+	if versions := index.Entries["small"]; len(versions) != 2 || versions[0].Version != "0.1.1" || versions[1].Version != "0.1.0" || len(versions[0].Digest) != 64 {
+		t.Errorf("the index has %+v", index.Entries)
+	}
+	if !bytes.Equal(files["/charts/small-0.1.1.tgz"], second.Content) {
+		t.Error("the package is not there")
+	}
+}
