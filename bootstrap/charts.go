@@ -4,7 +4,9 @@ import (
 	"context"
 	"embed"
 	"encoding/base64"
+	"net/http"
 
+	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -22,8 +24,8 @@ const (
 // ChartsURL is where the chart repository answers on this machine, behind the ingress controller.
 func (l *Lab) ChartsURL() string { return l.IngressURL() + chartsName }
 
-// ensureCharts installs the chart repository, which holds files from the start, and what the reader puts in later. It
-// does not wait for its pod: a reader of the course gets there much later.
+// ensureCharts installs the chart repository, which holds files from the start, and what the reader puts in later, and
+// waits until it answers. Without the image of its web server, which cannot be had then, there is none.
 func (l *Lab) ensureCharts(ctx context.Context, kube kube, files map[string][]byte) error {
 	if len(files) == 0 || !l.settings.Bootstrap.Ingress.Enabled {
 		return nil
@@ -48,10 +50,17 @@ func (l *Lab) ensureCharts(ctx context.Context, kube kube, files map[string][]by
 	if helm.Current(installed, wanted, values) {
 		return nil
 	}
+	if image, _, err := l.registry.Find(ctx, "nginx"); err != nil || image == nil {
+		return err
+	}
 	return l.story.Do(ctx, messages.T("chart repository at %s", l.ChartsURL()), func(ctx context.Context) error {
 		if err := releases.Ensure(ctx, chartsName, wanted, values); err != nil {
 			return messages.Errorf("the chart repository cannot be installed").Because(err).WithHint("run the same command again")
 		}
-		return nil
+		ctx, cancel := l.within(ctx)
+		defer cancel()
+		return await.Poll(ctx, messages.T("the chart repository does not answer"), func(ctx context.Context) error {
+			return answersWith(ctx, l.ChartsURL()+"/index.yaml", http.StatusOK)
+		})
 	})
 }

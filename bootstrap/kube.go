@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -230,7 +231,10 @@ func isReady(node corev1.Node) bool {
 }
 
 // answersHTTP reports whether a web server, any, answers at url.
-func answersHTTP(ctx context.Context, url string) error {
+func answersHTTP(ctx context.Context, url string) error { return answersWith(ctx, url, 0) }
+
+// answersWith reports whether a web server answers at url with that status; 0 is any.
+func answersWith(ctx context.Context, url string, status int) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -245,5 +249,8 @@ func answersHTTP(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	return response.Body.Close()
+	if status != 0 && response.StatusCode != status {
+		err = fmt.Errorf("%s: %s", url, response.Status)
+	}
+	return errors.Join(err, response.Body.Close())
 }

@@ -57,6 +57,7 @@ func (l *Lab) Up(ctx context.Context, asked *Asked, more More) error {
 	var (
 		registryRuns = make(gate)
 		controllerIn = make(gate) // the ingress controller's image, in the registry
+		imagesIn     = make(gate) // what can be had of the images that the course pulls
 		clusterRuns  = make(gate)
 		nodesSetUp   = make(gate)
 		fresh        = len(nodes) == 0
@@ -84,6 +85,7 @@ func (l *Lab) Up(ctx context.Context, asked *Asked, more More) error {
 		for _, image := range l.settings.Registry.Images {
 			copied = errors.Join(copied, l.registry.Copy(together, image))
 		}
+		close(imagesIn)
 		return nil
 	})
 	work.Go(func() error { // the cluster
@@ -134,6 +136,9 @@ func (l *Lab) Up(ctx context.Context, asked *Asked, more More) error {
 			return l.untilNodesReady(together, kube)
 		}
 		if err := l.ensureIngress(together, kube); err != nil {
+			return err
+		}
+		if err := imagesIn.wait(together); err != nil {
 			return err
 		}
 		return l.ensureCharts(together, kube, more.Charts)

@@ -152,15 +152,10 @@ func helmLessons() []lesson {
 			l.historyOf("hello-helm", "1 superseded hello-helm-0.1.0", "2 deployed hello-helm-0.1.0")
 			l.edits("hello-helm/values.yaml", "It works with Helm Values[v2]!", "It works with Helm Values[v3]!")
 			l.helm("upgrade", "hello-helm", "./hello-helm") // what hellolab did stands in no edit's way
-			eventually(l, "the edited message is there", func() bool {
-				_, body := get(l.status().Ingress.Address + "hello")
-				return strings.Contains(body, "Values[v3]!")
-			})
+			hello := l.status().Ingress.Address + "hello"
+			eventually(l, "the edited message is there", func() bool { _, body := get(hello); return strings.Contains(body, "Values[v3]!") })
 			l.helm("rollback", "hello-helm", "1")
-			eventually(l, "the first message is back", func() bool {
-				_, body := get(l.status().Ingress.Address + "hello")
-				return strings.Contains(body, "Helm Values!,")
-			})
+			eventually(l, "the first message is back", func() bool { _, body := get(hello); return strings.Contains(body, "Helm Values!,") })
 		}},
 		{step: "helm/rollback", byHand: func(l *lab) {
 			l.helm("rollback", "hello-helm", "1")

@@ -1,7 +1,7 @@
 //go:build e2e
 
 // Package e2e runs the built program against real clusters, as a reader would: bin/hellolab, the docker command line,
-// and kubectl in the node.
+// and hellolab's kubectl, which TestKubectl holds to be kubectl.
 //
 // Every test has a lab of its own, with its own name, ports and kubeconfig, and takes it away whatever happens. Ports
 // are "auto", so that labs stand side by side, and the first one has the usual ones where they are free.
@@ -205,10 +205,10 @@ func (l *lab) healthy() status {
 
 func (l *lab) node() string { return l.name + "-control-plane" }
 
-// kubectl runs the node's kubectl, with input as its stdin.
+// kubectl runs hellolab's kubectl, with input as its stdin.
 func (l *lab) kubectl(input string, args ...string) string {
 	l.Helper()
-	command := exec.Command("docker", append([]string{"exec", "-i", l.node(), "kubectl", "--kubeconfig=/etc/kubernetes/admin.conf"}, args...)...)
+	command := l.command(append([]string{"--name", l.name, "kubectl"}, args...)...)
 	command.Stdin = strings.NewReader(input)
 	output, err := command.CombinedOutput()
 	if err != nil {

@@ -92,18 +92,18 @@ func (l *lab) tunnels() {
 	answersAll := func() {
 		l.Helper()
 		for name, numbers := range ports {
+			var address string
+			eventually(l, "service "+name+" has an address", func() bool { address = l.external("default", name); return address != "" })
+			addresses[address] = true
 			for _, number := range numbers {
 				eventually(l, fmt.Sprintf("service %s answers at port %d", name, number), func() bool {
-					address := l.external("default", name)
-					addresses[address] = true
 					code, body := get(fmt.Sprintf("http://%s:%d/", address, number))
-					return address != "" && code == 200 && strings.Contains(body, "nginx")
+					return code == 200 && strings.Contains(body, "nginx")
 				})
 			}
 		}
 	}
 	answersAll()
-	delete(addresses, "")
 	if len(addresses) != 3 {
 		l.Errorf("the addresses are %v", addresses)
 	}

@@ -45,8 +45,13 @@ type Client struct {
 // level.
 func New(kubeconfig clientcmd.ClientConfig, namespace string, log logrus.FieldLogger) (*Client, error) {
 	configuration := new(action.Configuration)
-	err := configuration.Init(getter{kubeconfig}, namespace, "secret", log.Debugf)
-	return &Client{configuration, namespace}, err
+	if err := configuration.Init(getter{kubeconfig}, namespace, "secret", log.Debugf); err != nil {
+		return nil, err
+	}
+	if client, ok := configuration.KubeClient.(*kube.Client); ok {
+		client.Namespace = namespace // for what names none; otherwise it is that of the kubectl context
+	}
+	return &Client{configuration, namespace}, nil
 }
 
 // Load reads a chart from files, an embedded folder say.

@@ -35,7 +35,7 @@ func Run(context, hint string, args []string, streams Streams) (status int) {
 		if message != "" {
 			fmt.Fprintln(streams.Err, strings.TrimSuffix(message, "\n"))
 		}
-		if strings.Contains(message, fmt.Sprintf("context %q does not exist", context)) {
+		if lost(message, context) {
 			fmt.Fprintln(streams.Err, hint)
 		}
 		ended <- status
@@ -48,6 +48,12 @@ func Run(context, hint string, args []string, streams Streams) (status int) {
 		ended <- 0
 	}()
 	return <-ended
+}
+
+// lost reports whether kubectl says, in either of its ways, that there is no such context.
+func lost(message, context string) bool {
+	return strings.Contains(message, "context was not found for specified context: "+context) ||
+		strings.Contains(message, fmt.Sprintf("context %q does not exist", context))
 }
 
 // run does what kubectl's main does, for a context.

@@ -291,9 +291,9 @@ func (l *Labs) clear(ctx context.Context, coming State, objects []*unstructured.
 	releases := releasesOf(there)
 	for _, object := range there {
 		ours := object.GetLabels()[cluster.ChapterLabel] != ""
-		unwanted := inTheWay(object)
+		unwanted, touched := inTheWay(object), !cluster.Untouched(object)
 		if release := releases[releaseOf(object)]; release != nil { // it goes as a whole, or not at all
-			ours = release.ours
+			ours, touched = release.ours, release.touched
 			unwanted = slices.ContainsFunc(release.objects, inTheWay)
 		}
 		if !ours && (!slices.Contains(l.Course.Namespaces, object.GetNamespace()) || !unwanted) {
@@ -302,7 +302,7 @@ func (l *Labs) clear(ctx context.Context, coming State, objects []*unstructured.
 			continue
 		}
 		gone = append(gone, cluster.Refer(object))
-		if !ours || !cluster.Untouched(object) {
+		if !ours || touched {
 			readers = append(readers, object)
 		}
 	}
@@ -382,7 +382,9 @@ func (l *Labs) setAside(objects []*unstructured.Unstructured) error {
 	}
 	var names []string
 	for _, object := range objects {
-		names = append(names, cluster.Refer(object).String())
+		if name := called(object); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	file, err := l.writeAside(objects)
 	if err != nil {

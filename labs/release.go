@@ -2,6 +2,7 @@ package labs
 
 import (
 	"context"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -15,7 +16,9 @@ import (
 type release struct {
 	namespace, name string
 	// ours says that hellolab installed it, whoever gave it further revisions.
-	ours    bool
+	ours bool
+	// touched says that somebody else has changed it since: a reader who upgraded it, say.
+	touched bool
 	objects []*unstructured.Unstructured
 }
 
@@ -47,9 +50,19 @@ func releasesOf(objects []*unstructured.Unstructured) map[string]*release {
 	for _, object := range objects {
 		if of := found[releaseOf(object)]; of != nil {
 			of.objects = append(of.objects, object)
+			of.touched = of.touched || !cluster.Untouched(object)
 		}
 	}
 	return found
+}
+
+// called is how a reader knows an object: by its release, if it is part of one.
+func called(object *unstructured.Unstructured) string {
+	namespace, name, found := strings.Cut(releaseOf(object), "/")
+	if !found {
+		return cluster.Refer(object).String()
+	}
+	return cluster.Reference{Kind: "Release", Namespace: namespace, Name: name}.String()
 }
 
 // uninstall takes releases away, with what they have outside of the course's namespaces.
