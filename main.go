@@ -164,7 +164,7 @@ func (p *program) app() *cli.App {
 					&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")}}},
 				{Name: "restore", ArgsUsage: "FILE", Usage: say("bring the namespaces back to what was saved"), Action: p.onCourse(true, p.labRestore)},
 			}},
-			{Name: "kubectl", ArgsUsage: "[ARGS...]", SkipFlagParsing: true, Usage: say("kubectl itself, on the lab"), Action: p.kubectl},
+			{Name: "kubectl", ArgsUsage: "[ARGS...]", SkipFlagParsing: true, HideHelp: true, Usage: say("kubectl itself, on the lab"), Action: p.kubectl},
 			{Name: "tunnel", Usage: say("give LoadBalancer Services addresses, until Ctrl-C"), Action: p.tunnel},
 			{Name: "ip", Usage: say("print the address that the lab answers at"), Action: p.ip},
 			{Name: "config", Usage: say("show the settings"), Action: p.config},

@@ -51,9 +51,9 @@ func (p *program) kubectl(c *cli.Context) error {
 	if len(args) > 0 && args[0] == "--" { // as in minikube kubectl -- get pods
 		args = args[1:]
 	}
-	signal.Reset(os.Interrupt, syscall.SIGTERM)                // kubectl ends by them, or handles them itself
+	signal.Reset(os.Interrupt, syscall.SIGTERM)    // kubectl ends by them, or handles them itself
 	os.Args = append([]string{"kubectl"}, args...) // it tells the API server its name, and the reader in advice
-	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), p.say("next: ")+"hellolab up", args,
+	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), p.say("next: ")+"hellolab up", os.Args,
 		kubectl.Streams{In: os.Stdin, Out: p.stdout, Err: os.Stderr})
 	if status != exitDone {
 		return exitStatus(status)

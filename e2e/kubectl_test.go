@@ -74,8 +74,8 @@ const typed = `
 0 kubectl get pods -o name --request-timeout=30s
 1 kubectl get pods -o name --request-timeout=soon
 1 kubectl get pods --as=nobody
-0 kubectl get componentstatuses
-1 kubectl get componentstatuses --warnings-as-errors
+0 kubectl get componentstatuses etcd-0
+1 kubectl get componentstatuses etcd-0 --warnings-as-errors
 0 kubectl --kuberc=$FOLDER/kuberc podnames
 
 # get
@@ -101,7 +101,7 @@ const typed = `
 0 kubectl get pods -l 'app in (web,front),app!=web' -o name
 0 kubectl get pods --field-selector=status.phase=Running,metadata.name=web -o name
 0 kubectl get pods --chunk-size=1 -o name
-0 kubectl get -f $FOLDER/settings.yaml -o name
+0 kubectl get -f $FOLDER/configmap.yaml -o name
 0 kubectl get --raw /version
 1 kubectl get --raw /nope
 1 kubectl get pod nope
@@ -153,7 +153,7 @@ const typed = `
 1 kubectl exec box -c nope -- ls
 1 kubectl exec nope -- ls
 0 echo hello >$FOLDER/$MINE && kubectl cp $FOLDER/$MINE box:/$MINE && kubectl exec box -- cat /$MINE
-0 kubectl cp box:/$MINE $FOLDER/$MINE.back && cat $FOLDER/$MINE.back
+0 kubectl cp box:/$MINE $FOLDER/$MINE.back >/dev/null && cat $FOLDER/$MINE.back
 0 kubectl cp web:/usr/share/nginx/html $FOLDER/$MINE.html && cat $FOLDER/$MINE.html/index.html
 1 kubectl cp $FOLDER/nope box:/
 1 kubectl cp box:/nope
@@ -166,18 +166,18 @@ const typed = `
 0 kubectl auth whoami
 
 # a ConfigMap's life
-0 kubectl apply -f $FOLDER/settings.yaml --dry-run=client
-0 kubectl apply -f $FOLDER/settings.yaml --dry-run=server
-0 sed s/blue/red/ $FOLDER/settings.yaml | kubectl apply --dry-run=server -f - -o yaml
-0 kubectl diff -f $FOLDER/settings.yaml
-1 sed s/blue/red/ $FOLDER/settings.yaml | kubectl diff -f - ## files
+0 kubectl apply -f $FOLDER/configmap.yaml --dry-run=client
+0 kubectl apply -f $FOLDER/configmap.yaml --dry-run=server
+0 sed s/blue/red/ $FOLDER/configmap.yaml | kubectl apply --dry-run=server -f - -o yaml
+0 kubectl diff -f $FOLDER/configmap.yaml
+1 sed s/blue/red/ $FOLDER/configmap.yaml | kubectl diff -f - ## files
 2 kubectl diff -f $FOLDER/nope.yaml
-0 sed s/settings/$MINE/ $FOLDER/settings.yaml | kubectl apply -f -
-0 sed s/settings/$MINE/ $FOLDER/settings.yaml | kubectl apply -f -
-0 sed "s/settings/$MINE/; s/blue/red/" $FOLDER/settings.yaml | kubectl apply -f -
-0 sed "s/settings/$MINE/; s/blue/red/" $FOLDER/settings.yaml | kubectl apply --server-side -f -
-1 sed "s/settings/$MINE/; s/blue/pink/" $FOLDER/settings.yaml | kubectl apply --server-side --field-manager=other -f - ## times
-0 sed "s/settings/$MINE/; s/blue/pink/" $FOLDER/settings.yaml | kubectl apply --server-side --field-manager=other --force-conflicts -f -
+0 sed s/settings/$MINE/ $FOLDER/configmap.yaml | kubectl apply -f -
+0 sed s/settings/$MINE/ $FOLDER/configmap.yaml | kubectl apply -f -
+0 sed "s/settings/$MINE/; s/blue/red/" $FOLDER/configmap.yaml | kubectl apply -f -
+0 sed "s/settings/$MINE/; s/blue/red/" $FOLDER/configmap.yaml | kubectl apply --server-side -f -
+1 sed "s/settings/$MINE/; s/blue/pink/" $FOLDER/configmap.yaml | kubectl apply --server-side --field-manager=other -f - ## times
+0 sed "s/settings/$MINE/; s/blue/pink/" $FOLDER/configmap.yaml | kubectl apply --server-side --field-manager=other --force-conflicts -f -
 1 kubectl apply
 1 kubectl apply -f -
 1 echo nope | kubectl apply -f -
@@ -185,7 +185,7 @@ const typed = `
 1 echo '{kind: ConfigMap, apiVersion: v1, metadata: {name: nope}, dada: {}}' | kubectl apply -f -
 1 kubectl apply -f $FOLDER/nope.yaml
 1 kubectl create configmap $MINE --from-literal=a=b
-0 kubectl create configmap $MINE-too --from-literal=a=b --from-file=$FOLDER/settings.yaml
+0 kubectl create configmap $MINE-too --from-literal=a=b --from-file=$FOLDER/configmap.yaml
 0 kubectl label configmap $MINE tier=web
 1 kubectl label configmap $MINE tier=db
 0 kubectl label configmap $MINE tier=db --overwrite
@@ -305,9 +305,9 @@ var mayDiffer = map[string]*regexp.Regexp{
 
 // kubectlFiles are in $FOLDER, of which bin is on the PATH.
 var kubectlFiles = map[string]string{
-	"settings.yaml":                kubectlSettings,
-	"kustomize/settings.yaml":      kubectlSettings,
-	"kustomize/kustomization.yaml": "namePrefix: my-\nresources: [settings.yaml]\n",
+	"configmap.yaml":               kubectlSettings,
+	"kustomize/configmap.yaml":     kubectlSettings,
+	"kustomize/kustomization.yaml": "namePrefix: my-\nresources: [configmap.yaml]\n",
 	"bin/kubectl-hello":            "#!/bin/sh\necho \"hello, $*\"\nexit 5\n",
 	"kuberc": `
 apiVersion: kubectl.config.k8s.io/v1beta1

@@ -22,9 +22,9 @@ type Streams struct {
 	Out, Err io.Writer
 }
 
-// Run runs kubectl with args, those behind the word kubectl, and gives its exit status. It works on the kubectl context
-// of that name unless args name another one, or another kubeconfig. Where that context does not exist, hint follows
-// kubectl's own error.
+// Run runs kubectl and gives its exit status. args are "kubectl" and what follows, and have to be the program's own
+// (os.Args), since kubectl reads them there, too. It works on the kubectl context of that name unless args name another
+// one, or another kubeconfig. Where that context does not exist, hint follows kubectl's own error.
 //
 // It can be called once in a program: kubectl keeps what it is doing in globals.
 func Run(context, hint string, args []string, streams Streams) (status int) {
@@ -58,16 +58,14 @@ func lost(message, context string) bool {
 
 // run does what kubectl's main does, for a context.
 func run(context string, args []string, streams Streams) error {
-	whole := append([]string{"kubectl"}, args...)
-	logs.GlogSetter(cmd.GetLogVerbosity(whole)) // before any flag is read: plugins are looked for by then
+	logs.GlogSetter(cmd.GetLogVerbosity(args)) // before any flag is read: plugins are looked for by then
 	io := genericiooptions.IOStreams{In: streams.In, Out: streams.Out, ErrOut: streams.Err}
 	flags := genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag().
 		WithDiscoveryBurst(300).WithDiscoveryQPS(50).WithWarningPrinter(io) // kubectl's own figures
 	command := cmd.NewDefaultKubectlCommandWithArgs(cmd.KubectlOptions{
 		PluginHandler: cmd.NewDefaultPluginHandler(plugin.ValidPluginFilenamePrefixes),
-		Arguments:     whole, ConfigFlags: flags, IOStreams: io,
+		Arguments:     args, ConfigFlags: flags, IOStreams: io,
 	})
-	command.SetArgs(args)
 	prepare := command.PersistentPreRunE
 	command.PersistentPreRunE = func(c *cobra.Command, arguments []string) error {
 		if *flags.Context == "" && *flags.KubeConfig == "" { // not as the flag's default, which help would show
