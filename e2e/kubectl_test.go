@@ -66,7 +66,7 @@ const typed = `
 0 kubectl -n dev get pods
 0 kubectl --namespace=dev get configmaps -o name
 0 kubectl -v=0 get nodes -o name
-0 kubectl --context=kind-e2e-kubectl get pods -o name
+0 kubectl --context=kind-e2e-minikube get pods -o name
 1 kubectl --context=nope get pods
 1 kubectl --kubeconfig=/nope get pods
 1 kubectl --cluster=nope get pods
@@ -285,9 +285,9 @@ const typed = `
 0 kubectl config get-clusters
 0 kubectl config view
 0 kubectl config view --raw --minify
-0 kubectl config use-context kind-e2e-kubectl
+0 kubectl config use-context kind-e2e-minikube
 1 kubectl config use-context nope
-0 kubectl config set-context --current --namespace=dev && kubectl get configmaps -o name && kubectl config unset contexts.kind-e2e-kubectl.namespace && kubectl config view
+0 kubectl config set-context --current --namespace=dev && kubectl get configmaps -o name && kubectl config unset contexts.kind-e2e-minikube.namespace && kubectl config view
 `
 
 // mayDiffer are what two runs of one and the same kubectl print differently, and one space for many beside an age.
@@ -365,12 +365,11 @@ type seen struct {
 	text   string
 }
 
-// TestKubectl holds that the kubectl inside hellolab is kubectl.
-func TestKubectl(t *testing.T) {
-	l := newLab(t, "e2e-kubectl", nil)
+// isKubectl holds that the kubectl inside hellolab is kubectl.
+func (l *lab) isKubectl() {
+	t := l.T
 	kubectl := caller{program: kubectlItself(t), mine: "mine-a"}
 	hellolab := caller{program: program(t), words: []string{"kubectl"}, mine: "mine-b"}
-	l.must("up", "--no-images", "--no-ingress")
 	l.silent = true
 	l.preparesForKubectl()
 

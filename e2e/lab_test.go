@@ -1,7 +1,7 @@
 //go:build e2e
 
 // Package e2e runs the built program against real clusters, as a reader would: bin/hellolab, the docker command line,
-// and hellolab's kubectl, which TestKubectl holds to be kubectl.
+// and hellolab's kubectl, which TestMinikube holds to be kubectl.
 //
 // Every test has a lab of its own, with its own name, ports and kubeconfig, and takes it away whatever happens. Ports
 // are "auto", so that labs stand side by side, and the first one has the usual ones where they are free.

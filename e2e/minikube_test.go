@@ -41,11 +41,12 @@ func balanced(name, ports string) string {
 	return deployment + "---" + strings.Replace(serviceYAML(name, "LoadBalancer", name, ports), "  - {"+ports+"}", "  "+ports, 1)
 }
 
-// TestMinikube holds what the course does with minikube, beside the lab's life: tunnel, pause, ip, docker-env.
+// TestMinikube holds what the course does with minikube, beside the lab's life: kubectl, tunnel, pause, ip, docker-env.
 func TestMinikube(t *testing.T) {
 	l := newLab(t, "e2e-minikube", nil)
 	l.must("up", "--no-images", "--no-ingress")
 
+	t.Run("kubectl", func(t *testing.T) { l.in(t).isKubectl() })
 	t.Run("tunnel", func(t *testing.T) { l.in(t).tunnels() })
 	t.Run("pause and resume", func(t *testing.T) { l.in(t).pauses() })
 
