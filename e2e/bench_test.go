@@ -252,7 +252,7 @@ func TestBenchChapters(t *testing.T) {
 		{"deployment", []string{"apply -f create", "rollout status " + hellok8s, "apply -f scale", "apply -f upgrade", "rollout status " + hellok8s,
 			"apply -f rolling-update", "apply -f liveness", "rollout status " + hellok8s, "rollout undo --to-revision=2 " + hellok8s,
 			"rollout status " + hellok8s, "apply -f readiness", "wait --for=jsonpath={.status.updatedReplicas}=2 " + hellok8s}},
-		{"service", []string{"apply -f clusterip -f nodeport", "wait --for=condition=Available " + hellok8s, "wait pod/nginx --for=condition=Ready"}},
+		{"service", []string{"apply -f clusterip -f nodeport -f loadbalancer", "wait --for=condition=Available " + hellok8s, "wait pod/nginx --for=condition=Ready"}},
 		{"ingress", []string{"apply -f routes", "wait deployment --all --for=condition=Available", answers}},
 		{"namespace", []string{"apply -f create/namespaces.yaml", "apply -n dev -f create/deployment.yaml", "wait -n dev --for=condition=Available " + hellok8s}},
 		{"configmap", []string{"apply -f given", "wait -n dev --for=create serviceaccount/default", "wait -n test --for=create serviceaccount/default",
