@@ -609,14 +609,16 @@ func (l *lab) repairsAnInterruptedInstallation() {
 	}
 }
 
-// snapshot names all objects in the course's namespaces, without what is chosen at random.
+// snapshot names all objects in the course's namespaces, without what is chosen at random and pods on their way out.
 func (l *lab) snapshot() string {
 	l.Helper()
 	var all []string
 	for _, namespace := range []string{"default", "dev", "test"} {
 		found := l.kubectl("", "get", "all,configmap,secret,ingress,pvc,serviceaccount,role,rolebinding", "-n", namespace, "-o", "name", "--ignore-not-found")
+		leaving := strings.Fields(l.kubectl("", "get", "pods", "-n", namespace, "-o",
+			`jsonpath={range .items[?(@.metadata.deletionTimestamp)]}pod/{.metadata.name}{"\n"}{end}`))
 		for _, name := range strings.Fields(found) {
-			if !strings.Contains(name, "hello-cronjob-") { // a minute has passed
+			if !strings.Contains(name, "hello-cronjob-") && !slices.Contains(leaving, name) { // a minute has passed
 				all = append(all, namespace+" "+regexp.MustCompile(`-[a-z0-9]{5}$`).ReplaceAllString(name, "-X"))
 			}
 		}

@@ -154,7 +154,7 @@ const typed = `
 1 kubectl exec nope -- ls
 0 echo hello >$FOLDER/$MINE && kubectl cp $FOLDER/$MINE box:/$MINE && kubectl exec box -- cat /$MINE
 0 kubectl cp box:/$MINE $FOLDER/$MINE.back >/dev/null && cat $FOLDER/$MINE.back
-0 kubectl cp web:/usr/share/nginx/html $FOLDER/$MINE.html && cat $FOLDER/$MINE.html/index.html
+0 kubectl cp web:/usr/share/nginx/html $FOLDER/$MINE.html >/dev/null && cat $FOLDER/$MINE.html/index.html
 1 kubectl cp $FOLDER/nope box:/
 1 kubectl cp box:/nope
 
@@ -254,7 +254,7 @@ const typed = `
 
 # Pods, and waiting
 0 kubectl wait --for=condition=Ready pod/web pod/box
-1 kubectl wait --for=delete pod/web --timeout=1s
+1 kubectl wait --for=delete pod/web --timeout=1s 2>/dev/null
 1 kubectl wait --for=condition=Ready pod/nope
 0 echo hello | kubectl run --rm -i --restart=Never $MINE-run --image=busybox -- sh -c 'read word; echo $word'
 4 echo | kubectl run --rm -i --restart=Never $MINE-exit --image=busybox -- sh -c 'read word; exit 4'
@@ -400,7 +400,7 @@ func (l *lab) isKubectl() {
 			l.check(err)
 			l.check(os.WriteFile(named.program, content, 0o755))
 		}
-		for _, line := range []string{"kubectl get pods -o name", "kubectl", "kubectl gett", "kubectl --name nope get pods",
+		for _, line := range []string{"kubectl get pods web box -o name", "kubectl", "kubectl gett", "kubectl --name nope get pods",
 			"kubectl hello one", "kubectl exec box -- sh -c 'exit 3'"} {
 			want := l.types(kubectl, line, nil)
 			l.same(l.types(named, line, nil), want)

@@ -154,8 +154,8 @@ func (l *lab) tunnels() {
 
 // pauses holds that a paused lab does nothing, and that nothing is lost.
 func (l *lab) pauses() {
-	l.kubectl(podYAML("web", "web", "nginx", "app: web"), "apply", "-f", "-")
-	l.kubectl(serviceYAML("web", "NodePort", "web", "port: 80, nodePort: 30000"), "apply", "-f", "-")
+	l.kubectl(podYAML("frozen", "web", "nginx", "app: frozen"), "apply", "-f", "-")
+	l.kubectl(serviceYAML("frozen", "NodePort", "frozen", "port: 80, nodePort: 30000"), "apply", "-f", "-")
 	url := l.status().NodePort
 	eventually(l, "the pod answers", func() bool { code, _ := get(url); return code == 200 })
 	before := l.kubectl("", "get", "pods,deployments,services", "-o", `jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[*].restartCount}{"\n"}{end}`)

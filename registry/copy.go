@@ -112,7 +112,7 @@ func (r *Registry) options(ctx context.Context) []remote.Option {
 		remote.WithTransport(r.local),
 		remote.WithRetryBackoff(remote.Backoff{Duration: 50 * time.Millisecond, Factor: 2, Steps: 6}),
 		remote.WithRetryPredicate(func(err error) bool {
-			return slices.ContainsFunc([]error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF},
+			return slices.ContainsFunc([]error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, net.ErrClosed, io.EOF, io.ErrUnexpectedEOF},
 				func(passing error) bool { return errors.Is(err, passing) })
 		}),
 	}
