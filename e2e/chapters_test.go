@@ -494,19 +494,7 @@ func (l *lab) namesTheCauses() {
 			}
 			l.must("lab", state)
 			wrong.harm(l)
-			quiet := l.in(t)
-			quiet.silent = true
-			var said string
-			defer func() {
-				if t.Failed() {
-					t.Logf("lab check %s says\n%s", wrong.step, said)
-				}
-			}()
-			eventually(l, "the check names the cause", func() bool {
-				done := quiet.run("lab", "check", wrong.step)
-				said = regexp.MustCompile(`\s+`).ReplaceAllString(done.stdout, " ") // lines are broken at 80 columns
-				return done.status == 3 && !slices.ContainsFunc(wrong.says, func(words string) bool { return !strings.Contains(said, words) })
-			})
+			l.namesTheCause(wrong.step, wrong.says...)
 		})
 	}
 }

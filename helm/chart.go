@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"helm.sh/helm/v3/pkg/chart"
-	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 	"helm.sh/helm/v3/pkg/engine"
 	"helm.sh/helm/v3/pkg/registry"
@@ -217,6 +216,3 @@ func (t withContext) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	return t.next.RoundTrip(request)
 }
-
-// Read reads a package.
-func Read(content []byte) (*Chart, error) { return loader.LoadArchive(bytes.NewReader(content)) }

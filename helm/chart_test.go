@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/chart/loader"
 	"sigs.k8s.io/yaml"
 )
 
@@ -88,7 +89,7 @@ func TestPack(t *testing.T) {
 	if packed.File != "small-0.1.1.tgz" || packed.Chart() != "small" || packed.Version() != "0.1.1" {
 		t.Errorf("it is %s, %s %s", packed.File, packed.Chart(), packed.Version())
 	}
-	chart, err := Read(packed.Content)
+	chart, err := loader.LoadArchive(bytes.NewReader(packed.Content))
 	if err != nil {
 		t.Fatal(err)
 	}
