@@ -81,7 +81,7 @@ func (l *Lab) Lock(ctx context.Context) (unlock func(), err error) { return l.lo
 // lock keeps two hellolabs from changing one lab at the same time, and reads anew what the one before may have
 // changed.
 func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {
-	unlock, err = l.lockFile(l.name() + ".lock")
+	unlock, err = lockFile(l.name()+".lock", (*flock.Flock).TryLock)
 	if err != nil {
 		return nil, err
 	}
@@ -97,10 +97,26 @@ func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {
 }
 
 // LockTunnel keeps others from running a tunnel to the lab until unlock is called. unlock is nil where somebody runs one.
-func (l *Lab) LockTunnel() (unlock func(), err error) { return l.lockFile(l.name() + ".tunnel.lock") }
+func (l *Lab) LockTunnel() (unlock func(), err error) {
+	return lockFile(l.name()+".tunnel.lock", (*flock.Flock).TryLock)
+}
+
+// lockPorts waits until no other lab is choosing its ports, and keeps others from it until unlock is called.
+func (l *Lab) lockPorts(ctx context.Context) (unlock func(), err error) {
+	waiting, cancel := l.within(ctx)
+	defer cancel()
+	unlock, err = lockFile(".ports.lock", func(file *flock.Flock) (bool, error) { return file.TryLockContext(waiting, retryLock) })
+	if err != nil && waiting.Err() != nil {
+		return nil, context.Cause(waiting)
+	}
+	return unlock, err
+}
+
+// retryLock is how often a lock is tried again: files tell nobody when they are unlocked.
+const retryLock = 50 * time.Millisecond
 
 // lockFile takes a lock, or gives nil where somebody has it. It falls with its process, however that ends.
-func (l *Lab) lockFile(base string) (unlock func(), err error) {
+func lockFile(base string, take func(*flock.Flock) (bool, error)) (unlock func(), err error) {
 	caches, err := os.UserCacheDir()
 	if err != nil {
 		caches = os.TempDir()
@@ -109,7 +125,7 @@ func (l *Lab) lockFile(base string) (unlock func(), err error) {
 	file := flock.New(name)
 	locked := false
 	if err = os.MkdirAll(filepath.Dir(name), 0o755); err == nil {
-		locked, err = file.TryLock()
+		locked, err = take(file)
 	}
 	if err != nil {
 		return nil, messages.Errorf("the lab's lock file cannot be written").Because(err).

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/system"
+	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
 	"go.yaml.in/yaml/v3"
 
@@ -86,7 +88,10 @@ func (s *Settings) claimPorts(ctx context.Context, docker *client.Client, addres
 		return err
 	}
 	var problems []error
-	named := map[int]bool{}
+	named, err := portsOfOthers(ctx, docker, s.Bootstrap.Name)
+	if err != nil {
+		return err
+	}
 	for _, wanted := range s.ports() {
 		named[wanted.port.Number] = true
 	}
@@ -116,6 +121,26 @@ func (s *Settings) claimPorts(ctx context.Context, docker *client.Client, addres
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// portsOfOthers are those that other labs have on record: they may be stopped, or just about to start. "auto" keeps away
+// from them.
+func portsOfOthers(ctx context.Context, docker *client.Client, name string) (map[int]bool, error) {
+	found, err := docker.VolumeList(ctx, volume.ListOptions{Filters: filters.NewArgs(filters.Arg("label", settingsLabel))})
+	if err != nil {
+		return nil, err
+	}
+	ports := map[int]bool{}
+	for _, recorded := range found.Volumes {
+		var other Settings
+		if recorded.Labels[engine.Label] == name || yaml.Unmarshal([]byte(recorded.Labels[settingsLabel]), &other) != nil {
+			continue // or another version of hellolab made it
+		}
+		for _, theirs := range other.ports() {
+			ports[theirs.port.Number] = true
+		}
+	}
+	return ports, nil
 }
 
 // firstUnprivileged is the first port that any user may listen on, unless net.ipv4.ip_unprivileged_port_start says

@@ -20,6 +20,7 @@ import (
 	"github.com/docker/docker/client"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
 )
@@ -286,7 +287,52 @@ func portEngine(t *testing.T, security []string, containers ...container.Summary
 			json.NewEncoder(w).Encode(system.Info{SecurityOptions: security})
 		},
 		"GET /{api}/containers/json": func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(containers) },
+		"GET /{api}/volumes":         func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(volume.ListResponse{}) },
 	})
+}
+
+// TestClaimPortsOfOtherLabs holds that "auto" leaves alone what another lab has on record, though nothing listens there:
+// that lab is stopped, or about to start. The lab's own record is in nobody's way.
+func TestClaimPortsOfOtherLabs(t *testing.T) {
+	settings, held := freePorts(t)
+	for _, listener := range held {
+		listener.Close()
+	}
+	nodePort := settings.ports()[2]
+	recorded := func(lab string, number int) *volume.Volume {
+		theirs := settings
+		theirs.Bootstrap.Ports.NodePort = port.Port{Number: number}
+		content, err := yaml.Marshal(theirs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &volume.Volume{Labels: map[string]string{engine.Label: lab, settingsLabel: string(content)}}
+	}
+	var free []int
+	for _, candidate := range nodePort.candidates {
+		if port.Free(ipv4, candidate) {
+			free = append(free, candidate)
+		}
+	}
+	docker := fakeEngine(t, map[string]http.HandlerFunc{
+		"GET /{api}/info": func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(system.Info{}) },
+		"GET /{api}/volumes": func(w http.ResponseWriter, r *http.Request) {
+			if filter := r.URL.Query().Get("filters"); !strings.Contains(filter, settingsLabel) {
+				t.Errorf("it asks for the volumes with %q", filter)
+			}
+			json.NewEncoder(w).Encode(volume.ListResponse{Volumes: []*volume.Volume{
+				recorded("other", free[0]), recorded(settings.Bootstrap.Name, free[1]),
+				{Labels: map[string]string{engine.Label: "broken", settingsLabel: "["}},
+			}})
+		},
+	})
+	*nodePort.port = port.Port{Auto: true}
+	if err := settings.claimPorts(t.Context(), docker, ipv4, nil); err != nil {
+		t.Fatal(err)
+	}
+	if chosen := settings.Bootstrap.Ports.NodePort.Number; chosen != free[1] {
+		t.Errorf("auto becomes %d, and not %d: another lab has %d", chosen, free[1], free[0])
+	}
 }
 
 // TestDifferences holds what makes `up` refuse settings that a lab was not made with.

@@ -177,6 +177,11 @@ func (l *Lab) prepare(ctx context.Context, asked *Asked) ([]container.Summary, e
 			l.settings = asked.Settings
 		}
 	}
+	unlock, err := l.lockPorts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	if err := l.claimPorts(ctx, len(nodes) > 0); err != nil {
 		return nil, err
 	}

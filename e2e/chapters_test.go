@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -317,26 +318,53 @@ func (l *lab) checkStep(step string) checked {
 	return found
 }
 
-// eventuallyPasses waits until the check of a step passes.
+// eventuallyPasses waits until the check of a step passes, as it does for a reader who leaves it running.
 func (l *lab) eventuallyPasses(step string) {
 	l.Helper()
-	var last checked
-	defer func() {
-		if !last.Passed {
-			l.Logf("%s: %+v", step, last.Rows)
-		}
-	}()
-	quiet := l.in(l.T)
-	quiet.silent = true
-	eventually(l, step+" passes", func() bool {
-		last = quiet.checkStep(step)
-		return last.Passed
+	l.watch(step).until(step, true)
+}
+
+// watching is a `lab check --watch` that runs.
+type watching struct {
+	*lab
+	command *exec.Cmd
+	rows    *json.Decoder
+}
+
+// watch runs `lab check --watch`, at most until the test's end.
+func (l *lab) watch(what string) *watching {
+	l.Helper()
+	command := l.command("lab", "check", what, "--watch", "-o", "json")
+	output, err := command.StdoutPipe()
+	l.check(err)
+	l.check(command.Start())
+	deadline := time.AfterFunc(2*time.Minute, func() { command.Process.Kill() })
+	l.Cleanup(func() {
+		deadline.Stop()
+		command.Process.Kill()
+		command.Wait()
 	})
+	return &watching{l, command, json.NewDecoder(output)}
+}
+
+// until waits for what the check says of a step.
+func (w *watching) until(step string, passed bool) {
+	w.Helper()
+	for last := (checked{}); ; {
+		var found checked
+		if err := w.rows.Decode(&found); err != nil {
+			w.Fatalf("%s is not passed=%v within two minutes: %v; %+v", step, passed, err, last.Rows)
+		}
+		if last = found; found.Step == step && found.Passed == passed {
+			return
+		}
+	}
 }
 
 // TestChapters walks the course's table: every step's check fails on the state before it, passes when the step was done by
 // hand, and passes after hellolab has done it.
 func TestChapters(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "e2e-chapters", nil)
 	l.must("up", "--no-images")
 
@@ -434,7 +462,7 @@ func (l *lab) takesAnotherCourse() {
 	if code, body := get(l.status().NodePort); code != 200 || !strings.Contains(body, "nginx") {
 		l.Errorf("NodePort 30000 answers %d %s", code, body)
 	}
-	if objects := l.snapshot(); strings.Contains(objects, "hellok8s") || strings.Contains(objects, "namespace/dev") {
+	if objects := l.snapshot(); strings.Contains(objects, "hellok8s") || strings.Contains(objects, "Namespace/dev") {
 		l.Errorf("of the chapter before there is still\n%s", objects)
 	}
 	l.check(os.WriteFile(filepath.Join(folder, "first", "lab.yaml"), []byte("title: {en: a}\nstep: []\n"), 0o600))
@@ -546,32 +574,14 @@ func (l *lab) keepsTheReadersObjects() {
 // watches holds that `check --watch` follows the reader through a chapter.
 func (l *lab) watches() {
 	l.must("lab", "reset")
-	command := l.command("lab", "check", "pod", "--watch", "-o", "json")
-	output, err := command.StdoutPipe()
-	l.check(err)
-	l.check(command.Start())
-	defer command.Process.Kill()
-	decoder := json.NewDecoder(output)
-	until := func(step string, passed bool) {
-		l.Helper()
-		for deadline := time.Now().Add(time.Minute); ; {
-			var found checked
-			l.check(decoder.Decode(&found))
-			if found.Step == step && found.Passed == passed {
-				return
-			}
-			if time.Now().After(deadline) {
-				l.Fatalf("%s is not passed=%v", step, passed)
-			}
-		}
-	}
-	until("pod/nginx", false)
+	w := l.watch("pod")
+	w.until("pod/nginx", false)
 	l.kubectl(podYAML("nginx-pod", "nginx-container", "nginx", ""), "apply", "-f", "-")
-	until("pod/nginx", true)
-	until("pod/hellok8s", false)
+	w.until("pod/nginx", true)
+	w.until("pod/hellok8s", false)
 	l.kubectl(podYAML("hellok8s", "hellok8s-container", "guangzhengli/hellok8s:v1", ""), "apply", "-f", "-")
-	until("pod/hellok8s", true)
-	l.check(command.Wait())
+	w.until("pod/hellok8s", true)
+	l.check(w.command.Wait())
 }
 
 // repairsAnInterruptedInstallation kills an installation half-way, and runs two at once.
@@ -597,23 +607,23 @@ func (l *lab) repairsAnInterruptedInstallation() {
 	}
 }
 
-// snapshot names all objects in the course's namespaces, without what is chosen at random and pods on their way out.
+// snapshot names all objects in the course's namespaces, without what is chosen at random and what is on its way out.
 func (l *lab) snapshot() string {
 	l.Helper()
+	const name = `jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.deletionTimestamp}{"\n"}{end}`
 	var all []string
-	for _, namespace := range []string{"default", "dev", "test"} {
-		found := l.kubectl("", "get", "all,configmap,secret,ingress,pvc,serviceaccount,role,rolebinding", "-n", namespace, "-o", "name", "--ignore-not-found")
-		leaving := strings.Fields(l.kubectl("", "get", "pods", "-n", namespace, "-o",
-			`jsonpath={range .items[?(@.metadata.deletionTimestamp)]}pod/{.metadata.name}{"\n"}{end}`))
-		for _, name := range strings.Fields(found) {
-			if !strings.Contains(name, "hello-cronjob-") && !slices.Contains(leaving, name) { // a minute has passed
-				all = append(all, namespace+" "+regexp.MustCompile(`-[a-z0-9]{5}$`).ReplaceAllString(name, "-X"))
+	add := func(found, namespace string) {
+		for _, line := range strings.Split(strings.TrimSpace(found), "\n") {
+			object, leaving, _ := strings.Cut(line, " ")
+			if object != "" && leaving == "" && !strings.Contains(object, "hello-cronjob-") { // a minute has passed
+				all = append(all, namespace+" "+regexp.MustCompile(`-[a-z0-9]{5}$`).ReplaceAllString(object, "-X"))
 			}
 		}
 	}
-	for _, name := range strings.Fields(l.kubectl("", "get", "namespaces", "-o", "name")) {
-		all = append(all, name)
+	for _, namespace := range []string{"default", "dev", "test"} {
+		add(l.kubectl("", "get", "all,configmap,secret,ingress,pvc,serviceaccount,role,rolebinding", "-n", namespace, "-o", name), namespace)
 	}
+	add(l.kubectl("", "get", "namespaces", "-o", name), "")
 	slices.Sort(all)
 	return strings.Join(all, "\n")
 }
@@ -653,7 +663,7 @@ func (l *lab) savesAndRestores() {
 	l.must("down")
 	l.must("up", "--no-images")
 	l.must("lab", "restore", file)
-	eventually(l, "the same objects", func() bool { return l.snapshot() == before })
+	l.settlesTo(before)
 	if again := l.history(); again != history {
 		l.Errorf("the history was\n%s\nand is\n%s", history, again)
 	}
@@ -667,6 +677,18 @@ func (l *lab) savesAndRestores() {
 	l.must("lab", "restore", file) // on the same lab
 	if again := l.history(); again != history {
 		l.Errorf("on the same lab, the history was\n%s\nand is\n%s", history, again)
+	}
+}
+
+// settlesTo waits until there are these objects and no others.
+func (l *lab) settlesTo(want string) {
+	l.Helper()
+	var found string
+	deadline := time.Now().Add(time.Minute)
+	for found = l.snapshot(); found != want; found = l.snapshot() {
+		if time.Now().After(deadline) {
+			l.Fatalf("not within a minute: the objects\n%s\nThere are\n%s", want, found)
+		}
 	}
 }
 

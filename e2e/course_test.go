@@ -269,6 +269,8 @@ func TestLab(t *testing.T) {
 		return
 	}
 
+	t.Run("pause and resume", func(t *testing.T) { l.in(t).pauses() })
+
 	for _, harm := range []struct {
 		name string
 		do   func(l *lab)
@@ -280,6 +282,7 @@ func TestLab(t *testing.T) {
 			if stopped := l.status(); stopped.State != "stopped" || stopped.Registry.State != "stopped" {
 				l.Errorf("after stop the lab is %+v", stopped)
 			}
+			l.fails(1, []string{"pause"}, "does not run", "hellolab start")
 			l.must("start")
 		}},
 		{"the ingress controller deleted by hand", func(l *lab) { l.kubectl("", "delete", "ns", "ingress-nginx", "--wait=true") }},
@@ -320,6 +323,31 @@ func TestLab(t *testing.T) {
 		}
 		l.clean(before)
 	})
+}
+
+// pauses holds that a paused lab does nothing, and that nothing is lost.
+func (l *lab) pauses() {
+	restarts := func() string {
+		return l.kubectl("", "get", "pods", "-o", `jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[*].restartCount}{"\n"}{end}`)
+	}
+	url, before := l.status().NodePort, l.objects()+restarts()
+	l.must("pause")
+	if found := l.status(); found.State != "paused" {
+		l.Errorf("the state is %s", found.State)
+	}
+	l.fails(1, []string{"lab", "check", "pod/nginx"}, "is paused", "hellolab resume")
+	l.must("pause") // does nothing
+	start := time.Now()
+	l.must("resume")
+	eventually(l, "NodePort 30000 answers again", func() bool { code, _ := get(url); return code == 200 })
+	if took := time.Since(start); took > time.Second {
+		l.Errorf("it takes %s to resume", took)
+	}
+	l.healthy()
+	if after := l.objects() + restarts(); after != before {
+		l.Errorf("there was\n%s\nand there is\n%s", before, after)
+	}
+	l.must("resume") // does nothing
 }
 
 // in is the lab in a subtest.

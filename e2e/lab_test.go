@@ -4,7 +4,8 @@
 // and hellolab's kubectl, which TestMinikube holds to be kubectl.
 //
 // Every test has a lab of its own, with its own name, ports and kubeconfig, and takes it away whatever happens. Ports
-// are "auto", so that labs stand side by side, and the first one has the usual ones where they are free.
+// are "auto", so that labs stand side by side, and the first one has the usual ones where they are free. Tests that hold
+// something to take no longer than a second run alone, the others beside each other.
 package e2e
 
 import (
@@ -231,15 +232,19 @@ func docker(t testing.TB, args ...string) string {
 	return string(output)
 }
 
-// eventually tries until ok, at most for a minute.
+// eventually tries until ok, at most for two minutes. Between tries it lets the cluster work as long as the last one took.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within a minute: %s", what)
+	deadline := time.Now().Add(2 * time.Minute)
+	for {
+		start := time.Now()
+		if ok() {
+			return
 		}
-		time.Sleep(50 * time.Millisecond)
+		if time.Now().After(deadline) {
+			t.Fatalf("not within two minutes: %s", what)
+		}
+		time.Sleep(max(50*time.Millisecond, time.Since(start)))
 	}
 }
 

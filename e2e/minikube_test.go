@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // tunnel runs `hellolab tunnel` until end is called, which tells how it ended.
@@ -41,14 +40,14 @@ func balanced(name, ports string) string {
 	return deployment + "---" + strings.Replace(serviceYAML(name, "LoadBalancer", name, ports), "  - {"+ports+"}", "  "+ports, 1)
 }
 
-// TestMinikube holds what the course does with minikube, beside the lab's life: kubectl, tunnel, pause, ip, docker-env.
+// TestMinikube holds what the course does with minikube, beside the lab's life: kubectl, tunnel, ip, docker-env.
 func TestMinikube(t *testing.T) {
+	t.Parallel()
 	l := newLab(t, "e2e-minikube", nil)
 	l.must("up", "--no-images", "--no-ingress")
 
 	t.Run("kubectl", func(t *testing.T) { l.in(t).isKubectl() })
 	t.Run("tunnel", func(t *testing.T) { l.in(t).tunnels() })
-	t.Run("pause and resume", func(t *testing.T) { l.in(t).pauses() })
 
 	t.Run("ip", func(t *testing.T) {
 		l := l.in(t)
@@ -150,33 +149,4 @@ func (l *lab) tunnels() {
 	if left := l.external("default", "one"); left != "" {
 		l.Errorf("the address of a killed tunnel is still there: %s", left)
 	}
-}
-
-// pauses holds that a paused lab does nothing, and that nothing is lost.
-func (l *lab) pauses() {
-	l.kubectl(podYAML("frozen", "web", "nginx", "app: frozen"), "apply", "-f", "-")
-	l.kubectl(serviceYAML("frozen", "NodePort", "frozen", "port: 80, nodePort: 30000"), "apply", "-f", "-")
-	url := l.status().NodePort
-	eventually(l, "the pod answers", func() bool { code, _ := get(url); return code == 200 })
-	before := l.kubectl("", "get", "pods,deployments,services", "-o", `jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[*].restartCount}{"\n"}{end}`)
-	l.must("pause")
-	if found := l.status(); found.State != "paused" {
-		l.Errorf("the state is %s", found.State)
-	}
-	l.fails(1, []string{"lab", "check", "pod/nginx"}, "is paused", "hellolab resume")
-	l.must("pause") // does nothing
-	start := time.Now()
-	l.must("resume")
-	eventually(l, "the pod answers again", func() bool { code, _ := get(url); return code == 200 })
-	if took := time.Since(start); took > time.Second {
-		l.Errorf("it takes %s to resume", took)
-	}
-	l.healthy()
-	if after := l.kubectl("", "get", "pods,deployments,services", "-o", `jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[*].restartCount}{"\n"}{end}`); after != before {
-		l.Errorf("there was\n%s\nand there is\n%s", before, after)
-	}
-	l.must("resume") // does nothing
-	l.must("stop")
-	l.fails(1, []string{"pause"}, "does not run", "hellolab start")
-	l.must("start")
 }
