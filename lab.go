@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,11 +63,12 @@ func (p *program) labs(c *cli.Context, s session, lessons *course.Course) (*labs
 	}
 	return &labs.Labs{
 		Course: lessons, Cluster: api, Story: p.story, Timeout: s.all.Labs.Timeout,
-		Ingress: s.lab.Settings().Bootstrap.Ingress.Enabled,
-		Saved:   filepath.Join(folder, "hellolab", "saved", s.lab.Settings().Bootstrap.Name),
-		Images:  func(ctx context.Context, images []string) error { return p.fetch(ctx, c, s, images) },
-		Helm:    s.lab.Releases,
-		Publish: func(ctx context.Context, chart helm.Package) error { return publish(ctx, s, chart) },
+		Ingress:   s.lab.Settings().Bootstrap.Ingress.Enabled,
+		Saved:     filepath.Join(folder, "hellolab", "saved", s.lab.Settings().Bootstrap.Name),
+		Images:    func(ctx context.Context, images []string) error { return p.fetch(ctx, c, s, images) },
+		Helm:      s.lab.Releases,
+		Published: func(ctx context.Context, chart helm.Package) ([][]byte, error) { return published(ctx, s, chart) },
+		Publish:   func(ctx context.Context, chart helm.Package) error { return publish(ctx, s, chart) },
 		Tunnel: func(ctx context.Context) error {
 			_, err := p.runTunnel(ctx, s, config, api)
 			return err
@@ -88,6 +90,7 @@ func (p *program) fetch(ctx context.Context, c *cli.Context, s session, wanted [
 		return err
 	}
 	var tags []images.Tag
+	var missing error
 	for _, image := range wanted {
 		own, isOwn := strings.CutPrefix(image, s.all.Images.Account+"/hellok8s:")
 		at := slices.IndexFunc(images.Tags(), func(tag images.Tag) bool { return tag.Name == own })
@@ -96,20 +99,43 @@ func (p *program) fetch(ctx context.Context, c *cli.Context, s session, wanted [
 			tags = append(tags, images.Tags()[at])
 		case strings.HasPrefix(image, s.lab.Registry().Address()+"/"): // the reader's own: there, or nowhere
 		default:
-			if err := s.lab.Registry().Copy(ctx, image); err != nil {
-				return err
-			}
+			missing = errors.Join(missing, s.lab.Registry().Copy(ctx, image)) // the others are of use without it
 		}
 	}
 	if len(tags) == 0 {
-		return nil
+		return missing
 	}
 	_, _, err := p.builder(c, s).Build(ctx, tags)
-	return err
+	return errors.Join(missing, err)
 }
 
 // chartsFolder is where charts lie in the registry.
 const chartsFolder = "charts"
+
+// published gives what the lab's registry and its chart repository have as the chart's version: others' packages of it, too.
+func published(ctx context.Context, s session, chart helm.Package) (all [][]byte, err error) {
+	versions, err := s.lab.Registry().Tags(ctx, chartsFolder+"/"+chart.Chart())
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(versions, chart.Version()) {
+		content, err := helm.Pull(ctx, s.lab.Registry().Address()+"/"+chartsFolder, chart)
+		if err != nil {
+			return nil, messages.Errorf("%s cannot be read from the image registry", chart.File).Because(err).WithHint("hellolab up")
+		}
+		all = append(all, content)
+	}
+	if s.lab.Settings().Bootstrap.Ingress.Enabled {
+		content, err := helm.Download(ctx, s.lab.ChartsURL(), chart)
+		if err != nil {
+			return nil, messages.Errorf("%s cannot be read from the chart repository", chart.File).Because(err).WithHint("hellolab up")
+		}
+		if content != nil {
+			all = append(all, content)
+		}
+	}
+	return all, nil
+}
 
 // publish puts a chart into the lab's registry, and into its chart repository, where there is one.
 func publish(ctx context.Context, s session, chart helm.Package) error {
@@ -119,10 +145,15 @@ func publish(ctx context.Context, s session, chart helm.Package) error {
 	if !s.lab.Settings().Bootstrap.Ingress.Enabled {
 		return nil
 	}
-	if err := helm.Upload(ctx, s.lab.ChartsURL(), chart); err != nil {
-		return messages.Errorf("%s cannot be put into the chart repository", chart.File).Because(err).WithHint("hellolab up")
+	err := helm.Upload(ctx, s.lab.ChartsURL(), chart)
+	if err == nil {
+		return nil
 	}
-	return nil
+	said := messages.Errorf("%s cannot be put into the chart repository", chart.File).Because(err)
+	if errors.As(err, new(helm.BadIndex)) {
+		return said.WithHint("curl -X DELETE %s/index.yaml brings back the first index; then run the same command again", s.lab.ChartsURL())
+	}
+	return said.WithHint("hellolab up")
 }
 
 // onCourse is the action that does one thing with the course on the lab's cluster. Where it changes something, no other
@@ -188,7 +219,7 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 	}
 	text += p.guideText(l.Checker.Place, step)
 	if before {
-		text += "\n" + wrap(p.printer.Text(messages.T("hellolab lab show %s shows the files, hellolab lab check %s what is still missing", step.ID(), step.ID())), "", columns)
+		text += "\n" + wrap(p.commands(p.printer.Text(messages.T("hellolab lab show %s shows the files, hellolab lab check %s what is still missing", step.ID(), step.ID()))), "", columns)
 	}
 	_, err = fmt.Fprint(p.stdout, text)
 	return err

@@ -39,9 +39,18 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), ends()...)
 	context.AfterFunc(ctx, stop) // the second Ctrl-C kills at once: kind's Create takes no context
 	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
+}
+
+// ends are the signals that end a program: the last one comes when its terminal is closed, unless nohup keeps it away.
+func ends() []os.Signal {
+	all := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		all = append(all, syscall.SIGHUP)
+	}
+	return all
 }
 
 // program is one run of hellolab: where it writes, and in which language.
@@ -52,6 +61,8 @@ type program struct {
 	printer messages.Printer
 	story   *progress.Progress
 	log     *logrus.Logger
+	// named is the lab that --name names, or "".
+	named string
 }
 
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
@@ -93,7 +104,9 @@ func (p *program) dispatch(ctx context.Context, args []string) error {
 
 // report prints an error, and what to do about it.
 func (p *program) report(err error) int {
-	fmt.Fprint(p.stderr, p.printer.Report(err))
+	report := p.printer
+	report.Commands = p.commands
+	fmt.Fprint(p.stderr, report.Report(err))
 	if messages.IsUsage(err) {
 		return exitUsage
 	}
@@ -119,6 +132,7 @@ func (p *program) app() *cli.App {
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: say("show what the parts of the lab say")},
 		},
 		Before: func(c *cli.Context) error {
+			p.named = c.String("name")
 			if c.Bool("verbose") {
 				p.log.SetLevel(logrus.DebugLevel)
 			}
@@ -160,7 +174,7 @@ func (p *program) app() *cli.App {
 				{Name: "check", ArgsUsage: "[CHAPTER[/STEP]]", Usage: say("compare the cluster with what the step leaves"), Action: p.onCourse(false, p.labCheck), Flags: []cli.Flag{output,
 					&cli.BoolFlag{Name: "watch", Usage: say("go on while you work, and to the next step")}}},
 				{Name: "reset", Usage: say("empty the course's namespaces"), Action: p.onCourse(true, p.labReset)},
-				{Name: "save", ArgsUsage: "FILE", Usage: say("save the state of the course's namespaces"), Action: p.onCourse(false, p.labSave), Flags: []cli.Flag{
+				{Name: "save", ArgsUsage: "FILE", Usage: say("save the state of the course's namespaces"), Action: p.onCourse(true, p.labSave), Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")}}},
 				{Name: "restore", ArgsUsage: "FILE", Usage: say("bring the namespaces back to what was saved"), Action: p.onCourse(true, p.labRestore)},
 			}},

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 
 	"github.com/urfave/cli/v2"
 	"k8s.io/client-go/kubernetes"
@@ -51,9 +50,9 @@ func (p *program) kubectl(c *cli.Context) error {
 	if len(args) > 0 && args[0] == "--" { // as in minikube kubectl -- get pods
 		args = args[1:]
 	}
-	signal.Reset(os.Interrupt, syscall.SIGTERM)    // kubectl ends by them, or handles them itself
+	signal.Reset(ends()...)                        // kubectl ends by them, or handles them itself
 	os.Args = append([]string{"kubectl"}, args...) // it tells the API server its name, and the reader in advice
-	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), p.say("next: ")+"hellolab up", os.Args,
+	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), kubectl.Hints{Lost: p.say("next: ") + p.commands("hellolab up"), Refused: p.say("next: ") + p.commands("hellolab status")}, os.Args,
 		kubectl.Streams{In: os.Stdin, Out: p.stdout, Err: os.Stderr})
 	if status != exitDone {
 		return exitStatus(status)
@@ -77,6 +76,11 @@ func (p *program) tunnel(c *cli.Context) error {
 	}
 	ran, err := p.runTunnel(c.Context, s, config, cluster)
 	if err == nil && !ran {
+		unlock, busy := s.lab.Lock(c.Context) // hellolab lab has a tunnel of its own while it works, and not any longer
+		if busy != nil {
+			return busy
+		}
+		unlock()
 		err = messages.Errorf("another hellolab tunnel runs already").WithHint("end that one with Ctrl-C, or leave it: one is enough for all Services")
 	}
 	if err != nil && c.Context.Err() != nil {
@@ -92,7 +96,7 @@ func (p *program) runTunnel(ctx context.Context, s session, config *rest.Config,
 		return false, err
 	}
 	defer unlock()
-	return true, (&tunnel.Tunnel{Config: config, Cluster: cluster, Say: p.story.Say}).Run(ctx)
+	return true, (&tunnel.Tunnel{Config: config, Cluster: cluster, Say: p.story.Say, Gone: s.lab.Gone}).Run(ctx)
 }
 
 // ip prints the address that the lab's published ports answer at.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -97,7 +98,7 @@ func (p *program) statusText(status bootstrap.Status) string {
 	}
 	text := table(rows)
 	if next := nextStep(status.State); next != "" {
-		text += p.say("next") + ": " + next + "\n"
+		text += p.say("next") + ": " + p.commands(next) + "\n"
 	}
 	return text
 }
@@ -123,9 +124,19 @@ func (p *program) imagesText(states []images.State) string {
 	}
 	text := table(rows)
 	if stale {
-		text += p.say("next") + ": hellolab images build\n"
+		text += p.say("next") + ": " + p.commands("hellolab images build") + "\n"
 	}
 	return text
+}
+
+// commands puts --name into hellolab's commands, where this one was called with it: what they say would lead to another
+// lab otherwise, and hellolab down would remove that one.
+func (p *program) commands(text string) string {
+	if p.named == "" {
+		return text
+	}
+	command := regexp.MustCompile(`\bhellolab (up|down|start|stop|pause|resume|status|tunnel|ip|lab|images|kubectl)\b`)
+	return command.ReplaceAllString(text, "hellolab --name "+p.named+" $1")
 }
 
 func nextStep(state string) string {

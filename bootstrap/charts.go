@@ -47,8 +47,8 @@ func (l *Lab) ensureCharts(ctx context.Context, kube kube, files map[string][]by
 		encoded[name] = base64.StdEncoding.EncodeToString(content)
 	}
 	values := map[string]any{"files": encoded}
-	if helm.Current(installed, wanted, values) {
-		return nil
+	if helm.Current(installed, wanted, values) && answersWith(ctx, l.ChartsURL()+"/index.yaml", http.StatusOK) == nil {
+		return nil // otherwise parts of it may have been deleted, which an upgrade to the same brings back
 	}
 	if image, _, err := l.registry.Find(ctx, "nginx"); err != nil || image == nil {
 		return err

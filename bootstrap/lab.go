@@ -75,25 +75,38 @@ func (l *Lab) Settings() Settings { return l.settings }
 
 func (l *Lab) name() string { return l.settings.Bootstrap.Name }
 
+// Gone reports whether the lab is no more the one that was opened: it was removed, or made anew.
+func (l *Lab) Gone(ctx context.Context) bool {
+	_, now, err := recorded(ctx, l.docker, l.settings)
+	return err == nil && (!now.exists || !now.since.Equal(l.record.since))
+}
+
 // Lock keeps other hellolabs from changing the lab until unlock is called.
 func (l *Lab) Lock(ctx context.Context) (unlock func(), err error) { return l.lock(ctx) }
 
 // lock keeps two hellolabs from changing one lab at the same time, and reads anew what the one before may have
 // changed.
 func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {
-	unlock, err = lockFile(l.name()+".lock", (*flock.Flock).TryLock)
+	unlock, err = lockFile(l.lockName(), (*flock.Flock).TryLock)
 	if err != nil {
 		return nil, err
 	}
 	if unlock == nil {
-		return nil, messages.Errorf("another hellolab is working on the lab %s", l.name()).
-			WithHint("wait until it is done, then run the same command again")
+		return nil, l.busy()
 	}
 	if err := l.load(ctx); err != nil {
 		unlock()
 		return nil, err
 	}
 	return unlock, nil
+}
+
+func (l *Lab) lockName() string { return l.name() + ".lock" }
+
+// busy is the error for a lab that another hellolab has locked.
+func (l *Lab) busy() error {
+	return messages.Errorf("another hellolab is working on the lab %s", l.name()).
+		WithHint("wait until it is done, then run the same command again")
 }
 
 // LockTunnel keeps others from running a tunnel to the lab until unlock is called. unlock is nil where somebody runs one.

@@ -488,6 +488,10 @@ func TestRecord(t *testing.T) {
 	if _, found, err := recorded(t.Context(), docker, named("other")); found.exists || err != nil {
 		t.Errorf("a lab that was never made is %+v, %v", found, err)
 	}
+	earlier := &Lab{docker: docker, settings: settings, record: record{exists: true, since: created.Add(-time.Hour)}}
+	if lab.Gone(t.Context()) || !earlier.Gone(t.Context()) {
+		t.Errorf("the lab is gone: %v; the one of an hour before it: %v", lab.Gone(t.Context()), earlier.Gone(t.Context()))
+	}
 	for range 2 { // `down` may be run again
 		if err := lab.forget(t.Context()); err != nil {
 			t.Fatal(err)
@@ -495,6 +499,9 @@ func TestRecord(t *testing.T) {
 	}
 	if _, found, err := recorded(t.Context(), docker, named("web")); found.exists || err != nil {
 		t.Errorf("after it is forgotten, the lab is %+v, %v", found, err)
+	}
+	if !lab.Gone(t.Context()) {
+		t.Error("after it is forgotten, the lab is not gone")
 	}
 }
 

@@ -30,7 +30,7 @@ type Status struct {
 	Kubernetes string       `json:"kubernetes"`
 	Nodes      []NodeStatus `json:"nodes"`
 	Registry   PartStatus   `json:"registry"`
-	// Ingress is Absent in a lab without one.
+	// Ingress is Absent in a lab without one, and Stopped or Paused with the lab.
 	Ingress PartStatus `json:"ingress"`
 	// NodePort is the address that reaches port 30000 of the nodes.
 	NodePort string `json:"nodePort"`
@@ -76,6 +76,9 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 	if finished, err := l.finished(ctx, nodes); err != nil || !finished {
 		status.State = Broken
 	}
+	if settings.Ingress.Enabled {
+		status.Ingress.State = status.State
+	}
 	if status.State == Running {
 		l.askKubernetes(ctx, &status)
 	}
@@ -107,6 +110,9 @@ func stateOf(nodes []container.Summary) string {
 // askKubernetes fills in what the API server knows.
 func (l *Lab) askKubernetes(ctx context.Context, status *Status) {
 	status.State = Broken
+	if l.settings.Bootstrap.Ingress.Enabled {
+		status.Ingress.State = Broken
+	}
 	server, err := l.kube()
 	if err != nil || server.ready(ctx) != nil {
 		return

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hellolab/hellolab/await"
@@ -240,16 +241,20 @@ func (l *Lab) claimPorts(ctx context.Context, nodes bool) error {
 // lab, it waits for that one's settings.
 func (l *Lab) StartRegistry(ctx context.Context) error {
 	var unlock func()
+	var failed error // for good: only the other hellolab is worth a wait
 	waiting, cancel := l.within(ctx)
 	defer cancel()
-	err := await.Poll(waiting, messages.Text{}, func(ctx context.Context) (err error) {
-		if err = l.load(ctx); err != nil || l.record.exists {
-			return err
+	err := await.Poll(waiting, messages.Text{}, func(ctx context.Context) error {
+		if failed = l.load(ctx); failed != nil || l.record.exists {
+			return nil
 		}
-		unlock, err = l.lock(ctx)
-		return err
+		unlock, failed = lockFile(l.lockName(), (*flock.Flock).TryLock)
+		if failed == nil && unlock == nil {
+			return l.busy()
+		}
+		return nil
 	})
-	if err != nil {
+	if err := errors.Join(failed, err); err != nil {
 		return err
 	}
 	if unlock != nil {

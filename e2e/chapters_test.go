@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -329,12 +330,16 @@ type watching struct {
 	*lab
 	command *exec.Cmd
 	rows    *json.Decoder
+	// said is its stderr, once it has ended.
+	said *bytes.Buffer
 }
 
 // watch runs `lab check --watch`, at most until the test's end.
 func (l *lab) watch(what string) *watching {
 	l.Helper()
 	command := l.command("lab", "check", what, "--watch", "-o", "json")
+	said := &bytes.Buffer{}
+	command.Stderr = said
 	output, err := command.StdoutPipe()
 	l.check(err)
 	l.check(command.Start())
@@ -344,7 +349,7 @@ func (l *lab) watch(what string) *watching {
 		command.Process.Kill()
 		command.Wait()
 	})
-	return &watching{l, command, json.NewDecoder(output)}
+	return &watching{l, command, json.NewDecoder(output), said}
 }
 
 // until waits for what the check says of a step.

@@ -278,14 +278,32 @@ func TestLab(t *testing.T) {
 		{"docker restart of the node", func(l *lab) { docker(l, "restart", l.node()) }},
 		{"docker rm of the registry", func(l *lab) { docker(l, "rm", "-f", l.name+"-registry") }},
 		{"stop and start", func(l *lab) {
+			w := l.watch("service/clusterip") // in the reader's other terminal
+			w.until("service/clusterip", false)
 			l.must("stop")
-			if stopped := l.status(); stopped.State != "stopped" || stopped.Registry.State != "stopped" {
+			if stopped := l.status(); stopped.State != "stopped" || stopped.Registry.State != "stopped" || stopped.Ingress.State != "stopped" {
 				l.Errorf("after stop the lab is %+v", stopped)
 			}
 			l.fails(1, []string{"pause"}, "does not run", "hellolab start")
+			refused := l.run("kubectl", "get", "pods")
+			if !strings.Contains(refused.stderr, "next: hellolab status") {
+				l.Errorf("kubectl on a stopped lab says\n%s", refused.stderr)
+			}
 			l.must("start")
+			w.command.Process.Kill()
+			w.command.Wait()
+			if !strings.Contains(w.said.String(), "the check goes on trying") {
+				l.Errorf("lab check --watch says of a stopped lab\n%s", w.said.String())
+			}
 		}},
 		{"the ingress controller deleted by hand", func(l *lab) { l.kubectl("", "delete", "ns", "ingress-nginx", "--wait=true") }},
+		{"the chart repository deleted by hand", func(l *lab) {
+			l.kubectl("", "delete", "ingress,deployment,service", "--all", "-n", "hellolab")
+			l.must("up")
+			if code, body := get(l.charts() + "/index.yaml"); code != 200 || !strings.Contains(body, "hello-helm-0.1.0.tgz") {
+				l.Errorf("the chart repository answers %d\n%s", code, body)
+			}
+		}},
 		{"its kubeconfig entry lost", func(l *lab) {
 			l.check(os.WriteFile(filepath.Join(l.folder, "kubeconfig"), []byte(theirs), 0o600))
 		}},

@@ -198,6 +198,17 @@ func helmLessons() []lesson {
 			l.helm("install", "hello-helm", registry+"/hello-helm", "--version", "0.1.1", "--plain-http")
 			l.helm("uninstall", "hello-helm", "--wait")
 			l.helm("install", "hello-helm", "hellok8s/hello-helm", "--version", "0.1.1")
+		}, after: func(l *lab) {
+			kept, err := filepath.Glob(filepath.Join(l.folder, "config", "hellolab", "saved", l.name, "*-hello-helm-0.1.1.tgz"))
+			l.check(err)
+			theirs, err := os.ReadFile(filepath.Join(l.folder, "mine", "hello-helm-0.1.1.tgz"))
+			l.check(err)
+			if len(kept) != 1 {
+				l.Fatalf("of the reader's package it keeps %v", kept)
+			}
+			if content, err := os.ReadFile(kept[0]); err != nil || !bytes.Equal(content, theirs) {
+				l.Errorf("it keeps another package than the reader's: %v", err)
+			}
 		}},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -144,7 +145,11 @@ func Index(packages ...Package) ([]byte, error) {
 	return yaml.Marshal(index)
 }
 
-// Upload puts a package into the chart repository at url, whose web server takes PUT, and into its index.
+// BadIndex is the error for an index.yaml that is none.
+type BadIndex struct{ error }
+
+// Upload puts a package into the chart repository at url, whose web server takes PUT, and into its index. Where that
+// cannot be read, the error is a [BadIndex].
 func Upload(ctx context.Context, url string, p Package) error {
 	content, err := exchange(ctx, http.MethodGet, url+"/index.yaml", nil)
 	if err != nil {
@@ -152,7 +157,10 @@ func Upload(ctx context.Context, url string, p Package) error {
 	}
 	index := repo.NewIndexFile()
 	if err := yaml.Unmarshal(content, index); err != nil {
-		return err
+		return BadIndex{err}
+	}
+	if index.Entries == nil { // as helm repo index writes it where there are no charts
+		index.Entries = map[string]repo.ChartVersions{}
 	}
 	name := p.metadata.Name
 	index.Entries[name] = slices.DeleteFunc(index.Entries[name], func(v *repo.ChartVersion) bool { return v.Version == p.metadata.Version })
@@ -171,6 +179,24 @@ func Upload(ctx context.Context, url string, p Package) error {
 	return err
 }
 
+// Download gives what the chart repository at url has as a package's file, or nil.
+func Download(ctx context.Context, url string, p Package) ([]byte, error) {
+	content, err := exchange(ctx, http.MethodGet, url+"/"+p.File, nil)
+	var answer badStatus
+	if errors.As(err, &answer) && answer.code == http.StatusNotFound {
+		return nil, nil
+	}
+	return content, err
+}
+
+// badStatus is a web server's answer that is no success.
+type badStatus struct {
+	code int
+	text string
+}
+
+func (b badStatus) Error() string { return b.text }
+
 // exchange asks a web server on this machine, without a proxy.
 func exchange(ctx context.Context, method, url string, body []byte) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
@@ -184,7 +210,7 @@ func exchange(ctx context.Context, method, url string, body []byte) ([]byte, err
 	}
 	defer response.Body.Close()
 	if response.StatusCode >= http.StatusMultipleChoices {
-		return nil, fmt.Errorf("%s %s: %s", method, url, response.Status)
+		return nil, badStatus{response.StatusCode, fmt.Sprintf("%s %s: %s", method, url, response.Status)}
 	}
 	return io.ReadAll(response.Body)
 }
@@ -192,16 +218,36 @@ func exchange(ctx context.Context, method, url string, body []byte) ([]byte, err
 // Push puts a package into an image registry that speaks plain HTTP, below a folder of it: "localhost:5001/charts".
 // Nobody's credentials are looked for.
 func Push(ctx context.Context, folder string, p Package) error {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = nil // it is on this machine
-	client, err := registry.NewClient(registry.ClientOptPlainHTTP(), registry.ClientOptWriter(io.Discard),
-		registry.ClientOptAuthorizer(auth.Client{Client: &http.Client{Transport: withContext{ctx, transport}}}))
+	client, err := registryClient(ctx)
 	if err != nil {
 		return err
 	}
-	reference := folder + "/" + p.metadata.Name + ":" + strings.ReplaceAll(p.metadata.Version, "+", "_")
-	_, err = client.Push(p.Content, reference, registry.PushOptCreationTime(time.Unix(0, 0).UTC().Format(time.RFC3339)))
+	_, err = client.Push(p.Content, p.reference(folder), registry.PushOptCreationTime(time.Unix(0, 0).UTC().Format(time.RFC3339)))
 	return err
+}
+
+// Pull gives what a registry as that of [Push] has as a package's version.
+func Pull(ctx context.Context, folder string, p Package) ([]byte, error) {
+	client, err := registryClient(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pulled, err := client.Pull(p.reference(folder))
+	if err != nil {
+		return nil, err
+	}
+	return pulled.Chart.Data, nil
+}
+
+func (p Package) reference(folder string) string {
+	return folder + "/" + p.metadata.Name + ":" + p.metadata.Version
+}
+
+func registryClient(ctx context.Context) (*registry.Client, error) {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.Proxy = nil // it is on this machine
+	return registry.NewClient(registry.ClientOptPlainHTTP(), registry.ClientOptWriter(io.Discard),
+		registry.ClientOptAuthorizer(auth.Client{Client: &http.Client{Transport: withContext{ctx, transport}}}))
 }
 
 // withContext ends requests with a context of their caller's: Helm's registry client takes none.

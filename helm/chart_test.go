@@ -2,13 +2,16 @@ package helm
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
 
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"sigs.k8s.io/yaml"
 )
@@ -148,10 +151,16 @@ func TestUpload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if content, err := Download(t.Context(), server.URL+"/charts", second); content != nil || err != nil {
+		t.Errorf("before it is there, the package is %q, %v", content, err)
+	}
 	for range 2 {
 		if err := Upload(t.Context(), server.URL+"/charts", second); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if content, err := Download(t.Context(), server.URL+"/charts", second); !bytes.Equal(content, second.Content) || err != nil {
+		t.Errorf("the package is %q, %v", content, err)
 	}
 	var index struct {
 		Entries map[string][]struct{ Version, Digest string }
@@ -162,7 +171,33 @@ func TestUpload(t *testing.T) {
 	if versions := index.Entries["small"]; len(versions) != 2 || versions[0].Version != "0.1.1" || versions[1].Version != "0.1.0" || len(versions[0].Digest) != 64 {
 		t.Errorf("the index has %+v", index.Entries)
 	}
-	if !bytes.Equal(files["/charts/small-0.1.1.tgz"], second.Content) {
-		t.Error("the package is not there")
+	files["/charts/index.yaml"] = []byte("apiVersion: v1\nentries:\n") // of a folder without charts
+	if err := Upload(t.Context(), server.URL+"/charts", first); err != nil || !strings.Contains(string(files["/charts/index.yaml"]), "small-0.1.0.tgz") {
+		t.Errorf("an empty index becomes\n%s\n%v", files["/charts/index.yaml"], err)
+	}
+	files["/charts/index.yaml"] = []byte("]")
+	if err := Upload(t.Context(), server.URL+"/charts", first); !errors.As(err, new(BadIndex)) {
+		t.Errorf("of an index that cannot be read it says %v", err)
+	}
+}
+
+// TestPush holds that what is pushed into an image registry can be pulled again, under the version that it has.
+func TestPush(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	folder := strings.TrimPrefix(server.URL, "http://") + "/charts"
+	packed, err := Pack(Version(templated(t), "0.1.1+mine"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Pull(t.Context(), folder, packed); err == nil {
+		t.Error("what was not pushed can be pulled")
+	}
+	if err := Push(t.Context(), folder, packed); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := Pull(t.Context(), folder, packed); err != nil || !bytes.Equal(content, packed.Content) {
+		t.Errorf("it comes back as %d bytes of %d, %v", len(content), len(packed.Content), err)
 	}
 }

@@ -134,6 +134,7 @@ func (c *Client) Ensure(ctx context.Context, name string, wanted *chart.Chart, v
 	if found != nil {
 		upgrade := action.NewUpgrade(c.configuration)
 		upgrade.Namespace = c.namespace
+		upgrade.MaxHistory = 10 // as helm's own default
 		_, err = upgrade.RunWithContext(ctx, name, wanted, values)
 		return err
 	}

@@ -34,6 +34,8 @@ type Labs struct {
 	Images func(ctx context.Context, images []string) error
 	// Helm works on the releases of a namespace.
 	Helm func(namespace string) (*helm.Client, error)
+	// Published gives the packages that the lab's chart repositories have already as that chart's version.
+	Published func(ctx context.Context, chart helm.Package) ([][]byte, error)
 	// Publish puts a chart into the lab's chart repositories.
 	Publish func(ctx context.Context, chart helm.Package) error
 	// Tunnel gives LoadBalancer Services addresses of this machine until ctx ends, unless somebody does so already.
@@ -148,22 +150,38 @@ func (l *Labs) Check(ctx context.Context, step *course.Step) ([]check.Row, error
 }
 
 // Follow checks a step whenever something changes, shows the rows, and goes on to the next step of the chapter where all
-// are met, until the chapter is done or ctx ends.
+// are met, until the chapter is done or ctx ends. A cluster that cannot be asked is told of, and given up after a while.
 func (l *Labs) Follow(ctx context.Context, step *course.Step, show func(*course.Step, []check.Row) error) error {
 	for ; step != nil; step = step.Next() {
+		var since time.Time // when the trouble began
+		var lost error
 		err := await.Changes(ctx, time.Second, func(ctx context.Context) (bool, error) {
 			rows, err := l.Check(ctx, step)
-			if err != nil {
-				return false, err
+			if err == nil {
+				since = time.Time{}
+				return check.Met(rows), show(step, rows)
 			}
-			return check.Met(rows), show(step, rows)
+			if since.IsZero() {
+				since = time.Now()
+				l.Story.Say(messages.T("%s; the check goes on trying", err))
+			}
+			if time.Since(since) > giveUpAfter {
+				lost = err
+			}
+			return lost != nil, err
 		}, l.Cluster.Changes()...)
+		if lost != nil {
+			err = messages.Errorf("the lab cannot be asked").Because(lost).WithHint("hellolab status")
+		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// giveUpAfter is how long Follow bears a cluster that cannot be asked: a restart of the lab takes no longer.
+const giveUpAfter = 2 * time.Minute
 
 // Current is the step whose snapshot is installed, or the one that is to be done where that is the snapshot before it.
 func (l *Labs) Current(ctx context.Context) (*course.Step, error) {

@@ -1,7 +1,9 @@
 package labs
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -138,5 +140,31 @@ func (l *Labs) publish(ctx context.Context, publish *course.Publish) error {
 	if err != nil {
 		return err
 	}
+	there, err := l.Published(ctx, packed)
+	if err != nil {
+		return err
+	}
+	if err := l.keepPackages(packed, there); err != nil {
+		return err
+	}
 	return l.Publish(ctx, packed)
+}
+
+// keepPackages saves the reader's packages that a chart of the course's takes the place of.
+func (l *Labs) keepPackages(coming helm.Package, there [][]byte) error {
+	kept := [][]byte{coming.Content}
+	for _, content := range there {
+		if slices.ContainsFunc(kept, func(k []byte) bool { return bytes.Equal(k, content) }) {
+			continue
+		}
+		kept = append(kept, content)
+		file, err := l.keep("-"+coming.File, content)
+		if err != nil {
+			return messages.Errorf("a chart of your own would be replaced (%s), and cannot be saved", coming.File).Because(err).
+				WithHint("make %s a folder that you can write to", l.Saved)
+		}
+		l.Story.Say(messages.T("the course's chart takes the place of your own: %s", coming.File))
+		l.Story.Say(messages.T("it is kept in %s", file))
+	}
+	return nil
 }

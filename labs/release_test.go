@@ -2,9 +2,15 @@ package labs
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/progress"
 )
 
 // record is a Secret of Helm's, with one more label.
@@ -37,5 +43,30 @@ func TestReleases(t *testing.T) {
 	}
 	if len(found) != 2 {
 		t.Errorf("there are %d releases", len(found))
+	}
+}
+
+// TestKeepPackages holds that a package of the reader's is kept, once, and one that is the same as the coming one is not.
+func TestKeepPackages(t *testing.T) {
+	t.Parallel()
+	var said strings.Builder
+	l := &Labs{Saved: filepath.Join(t.TempDir(), "saved"), Story: progress.New(progress.Options{Out: &said})}
+	coming := helm.Package{File: "web-0.1.1.tgz", Content: []byte("ours")}
+	if err := l.keepPackages(coming, [][]byte{coming.Content, coming.Content}); err != nil || said.Len() > 0 {
+		t.Fatalf("of the same package it says %q, %v", said.String(), err)
+	}
+	if err := l.keepPackages(coming, [][]byte{[]byte("theirs"), []byte("theirs"), coming.Content}); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := os.ReadDir(l.Saved)
+	if err != nil || len(kept) != 1 || !strings.HasSuffix(kept[0].Name(), "-web-0.1.1.tgz") {
+		t.Fatalf("it keeps %v, %v", kept, err)
+	}
+	file := filepath.Join(l.Saved, kept[0].Name())
+	if content, err := os.ReadFile(file); err != nil || string(content) != "theirs" {
+		t.Errorf("it keeps %q, %v", content, err)
+	}
+	if !strings.Contains(said.String(), "your own: web-0.1.1.tgz") || !strings.Contains(said.String(), file) {
+		t.Errorf("it says %q", said.String())
 	}
 }

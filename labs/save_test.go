@@ -92,6 +92,7 @@ spec:
   nodeName: hellolab-worker
   serviceAccount: robot
   serviceAccountName: robot
+  ephemeralContainers: [{name: debugger, image: busybox}]
   volumes: [{name: data, emptyDir: {}}, {name: kube-api-access-x2x4z, projected: {}}]
   initContainers: [{name: wait, volumeMounts: [{name: kube-api-access-x2x4z, mountPath: /var/run}]}]
   containers:
@@ -132,6 +133,18 @@ status: {succeeded: 5}
 `},
 		{"a Job with a selector of its author's", "kind: Job\nspec: {manualSelector: true, selector: {matchLabels: {job-name: a}}, template: {metadata: {labels: {job-name: a}}}}",
 			"kind: Job\nspec: {manualSelector: true, selector: {matchLabels: {job-name: a}}, template: {metadata: {labels: {job-name: a}}}}"},
+		{"a service account's token", `
+kind: Secret
+type: kubernetes.io/service-account-token
+metadata: {annotations: {kubernetes.io/service-account.name: robot, kubernetes.io/service-account.uid: "1"}}
+data: {token: YQ==, namespace: ZGV2, ca.crt: YQ==}
+`, `
+kind: Secret
+type: kubernetes.io/service-account-token
+metadata: {annotations: {kubernetes.io/service-account.name: robot}}
+data: {}
+`},
+		{"another Secret", "kind: Secret\ntype: Opaque\ndata: {token: YQ==}", "kind: Secret\ntype: Opaque\ndata: {token: YQ==}"},
 		{"a ReplicaSet", "kind: ReplicaSet\nmetadata: {labels: {pod-template-hash: abc}}\nspec: {selector: {matchLabels: {pod-template-hash: abc}}}",
 			"kind: ReplicaSet\nmetadata: {labels: {pod-template-hash: abc}}\nspec: {selector: {matchLabels: {pod-template-hash: abc}}}"},
 	} {
@@ -157,22 +170,28 @@ func TestPortableClaim(t *testing.T) {
 	}
 }
 
-// TestWorthSaving holds that what its owner makes again is left out, but for the revisions of Deployments.
+// TestWorthSaving holds that what its owner makes again is left out, but for the revisions of Deployments, and what is on
+// its way out.
 func TestWorthSaving(t *testing.T) {
 	t.Parallel()
 	owned := func(kind string) string {
-		return "\nmetadata: {ownerReferences: [{controller: true, kind: " + kind + ", name: web}]}"
+		return "\nmetadata: {ownerReferences: [{controller: true, kind: " + kind + ", name: web, uid: \"1\"}]}"
 	}
+	leaving := ", deletionTimestamp: \"2026-01-01T00:00:00Z\""
+	all := []*unstructured.Unstructured{object(t, "kind: Deployment\nmetadata: {name: web, uid: \"1\"}"), object(t, "kind: Deployment\nmetadata: {name: old, uid: \"2\""+leaving+"}")}
 	for text, want := range map[string]bool{
-		"kind: Pod":                              true,
-		"kind: Pod" + owned("ReplicaSet"):        false,
-		"kind: Job" + owned("CronJob"):           false,
-		"kind: ReplicaSet" + owned("Deployment"): true,
-		"kind: ReplicaSet" + owned("Rollout"):    false,
-		"kind: ReplicaSet":                       true,
-		"kind: Secret\nmetadata: {ownerReferences: [{kind: ConfigMap, name: a}]}": true,
+		"kind: Pod":                                     true,
+		"kind: Pod" + owned("ReplicaSet"):               false,
+		"kind: Job" + owned("CronJob"):                  false,
+		"kind: ReplicaSet" + owned("Deployment"):        true,
+		"kind: ReplicaSet" + owned("Rollout"):           false,
+		"kind: ReplicaSet":                              true,
+		"kind: Pod\nmetadata: {name: a" + leaving + "}": false,
+		"kind: ReplicaSet\nmetadata: {ownerReferences: [{controller: true, kind: Deployment, uid: \"2\"}]}": false, // its owner is leaving
+		"kind: ReplicaSet\nmetadata: {ownerReferences: [{controller: true, kind: Deployment, uid: \"3\"}]}": false, // or gone
+		"kind: Secret\nmetadata: {ownerReferences: [{kind: ConfigMap, name: a}]}":                           true,
 	} {
-		if got := worthSaving(object(t, text)); got != want {
+		if got := worthSaving(object(t, text), all); got != want {
 			t.Errorf("%s is saved: %v, want %v", text, got, want)
 		}
 	}
@@ -181,7 +200,7 @@ func TestWorthSaving(t *testing.T) {
 // saved writes a file of a state and objects.
 func saved(t *testing.T, l *Labs, state State, objects ...*unstructured.Unstructured) string {
 	t.Helper()
-	content, err := write(append([]*unstructured.Unstructured{l.header(state)}, objects...))
+	content, err := write(append([]*unstructured.Unstructured{l.header(state, objects)}, objects...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,20 +229,25 @@ func TestSavedFile(t *testing.T) {
 	t.Parallel()
 	l := small(t)
 	namespace := namespaceObject(corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "dev", UID: "1", Labels: map[string]string{"a": "b"}}})
-	file := saved(t, l, State{Step: "pod/second", Before: true, Passed: []string{"pod/first"}}, namespace, tricky(t))
+	touched := object(t, "{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: dev, labels: {hellolab/chapter: pod}, managedFields: [{manager: kubectl-edit}]}}")
+	theirs := object(t, "{apiVersion: v1, kind: Secret, metadata: {name: b, namespace: dev, managedFields: [{manager: kubectl-edit}]}}")
+	file := saved(t, l, State{Step: "pod/second", Before: true, Installing: true, Passed: []string{"pod/first"}}, namespace, tricky(t), touched, theirs)
 	lab, err := l.open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := object(t, "{apiVersion: v1, kind: Namespace, metadata: {name: dev, labels: {a: b}}}")
-	if len(lab.objects) != 2 || !reflect.DeepEqual(lab.objects[0].Object, want.Object) || !reflect.DeepEqual(lab.objects[1], tricky(t)) {
+	if len(lab.objects) != 4 || !reflect.DeepEqual(lab.objects[0].Object, want.Object) || !reflect.DeepEqual(lab.objects[1], tricky(t)) {
 		t.Errorf("the objects are\n%v", lab.objects)
 	}
-	if s := lab.state; s.Step != "pod/second" || !s.Before || s.Installing || strings.Join(s.Passed, " ") != "pod/first" {
+	if s := lab.state; s.Step != "pod/second" || !s.Before || !s.Installing || strings.Join(s.Passed, " ") != "pod/first" {
 		t.Errorf("the state is %+v", s)
 	}
-	if objects := lab.state.Objects; len(objects) != 1 || objects[0].String() != "configmap/tricky -n dev" {
+	if objects := lab.state.Objects; len(objects) != 2 || objects[0].String() != "configmap/tricky -n dev" {
 		t.Errorf("hellolab's objects are %v", objects)
+	}
+	if strings.Join(lab.touched, ", ") != "secret/a -n dev" {
+		t.Errorf("of hellolab's objects the reader has touched %v", lab.touched)
 	}
 	if info, err := os.Stat(file); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
 		t.Errorf("the file has the mode %v, %v", info.Mode(), err)
@@ -245,6 +269,7 @@ func TestSavedFileIsYAML(t *testing.T) {
 	want := `---
 apiVersion: hellolab/v1
 before: false
+installing: false
 kind: SavedLab
 metadata:
   name: labs
@@ -253,6 +278,7 @@ namespaces:
   - dev
 passed: []
 step: pod/first
+touched: []
 ---
 apiVersion: v1
 kind: Pod
@@ -300,7 +326,7 @@ func TestOpenRefuses(t *testing.T) {
 		damaged = "FILE is damaged or has been changed: its content is not what was saved"
 		foreign = "FILE was saved from another course: "
 	)
-	header := l.header(State{})
+	header := l.header(State{}, nil)
 	firstLine := bytes.IndexByte(sound, '\n')
 	for _, test := range []struct {
 		name    string
@@ -322,7 +348,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"no header", written(tricky(t)), foreign + "it does not name this one"},
 		{"no objects at all", written(), foreign + "it does not name this one"},
 		{"a header of another version", written(object(t, "{apiVersion: hellolab/v2, kind: SavedLab, metadata: {name: labs}}")), foreign + "it does not name this one"},
-		{"another course's step", written(l.header(State{Step: "pod/third"})), foreign + "it has a step pod/third"},
+		{"another course's step", written(l.header(State{Step: "pod/third"}, nil)), foreign + "it has a step pod/third"},
 		{"a foreign namespace", written(header, tricky(t), object(t, "{apiVersion: v1, kind: Pod, metadata: {name: etcd, namespace: kube-system}}")), foreign + "it has a namespace kube-system"},
 		{"a foreign namespace itself", written(header, object(t, "{apiVersion: v1, kind: Namespace, metadata: {name: kube-system}}")), foreign + "it has a namespace kube-system"},
 		{"an object of the whole cluster", written(header, object(t, "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: dev}}")), foreign + "it has a namespace "},
@@ -411,7 +437,7 @@ func TestWriteAside(t *testing.T) {
 // TestRank holds that what others need is made before them, and that no kind is made never.
 func TestRank(t *testing.T) {
 	t.Parallel()
-	order := []string{"Namespace", "Secret", "ReplicaSet", "Deployment", "Pod"}
+	order := []string{"Namespace", "ServiceAccount", "Secret", "ReplicaSet", "Deployment"}
 	for i, kind := range order {
 		if rank(kind) != i {
 			t.Errorf("%s comes in round %d, want %d", kind, rank(kind), i)
@@ -420,7 +446,26 @@ func TestRank(t *testing.T) {
 			t.Errorf("%s is never made", kind)
 		}
 	}
-	if rank("Gadget") != ranks-1 {
-		t.Errorf("what nobody knows comes in round %d", rank("Gadget"))
+	for _, kind := range []string{"Pod", "Service", "Gadget"} { // which a Deployment's pods may need to get ready
+		if rank(kind) != rank("ReplicaSet") {
+			t.Errorf("%s comes in round %d", kind, rank(kind))
+		}
+	}
+}
+
+// TestAsFar holds that nothing has to come back to the very moment in which it was saved.
+func TestAsFar(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		before, after any
+		want          bool
+	}{
+		{nil, nil, true}, {nil, int64(2), true}, {int64(2), nil, false}, {int64(2), int64(1), false}, {int64(2), int64(2), true}, {int64(1), int64(3), true},
+		{"Pending", nil, true}, {"Pending", "Running", true}, {"Running", nil, false}, {"Running", "Pending", false}, {"Running", "Running", true},
+		{"Running", "Succeeded", true}, {"Failed", "Succeeded", true}, {"Failed", "Running", false}, {"Succeeded", "Failed", true},
+	} {
+		if got := asFar(test.before, test.after); got != test.want {
+			t.Errorf("from %v, %v is as far: %v", test.before, test.after, got)
+		}
 	}
 }

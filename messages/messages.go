@@ -95,6 +95,8 @@ func (e *Error) Unwrap() error { return e.Cause }
 type Printer struct {
 	language language.Tag
 	printer  *message.Printer
+	// Commands puts into the commands of hints what this call of the program has beside the defaults. nil leaves them.
+	Commands func(string) string
 }
 
 // In gives the printer for the first of tags that hellolab speaks, or for English.
@@ -114,7 +116,7 @@ func In(tags ...language.Tag) Printer {
 			return Printer{}
 		}
 	}
-	return Printer{chosen, message.NewPrinter(chosen, message.Catalog(builder))}
+	return Printer{language: chosen, printer: message.NewPrinter(chosen, message.Catalog(builder))}
 }
 
 // Chinese gives the Chinese sentence for every English one.
@@ -250,6 +252,9 @@ func (p Printer) Report(err error) string {
 		}
 	}
 	for _, hint := range hints {
+		if p.Commands != nil {
+			hint = p.Commands(hint)
+		}
 		b.WriteString(p.Text(T("next: ")) + hint + "\n")
 	}
 	return b.String()

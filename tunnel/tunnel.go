@@ -23,7 +23,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -40,6 +39,8 @@ type Tunnel struct {
 	Cluster kubernetes.Interface
 	// Say tells the story, a line a change. It is called from many goroutines.
 	Say func(messages.Text)
+	// Gone reports whether the lab that Config leads to is no more. Where it is nil, it is always there.
+	Gone func(context.Context) bool
 	// Listen opens a port of this machine. Where it is nil, the system does.
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
 	// Dial opens a connection to a port of a pod. Where it is nil, the API server does.
@@ -57,7 +58,7 @@ const (
 	endsWithin = 10 * time.Second
 )
 
-// Run serves until ctx ends, and then takes the addresses away.
+// Run serves until ctx ends, and then takes the addresses away. It fails where the lab is removed meanwhile.
 func (t *Tunnel) Run(ctx context.Context) error {
 	r := &run{Tunnel: *t, services: map[types.NamespacedName]*service{}}
 	if r.Listen == nil {
@@ -72,13 +73,19 @@ func (t *Tunnel) Run(ctx context.Context) error {
 	if len(r.services) == 0 && ctx.Err() == nil {
 		r.Say(messages.T("no Service has the type LoadBalancer yet; the tunnel waits for one, until Ctrl-C"))
 	}
-	// only the end of ctx ends this, so that there is no failure to pass on
-	_ = await.Changes(ctx, retryEvery, func(ctx context.Context) (bool, error) {
+	gone := await.Changes(ctx, retryEvery, func(ctx context.Context) (bool, error) {
 		err := r.look(ctx)
+		if err != nil && r.gone(ctx) {
+			return true, nil
+		}
 		r.trouble(ctx, err)
 		return false, err
-	}, r.changes()...)
-	return r.end(ctx)
+	}, r.changes()...) == nil // which the end of ctx is not
+	err := r.end(ctx)
+	if gone {
+		return messages.Errorf("the lab is gone, and the tunnel with it").WithHint("hellolab up, then hellolab tunnel")
+	}
+	return err
 }
 
 // run is what a Tunnel knows while it runs. Only one goroutine uses it; those of the connections see what is marked.
@@ -104,6 +111,8 @@ func (r *run) changes() []await.Watch {
 		},
 	}
 }
+
+func (r *run) gone(ctx context.Context) bool { return r.Gone != nil && r.Gone(ctx) }
 
 // trouble tells once that the lab cannot be asked, until it can be again.
 func (r *run) trouble(ctx context.Context, err error) {
@@ -197,7 +206,7 @@ func (r *run) end(ctx context.Context) error {
 	defer cancel()
 	var failures []error
 	for _, s := range r.services {
-		if err := r.withdraw(ctx, s); err != nil && !utilnet.IsConnectionRefused(err) { // no lab any more, and no Service
+		if err := r.withdraw(ctx, s); err != nil && !r.gone(ctx) { // no lab any more, and no Service
 			failures = append(failures, messages.Errorf("%s keeps its address", s).Because(err).WithHint("run: hellolab tunnel; it takes the address away when it ends"))
 		}
 	}

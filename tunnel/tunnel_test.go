@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -139,7 +140,7 @@ func start(t *testing.T, m *machine, dial func(context.Context, Endpoint) (Strea
 	return startOn(t, m, dial, fake.NewClientset(objects...))
 }
 
-func startOn(t *testing.T, m *machine, dial func(context.Context, Endpoint) (Stream, error), cluster *fake.Clientset) *running {
+func startOn(t *testing.T, m *machine, dial func(context.Context, Endpoint) (Stream, error), cluster *fake.Clientset, options ...func(*Tunnel)) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	m.open = map[string]net.Listener{}
@@ -149,6 +150,9 @@ func startOn(t *testing.T, m *machine, dial func(context.Context, Endpoint) (Str
 		defer r.mu.Unlock()
 		r.said = append(r.said, text.String())
 	}}
+	for _, option := range options {
+		option(tunnel)
+	}
 	go func() { r.ended <- tunnel.Run(ctx) }()
 	t.Cleanup(cancel)
 	return r
@@ -413,6 +417,32 @@ func TestToldOnce(t *testing.T) {
 	r.waitFor("service/low: 127.0.0.4:80")
 	if err := r.end(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestGone holds that a tunnel ends with its lab, and not with a lab that is only stopped.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	var gone, broken atomic.Bool
+	cluster := fake.NewClientset(balanced("web", 80))
+	cluster.PrependReactor("list", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if broken.Load() {
+			return true, nil, errors.New("connection refused")
+		}
+		return false, nil, nil
+	})
+	r := startOn(t, &machine{}, nil, cluster, func(tunnel *Tunnel) { tunnel.Gone = func(context.Context) bool { return gone.Load() } })
+	r.waitFor("service/web: 127.0.0.2:80")
+	broken.Store(true)
+	r.change("web", touch)
+	r.waitFor("the tunnel goes on trying")
+	gone.Store(true)
+	r.change("web", touch)
+	if err := <-r.ended; err == nil || err.Error() != "the lab is gone, and the tunnel with it" {
+		t.Errorf("the failure is %v", err)
+	}
+	if left := r.listens(); len(left) > 0 {
+		t.Errorf("it still listens at %v", left)
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 
 // difference is a field of an object that is not as expected.
 type difference struct {
-	// path of the field: "spec.template.spec.containers[hellok8s-container].image".
+	// path of the field: "spec.template.spec.containers[hellok8s-container].image". A key with dots in it stands in
+	// brackets, too: "data[nginx.conf]".
 	path string
 	// have is nil where the field is missing.
 	have     any
@@ -31,7 +32,12 @@ func (d difference) under(path string) bool {
 }
 
 // last is the path's last word.
-func (d difference) last() string { return d.path[strings.LastIndex(d.path, ".")+1:] }
+func (d difference) last() string {
+	if path, found := strings.CutSuffix(d.path, "]"); found {
+		return path[strings.LastIndex(path, "[")+1:]
+	}
+	return d.path[strings.LastIndex(d.path, ".")+1:]
+}
 
 // object compares an object with a part of one.
 func (c *Checker) object(ctx context.Context, step *course.Step, expected *yaml.Node) (Row, cause, error) {
@@ -116,6 +122,9 @@ func compare(path string, expected *yaml.Node, have any) []difference {
 		for i := 0; i+1 < len(expected.Content); i += 2 {
 			key := expected.Content[i].Value
 			inner := strings.TrimPrefix(path+"."+key, ".")
+			if strings.Contains(key, ".") {
+				inner = path + "[" + key + "]"
+			}
 			if actual, found := fields[key]; found || expected.Content[i+1].Kind == yaml.MappingNode && len(fields) > 0 {
 				if !found {
 					actual = map[string]any{}

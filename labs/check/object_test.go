@@ -69,7 +69,7 @@ func TestCompare(t *testing.T) {
 		{"a longer number", "spec: {replicas: 33}", []string{"spec.replicas: 3, want 33"}},
 		{"another truth", "spec: {paused: true}", []string{"spec.paused: false, want true"}},
 		{"two of three", "metadata: {name: web, labels: {app: db, tier: back}}", []string{"metadata.labels.app: web, want db", "metadata.labels.tier: front, want back"}},
-		{"a key with dots", `metadata: {annotations: {example.com/since: "2021"}}`, []string{"metadata.annotations.example.com/since: 2020, want 2021"}},
+		{"a key with dots", `metadata: {annotations: {example.com/since: "2021"}}`, []string{"metadata.annotations[example.com/since]: 2020, want 2021"}},
 		{"a missing leaf", "spec: {minReadySeconds: 5}", []string{"spec.minReadySeconds: -, want 5"}},
 		{"a missing group", "spec: {strategy: {type: Recreate}}", []string{"spec.strategy.type: -, want Recreate"}},
 		{"a missing list", "spec: {items: [a, {b: c}]}", []string{"spec.items: -, want {a, {b: c}}"}},
@@ -158,8 +158,11 @@ func TestDifference(t *testing.T) {
 			t.Errorf("it is under %s: %v, want %v", path, got, want)
 		}
 	}
-	if d.last() != "targetPort" {
-		t.Errorf("its last word is %s", d.last())
+	for path, want := range map[string]string{"spec.ports[0].targetPort": "targetPort", "data[nginx.conf]": "nginx.conf",
+		"spec.selector[app.kubernetes.io/name]": "app.kubernetes.io/name", "kind": "kind"} {
+		if got := (difference{path: path}).last(); got != want {
+			t.Errorf("the last word of %s is %s, want %s", path, got, want)
+		}
 	}
 }
 

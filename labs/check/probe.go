@@ -19,6 +19,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
@@ -293,13 +294,13 @@ func (c *Checker) endpoints(ctx context.Context, e *course.Endpoints) (Row, caus
 	if err != nil {
 		return row, cause{}, err
 	}
-	pods, err := c.listPods(ctx, namespace, metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: service.Spec.Selector}))
+	pods, err := c.listPods(ctx, namespace, labels.Set(service.Spec.Selector).String())
 	if err != nil {
 		return row, cause{}, err
 	}
 	var wanted []string
 	for _, pod := range pods {
-		if ready(pod) {
+		if ready(pod) && len(service.Spec.Selector) > 0 { // without a selector it finds none, not all
 			wanted = append(wanted, pod.Status.PodIP)
 		}
 	}
@@ -371,7 +372,7 @@ func (c *Checker) history(ctx context.Context, e *course.History) (Row, cause, e
 	current := revisions[len(revisions)-1]
 	row.Met = met == len(e.Images) && current.number >= e.Revision && course.MatchImage(e.Images[met-1], current.image)
 	return row, cause{why: messages.T("the Deployment has not gone through these versions one after the other"),
-		next: command("kubectl rollout history deployment " + e.Deployment)}, nil
+		next: command("kubectl rollout history deployment " + e.Deployment + inNamespace(namespace))}, nil
 }
 
 // replicaSets are those of a Deployment.
@@ -443,7 +444,7 @@ func (c *Checker) logs(ctx context.Context, e *course.Logs) (Row, cause, error) 
 		}
 		row.Have = messages.Verbatim(strings.Join(strings.Fields(string(log)), " "))
 		if !e.Match.Match(log) {
-			return row, cause{next: command("kubectl logs " + pod.Name)}, nil
+			return row, cause{next: command("kubectl logs " + pod.Name + inNamespace(namespace))}, nil
 		}
 	}
 	if row.Met = finished > 0; row.Met {
@@ -487,10 +488,10 @@ func (c *Checker) runs(ctx context.Context, e *course.Reference) (Row, cause, er
 	}
 	suspended := cron.Spec.Suspend != nil && *cron.Spec.Suspend
 	if suspended {
-		return row, cause{why: messages.T("it is suspended"), next: command("kubectl patch cronjob " + e.Name + ` -p '{"spec":{"suspend":false}}'`)}, nil
+		return row, cause{why: messages.T("it is suspended"), next: command("kubectl patch cronjob " + e.Name + inNamespace(namespace) + ` -p '{"spec":{"suspend":false}}'`)}, nil
 	}
 	if row.Met = time.Since(cron.CreationTimestamp.Time) < firstRun; row.Met {
 		row.Have = messages.T("the first one comes at the next full minute")
 	}
-	return row, cause{next: command("kubectl describe cronjob " + e.Name)}, nil
+	return row, cause{next: command("kubectl describe cronjob " + e.Name + inNamespace(namespace))}, nil
 }

@@ -221,6 +221,9 @@ func TestEndpoints(t *testing.T) {
 			[]runtime.Object{service, webPod("a", "web", "10.0.0.1", func(pod *corev1.Pod) {
 				pod.Labels = map[string]string{"app": "db", "pod-template-hash": "abc"}
 			})}},
+		{"no selector", "✗ endpoints of service/web: none; want the addresses of 2 Ready pods; " +
+			"why: service web has no selector, so it finds no pods; do: kubectl edit service web",
+			[]runtime.Object{&corev1.Service{ObjectMeta: meta("web")}, webPod("a", "web", "10.0.0.1"), webPod("b", "web", "10.0.0.2")}},
 		{"a pod that cannot be scheduled", "✗ endpoints of service/web: none; want the addresses of 2 Ready pods; " +
 			"why: no node takes the pod a: 0/1 nodes are available; do: kubectl describe pod a",
 			[]runtime.Object{service, webPod("a", "web", "", unready, func(pod *corev1.Pod) {

@@ -358,6 +358,9 @@ func (c *Checker) serviceCause(ctx context.Context, namespace, name string) (cau
 	if err != nil {
 		return cause{}, err
 	}
+	if len(service.Spec.Selector) == 0 {
+		return cause{why: messages.T("service %s has no selector, so it finds no pods", name), next: edit}, nil
+	}
 	selector := labels.Set(service.Spec.Selector).String()
 	pods, err := c.listPods(ctx, namespace, selector)
 	if err != nil {

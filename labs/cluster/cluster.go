@@ -172,13 +172,13 @@ func (c *Cluster) Knows(object *unstructured.Unstructured) error {
 	return err
 }
 
-// Create makes an object that must not be there yet.
-func (c *Cluster) Create(ctx context.Context, object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+// Create makes an object that must not be there yet, in the name of a field manager.
+func (c *Cluster) Create(ctx context.Context, object *unstructured.Unstructured, manager string) (*unstructured.Unstructured, error) {
 	resource, err := c.resource(object.GetAPIVersion(), object.GetKind(), object.GetNamespace())
 	if err != nil {
 		return nil, err
 	}
-	return resource.Create(ctx, object, metav1.CreateOptions{FieldManager: Owner})
+	return resource.Create(ctx, object, metav1.CreateOptions{FieldManager: manager})
 }
 
 // Delete takes objects away, with what they own, and waits until they are gone. It does nothing to an object that has
