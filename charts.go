@@ -30,7 +30,7 @@ func pushCharts(ctx context.Context, s session, packages []helm.Package) error {
 		if err != nil {
 			return err
 		}
-		if slices.Contains(versions, packed.Version()) {
+		if slices.Contains(versions, packed.Tag()) {
 			continue
 		}
 		if err := helm.Push(ctx, s.lab.Registry().Address()+"/"+chartsFolder, packed); err != nil {

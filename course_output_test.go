@@ -205,6 +205,7 @@ func TestCommands(t *testing.T) {
 	}
 	want := "hellolab --name second down, then hellolab --name second up; the lab hellolab; hellolab --name second lab check pod; hellolab's"
 	p := &program{named: "second"}
+	p.printer.Commands = p.commands
 	if got := p.commands(text); got != want {
 		t.Errorf("it is %q, want %q", got, want)
 	}

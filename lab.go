@@ -118,7 +118,7 @@ func published(ctx context.Context, s session, chart helm.Package) (all [][]byte
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(versions, chart.Version()) {
+	if slices.Contains(versions, chart.Tag()) {
 		content, err := helm.Pull(ctx, s.lab.Registry().Address()+"/"+chartsFolder, chart)
 		if err != nil {
 			return nil, messages.Errorf("%s cannot be read from the image registry", chart.File).Because(err).WithHint("hellolab up")
@@ -219,7 +219,7 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 	}
 	text += p.guideText(l.Checker.Place, step)
 	if before {
-		text += "\n" + wrap(p.commands(p.printer.Text(messages.T("hellolab lab show %s shows the files, hellolab lab check %s what is still missing", step.ID(), step.ID()))), "", columns)
+		text += "\n" + wrap(p.printer.Typed(p.printer.Text(messages.T("hellolab lab show %s shows the files, hellolab lab check %s what is still missing", step.ID(), step.ID()))), "", columns)
 	}
 	_, err = fmt.Fprint(p.stdout, text)
 	return err

@@ -40,7 +40,10 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), ends()...)
-	context.AfterFunc(ctx, stop) // the second Ctrl-C kills at once: kind's Create takes no context
+	context.AfterFunc(ctx, func() { // the second Ctrl-C kills at once: kind's Create takes no context
+		signal.Ignore(syscall.SIGHUP) // a terminal that is closed sends it twice
+		stop()
+	})
 	os.Exit(run(ctx, os.Args, os.Stdout, os.Stderr))
 }
 
@@ -68,6 +71,7 @@ type program struct {
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	p := &program{stdout: stdout, stderr: stderr, getenv: os.Getenv}
 	p.printer = messages.In(languages(args, p.getenv)...)
+	p.printer.Commands = p.commands
 	p.story = progress.New(p.storyOptions(stderr))
 	p.log = logrus.New()
 	p.log.SetOutput(p.story)
@@ -104,9 +108,7 @@ func (p *program) dispatch(ctx context.Context, args []string) error {
 
 // report prints an error, and what to do about it.
 func (p *program) report(err error) int {
-	report := p.printer
-	report.Commands = p.commands
-	fmt.Fprint(p.stderr, report.Report(err))
+	fmt.Fprint(p.stderr, p.printer.Report(err))
 	if messages.IsUsage(err) {
 		return exitUsage
 	}

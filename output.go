@@ -98,7 +98,7 @@ func (p *program) statusText(status bootstrap.Status) string {
 	}
 	text := table(rows)
 	if next := nextStep(status.State); next != "" {
-		text += p.say("next") + ": " + p.commands(next) + "\n"
+		text += p.say("next") + ": " + p.printer.Typed(next) + "\n"
 	}
 	return text
 }
@@ -124,7 +124,7 @@ func (p *program) imagesText(states []images.State) string {
 	}
 	text := table(rows)
 	if stale {
-		text += p.say("next") + ": " + p.commands("hellolab images build") + "\n"
+		text += p.say("next") + ": " + p.printer.Typed("hellolab images build") + "\n"
 	}
 	return text
 }

@@ -268,6 +268,11 @@ func (l *Lab) StartRegistry(ctx context.Context) error {
 		return err
 	}
 	if !kept {
+		unlockPorts, err := l.lockPorts(ctx) // until the port is the container's: there is no record
+		if err != nil {
+			return err
+		}
+		defer unlockPorts()
 		if err := l.settings.claimPorts(ctx, l.docker, port.Loopback(), clusterPorts()); err != nil {
 			return err
 		}

@@ -93,6 +93,9 @@ func (p Package) Chart() string { return p.metadata.Name }
 // Version is the chart's.
 func (p Package) Version() string { return p.metadata.Version }
 
+// Tag is the version as an image registry has it, whose tags know no "+".
+func (p Package) Tag() string { return strings.ReplaceAll(p.metadata.Version, "+", "_") }
+
 // Pack makes the package of a chart: always the same one of the same chart, unlike helm package, which writes the time
 // into it.
 func Pack(wanted *Chart) (Package, error) {

@@ -89,6 +89,9 @@ func TestPack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if mine, err := Pack(Version(templated(t), "0.1.1+mine")); err != nil || mine.Tag() != "0.1.1_mine" || packed.Tag() != "0.1.1" {
+		t.Errorf("the tags are %s and %s, %v", mine.Tag(), packed.Tag(), err)
+	}
 	if packed.File != "small-0.1.1.tgz" || packed.Chart() != "small" || packed.Version() != "0.1.1" {
 		t.Errorf("it is %s, %s %s", packed.File, packed.Chart(), packed.Version())
 	}

@@ -161,6 +161,9 @@ func (l *Labs) Follow(ctx context.Context, step *course.Step, show func(*course.
 				since = time.Time{}
 				return check.Met(rows), show(step, rows)
 			}
+			if ctx.Err() != nil {
+				return false, err
+			}
 			if since.IsZero() {
 				since = time.Now()
 				l.Story.Say(messages.T("%s; the check goes on trying", err))

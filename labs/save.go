@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -51,17 +52,7 @@ func (l *Labs) Save(ctx context.Context, file string, force bool) error {
 	if err != nil {
 		return err
 	}
-	objects = slices.DeleteFunc(objects, func(object *unstructured.Unstructured) bool { return !worthSaving(object, objects) })
-	saved := []*unstructured.Unstructured{l.header(state, objects)}
-	for _, namespace := range namespaces {
-		if namespace.DeletionTimestamp == nil {
-			saved = append(saved, namespaceObject(namespace))
-		}
-	}
-	for _, object := range objects {
-		saved = append(saved, portable(object))
-	}
-	content, err := write(saved)
+	content, err := write(l.saved(state, namespaces, objects))
 	if err != nil {
 		return err
 	}
@@ -71,12 +62,31 @@ func (l *Labs) Save(ctx context.Context, file string, force bool) error {
 	return nil
 }
 
+// saved lists what goes into a file. What is on its way out does not, nor what is in a namespace that is.
+func (l *Labs) saved(state State, namespaces []corev1.Namespace, objects []*unstructured.Unstructured) []*unstructured.Unstructured {
+	var there []*unstructured.Unstructured
+	leaving := map[string]bool{}
+	for _, namespace := range namespaces {
+		if leaving[namespace.Name] = namespace.DeletionTimestamp != nil; !leaving[namespace.Name] {
+			there = append(there, namespaceObject(namespace))
+		}
+	}
+	var kept []*unstructured.Unstructured
+	for _, object := range objects {
+		if worthSaving(object, objects) && !leaving[object.GetNamespace()] {
+			kept = append(kept, object)
+			there = append(there, portable(object))
+		}
+	}
+	return append([]*unstructured.Unstructured{l.header(state, kept)}, there...)
+}
+
 // header is the first object of a saved file: where hellolab finds the course's state again, and which of its objects
 // the reader has changed.
 func (l *Labs) header(state State, objects []*unstructured.Unstructured) *unstructured.Unstructured {
 	var touched []string
 	for _, object := range objects {
-		if object.GetLabels()[cluster.ChapterLabel] != "" && !cluster.Untouched(object) {
+		if (object.GetLabels()[cluster.ChapterLabel] != "" || releaseOf(object) != "") && !cluster.Untouched(object) {
 			touched = append(touched, cluster.Refer(object).String())
 		}
 	}
@@ -243,13 +253,19 @@ func (l *Labs) writeAside(objects []*unstructured.Unstructured) (string, error) 
 	return l.keep(".yaml", content)
 }
 
-// keep writes what is the reader's into a new file, whose name is the time and an ending.
+// keep writes what is the reader's into a new file, whose name is the time, a number where that is taken, and an ending.
 func (l *Labs) keep(ending string, content []byte) (string, error) {
 	if err := os.MkdirAll(l.Saved, 0o700); err != nil {
 		return "", err
 	}
-	file := filepath.Join(l.Saved, time.Now().Format("2006-01-02T15-04-05.000")+ending)
-	return file, replaceFile(file, content)
+	now := filepath.Join(l.Saved, time.Now().Format("2006-01-02T15-04-05.000"))
+	file := now + ending
+	for n := 2; ; n++ {
+		if _, err := os.Stat(file); err != nil {
+			return file, replaceFile(file, content)
+		}
+		file = fmt.Sprintf("%s-%d%s", now, n, ending)
+	}
 }
 
 // savedLab is what a saved file holds.

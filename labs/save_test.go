@@ -469,3 +469,25 @@ func TestAsFar(t *testing.T) {
 		}
 	}
 }
+
+// TestSavedLeavesOut holds that what goes with its namespace is not saved, and that a changed part of a release is known as
+// changed.
+func TestSavedLeavesOut(t *testing.T) {
+	t.Parallel()
+	leaving := metav1.Now()
+	namespaces := []corev1.Namespace{{ObjectMeta: metav1.ObjectMeta{Name: "dev", DeletionTimestamp: &leaving}}, {ObjectMeta: metav1.ObjectMeta{Name: "test"}}}
+	part := released(t, "default", "web", "part")
+	part.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl-edit"}})
+	var kept []string
+	saved := small(t).saved(State{}, namespaces, []*unstructured.Unstructured{
+		part, object(t, "kind: ConfigMap\nmetadata: {name: a, namespace: dev}"), object(t, "kind: ConfigMap\nmetadata: {name: b, namespace: test}")})
+	for _, object := range saved[1:] {
+		kept = append(kept, object.GetKind()+" "+object.GetName())
+	}
+	if strings.Join(kept, ", ") != "Namespace test, ConfigMap part, ConfigMap b" {
+		t.Errorf("it saves %q", kept)
+	}
+	if touched, _, _ := unstructured.NestedStringSlice(saved[0].Object, "touched"); strings.Join(touched, ", ") != "configmap/part" {
+		t.Errorf("the reader has changed %q", touched)
+	}
+}

@@ -95,8 +95,17 @@ func (e *Error) Unwrap() error { return e.Cause }
 type Printer struct {
 	language language.Tag
 	printer  *message.Printer
-	// Commands puts into the commands of hints what this call of the program has beside the defaults. nil leaves them.
+	// Commands puts into hellolab's commands, where a text tells what to type, what this call of it was given beside the
+	// defaults. nil leaves them.
 	Commands func(string) string
+}
+
+// Typed is a rendered text whose commands lead to where this call of the program did.
+func (p Printer) Typed(text string) string {
+	if p.Commands == nil {
+		return text
+	}
+	return p.Commands(text)
 }
 
 // In gives the printer for the first of tags that hellolab speaks, or for English.
@@ -252,10 +261,7 @@ func (p Printer) Report(err error) string {
 		}
 	}
 	for _, hint := range hints {
-		if p.Commands != nil {
-			hint = p.Commands(hint)
-		}
-		b.WriteString(p.Text(T("next: ")) + hint + "\n")
+		b.WriteString(p.Text(T("next: ")) + p.Typed(hint) + "\n")
 	}
 	return b.String()
 }
