@@ -25,7 +25,7 @@ var mayImport = map[string][]string{
 	"images":       {"engine", "messages", "progress"},
 	"kubectl":      {},
 	"labs":         {"await", "helm", "labs/check", "labs/cluster", "labs/course", "messages", "progress"},
-	"labs/check":   {"helm", "labs/cluster", "labs/course", "messages"},
+	"labs/check":   {"await", "helm", "labs/cluster", "labs/course", "messages"},
 	"labs/cluster": {"await"},
 	"labs/course":  {"helm", "messages", "strict"},
 	"messages":     {},

@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -35,9 +36,39 @@ const patience = 3 * time.Second
 // question is how a web server is asked once: for the status and the body of its answer.
 type question func(context.Context) (status int, body string, err error)
 
-// http asks a web server, as often as the answers have to differ.
+// routedWithin is how long the ingress controller may need until it routes to pods that are Ready: it takes up changes
+// every 3.3 s at most (its --sync-rate-limit).
+const routedWithin = 4 * time.Second
+
+// http asks a web server, as often as the answers have to differ. One behind the ingress controller is asked again while
+// nothing but the controller's pace can be why it does not answer.
 func (c *Checker) http(ctx context.Context, step *course.Step, e *course.HTTP) (Row, cause, error) {
 	ask, subject := c.asker(e.Namespace, "/"+strings.TrimPrefix(e.Path, "/"), e)
+	answered := false
+	look := func() (Row, cause, error) {
+		return c.httpOnce(ctx, step, e, subject, func(ctx context.Context) (int, string, error) {
+			status, body, err := ask(ctx)
+			answered = err == nil && status == http.StatusOK
+			return status, body, err
+		})
+	}
+	row, why, err := look()
+	late := func() bool { return e.Ingress != "" && err == nil && !row.Met && !answered && !why.found() }
+	if !late() {
+		return row, why, err
+	}
+	waiting, cancel := context.WithTimeout(ctx, routedWithin)
+	defer cancel()
+	_ = await.Poll(waiting, messages.Text{}, func(context.Context) error { // row tells how it ends
+		if row, why, err = look(); late() {
+			return messages.Errorf("the controller does not route to it yet")
+		}
+		return nil
+	})
+	return row, why, err
+}
+
+func (c *Checker) httpOnce(ctx context.Context, step *course.Step, e *course.HTTP, subject string, ask question) (Row, cause, error) {
 	row, err := answers(ctx, Row{Subject: messages.Verbatim("GET " + subject)}, ask, e.Answers, e.Differ)
 	if err != nil || row.Met {
 		return row, cause{}, err
