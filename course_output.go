@@ -32,7 +32,7 @@ func (p *program) checkResult(step *course.Step, rows []check.Row) checkResult {
 	result := checkResult{Step: step.ID(), Passed: check.Met(rows), Rows: []checkRow{}}
 	for _, row := range rows {
 		result.Rows = append(result.Rows, checkRow{p.printer.Text(row.Subject), row.Met, p.printer.Text(row.Have),
-			p.printer.Text(row.Expected), p.printer.Text(row.Why), p.printer.Typed(p.printer.Text(row.Next))})
+			p.printer.Text(row.Expected), p.printer.Typed(p.printer.Text(row.Why)), p.printer.Typed(p.printer.Text(row.Next))})
 	}
 	return result
 }

@@ -87,12 +87,17 @@ func (l *Lab) Lock(ctx context.Context) (unlock func(), err error) { return l.lo
 // lock keeps two hellolabs from changing one lab at the same time, and reads anew what the one before may have
 // changed.
 func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {
-	unlock, err = lockFile(l.lockName(), (*flock.Flock).TryLock)
-	if err != nil {
-		return nil, err
+	if unlock, err = l.tryLock(ctx); err == nil && unlock == nil {
+		err = l.busy()
 	}
-	if unlock == nil {
-		return nil, l.busy()
+	return unlock, err
+}
+
+// tryLock is lock, but gives nil where another hellolab has the lab.
+func (l *Lab) tryLock(ctx context.Context) (unlock func(), err error) {
+	unlock, err = lockFile(l.name()+".lock", (*flock.Flock).TryLock)
+	if err != nil || unlock == nil {
+		return nil, err
 	}
 	if err := l.load(ctx); err != nil {
 		unlock()
@@ -100,8 +105,6 @@ func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {
 	}
 	return unlock, nil
 }
-
-func (l *Lab) lockName() string { return l.name() + ".lock" }
 
 // busy is the error for a lab that another hellolab has locked.
 func (l *Lab) busy() error {

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hellolab/hellolab/await"
@@ -248,8 +247,7 @@ func (l *Lab) StartRegistry(ctx context.Context) error {
 		if failed = l.load(ctx); failed != nil || l.record.exists {
 			return nil
 		}
-		unlock, failed = lockFile(l.lockName(), (*flock.Flock).TryLock)
-		if failed == nil && unlock == nil {
+		if unlock, failed = l.tryLock(ctx); failed == nil && unlock == nil {
 			return l.busy()
 		}
 		return nil

@@ -150,11 +150,11 @@ func (l *Labs) Check(ctx context.Context, step *course.Step) ([]check.Row, error
 }
 
 // Follow checks a step whenever something changes, shows the rows, and goes on to the next step of the chapter where all
-// are met, until the chapter is done or ctx ends. A cluster that cannot be asked is told of, and given up after a while.
+// are met, until the chapter is done or ctx ends. A cluster that cannot be asked is told of, and given up after Timeout.
 func (l *Labs) Follow(ctx context.Context, step *course.Step, show func(*course.Step, []check.Row) error) error {
 	for ; step != nil; step = step.Next() {
 		var since time.Time // when the trouble began
-		var lost error
+		var lost error      // what it is, once it has lasted too long
 		err := await.Changes(ctx, time.Second, func(ctx context.Context) (bool, error) {
 			rows, err := l.Check(ctx, step)
 			if err == nil {
@@ -168,10 +168,11 @@ func (l *Labs) Follow(ctx context.Context, step *course.Step, show func(*course.
 				since = time.Now()
 				l.Story.Say(messages.T("%s; the check goes on trying", err))
 			}
-			if time.Since(since) > giveUpAfter {
-				lost = err
+			if time.Since(since) < l.Timeout {
+				return false, err
 			}
-			return lost != nil, err
+			lost = err
+			return true, nil
 		}, l.Cluster.Changes()...)
 		if lost != nil {
 			err = messages.Errorf("the lab cannot be asked").Because(lost).WithHint("hellolab status")
@@ -182,9 +183,6 @@ func (l *Labs) Follow(ctx context.Context, step *course.Step, show func(*course.
 	}
 	return nil
 }
-
-// giveUpAfter is how long Follow bears a cluster that cannot be asked: a restart of the lab takes no longer.
-const giveUpAfter = 2 * time.Minute
 
 // Current is the step whose snapshot is installed, or the one that is to be done where that is the snapshot before it.
 func (l *Labs) Current(ctx context.Context) (*course.Step, error) {

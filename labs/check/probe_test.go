@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -16,10 +17,12 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 
 	"github.com/hellolab/hellolab/labs/cluster"
 	"github.com/hellolab/hellolab/labs/course"
@@ -449,4 +452,63 @@ func TestHTTPOfNobody(t *testing.T) {
 	t.Parallel()
 	expect(t, row(t, checker(), "http: {pods: app=web, port: 3000, answers: .}"),
 		"✗ GET pod (app=web):3000/: no answer: no pod is Ready; want any answer; why: there are no pods with the label app=web; do: hellolab lab show one/first")
+}
+
+// TestHTTPRoutedLate holds that the ingress controller is given the time that it takes, where the cluster shows no cause, and
+// that a wrong answer is an answer.
+func TestHTTPRoutedLate(t *testing.T) {
+	t.Parallel()
+	ingress := &networkingv1.Ingress{ObjectMeta: meta("web"), Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{{
+		IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: []networkingv1.HTTPIngressPath{{Path: "/hello",
+			Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}}}}}}}}}}}
+	service := &corev1.Service{ObjectMeta: meta("web"), Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 80}}}}
+	objects := map[string]any{
+		"/apis/networking.k8s.io/v1/namespaces/default/ingresses":     &networkingv1.IngressList{Items: []networkingv1.Ingress{*ingress}},
+		"/api/v1/namespaces/default/services/web":                     service,
+		"/api/v1/namespaces/default/pods":                             &corev1.PodList{Items: []corev1.Pod{*webPod("a", "web", "10.0.0.1")}},
+		"/api/v1/namespaces/default/pods/http:a:80/proxy":             map[string]string{},
+		"/apis/discovery.k8s.io/v1/namespaces/default/endpointslices": &discoveryv1.EndpointSliceList{},
+	}
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		found := objects[r.URL.Path]
+		if found == nil {
+			t.Errorf("it asks for %s", r.URL.Path)
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(found)
+	}))
+	t.Cleanup(api.Close)
+	for _, test := range []struct {
+		name, answer, want string
+		late               int64 // this many answers are the controller's own, 503
+	}{
+		{"at once", "hello", "✓ GET URL/hello: hello", 0},
+		{"late", "hello", "✓ GET URL/hello: hello", 3},
+		{"another answer, late", "bye", "✗ GET URL/hello: bye; want an answer like hello; do: hellolab lab show one/first", 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int64
+			controller := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if asked.Add(1) <= test.late {
+					http.Error(w, "no endpoints", http.StatusServiceUnavailable)
+					return
+				}
+				fmt.Fprint(w, test.answer)
+			}))
+			defer controller.Close()
+			real, err := cluster.New(&rest.Config{Host: api.URL})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := checker()
+			c.Cluster, c.Place.Ingress = real, controller.URL
+			expect(t, strings.ReplaceAll(row(t, c, "http: {ingress: /hello, answers: hello}"), controller.URL, "URL"), test.want)
+			if asked.Load() != test.late+1 {
+				t.Errorf("it was asked %d times, want %d", asked.Load(), test.late+1)
+			}
+		})
+	}
 }
