@@ -18,6 +18,9 @@ import (
 	"github.com/hellolab/hellolab/strict"
 )
 
+// builtInName is the name of the lab where no setting names another.
+const builtInName = "hellolab"
+
 //go:embed config.yaml
 var defaultConfig []byte
 
@@ -59,6 +62,9 @@ func (p *program) settings(c *cli.Context) (all configuration, asked bootstrap.A
 		if lab.Ingress.Chart, err = filepath.Abs(chart); err != nil { // the lab keeps it, the working folder changes
 			return all, asked, err
 		}
+	}
+	if lab.Name != builtInName {
+		p.here.Flags = []string{"--name", lab.Name}
 	}
 	asked.Settings = all.Settings
 	return all, asked, errors.Join(all.Settings.Validate(), all.Images.Validate(), all.Labs.Validate())

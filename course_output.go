@@ -32,7 +32,7 @@ func (p *program) checkResult(step *course.Step, rows []check.Row) checkResult {
 	result := checkResult{Step: step.ID(), Passed: check.Met(rows), Rows: []checkRow{}}
 	for _, row := range rows {
 		result.Rows = append(result.Rows, checkRow{p.printer.Text(row.Subject), row.Met, p.printer.Text(row.Have),
-			p.printer.Text(row.Expected), p.printer.Typed(p.printer.Text(row.Why)), p.printer.Typed(p.printer.Text(row.Next))})
+			p.printer.Text(row.Expected), p.printer.Text(row.Why), p.printer.Text(row.Next)})
 	}
 	return result
 }
@@ -74,7 +74,7 @@ func (p *program) rowsText(rows []check.Row) string {
 				continue
 			}
 			indent := "    " + labels[i] + strings.Repeat(" ", widest-progress.Columns(labels[i])+2)
-			b.WriteString(wrap(p.printer.Typed(p.printer.Text(text)), indent, columns))
+			b.WriteString(wrap(p.printer.Text(text), indent, columns))
 		}
 	}
 	return b.String()
@@ -195,5 +195,5 @@ func (p *program) stepText(place course.Place, step *course.Step) string {
 }
 
 func (p *program) guideText(place course.Place, step *course.Step) string {
-	return p.printer.Typed(p.printer.Text(place.Guide(step)))
+	return p.printer.Text(place.Guide(step))
 }

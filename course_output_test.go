@@ -195,24 +195,3 @@ func TestCheckResult(t *testing.T) {
 		t.Errorf("without rows, the result is %+v", none)
 	}
 }
-
-// TestCommands holds that what a reader of a lab with a name is told to type is about that lab.
-func TestCommands(t *testing.T) {
-	t.Parallel()
-	const text = "hellolab down, then hellolab up; the lab hellolab; hellolab lab check pod; hellolab's"
-	if got := (&program{}).commands(text); got != text {
-		t.Errorf("without a name it is %q", got)
-	}
-	want := "hellolab --name second down, then hellolab --name second up; the lab hellolab; hellolab --name second lab check pod; hellolab's"
-	p := &program{named: "second"}
-	p.printer.Commands = p.commands
-	if got := p.commands(text); got != want {
-		t.Errorf("it is %q, want %q", got, want)
-	}
-	var said strings.Builder
-	p.stderr = &said
-	p.report(messages.Errorf("it does not run").WithHint("hellolab start"))
-	if said.String() != "error: it does not run\nnext: hellolab --name second start\n" {
-		t.Errorf("the report is %q", said.String())
-	}
-}

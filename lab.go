@@ -15,9 +15,9 @@ import (
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/images"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
-	"github.com/hellolab/hellolab/labs/cluster"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -53,7 +53,7 @@ func (p *program) labs(c *cli.Context, s session, lessons *course.Course) (*labs
 	if err != nil {
 		return nil, err
 	}
-	api, err := cluster.New(config)
+	api, err := kube.New(config)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +219,8 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 	}
 	text += p.guideText(l.Checker.Place, step)
 	if before {
-		text += "\n" + wrap(p.printer.Typed(p.printer.Text(messages.T("hellolab lab show %s shows the files, hellolab lab check %s what is still missing", step.ID(), step.ID()))), "", columns)
+		text += "\n" + wrap(p.printer.Text(messages.T("%s shows the files, %s what is still missing",
+			messages.Hellolab("lab", "show", step.ID()), messages.Hellolab("lab", "check", step.ID()))), "", columns)
 	}
 	_, err = fmt.Fprint(p.stdout, text)
 	return err

@@ -25,7 +25,7 @@ import (
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/images"
-	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -64,19 +64,19 @@ type program struct {
 	printer messages.Printer
 	story   *progress.Progress
 	log     *logrus.Logger
-	// named is the lab that --name names, or "".
-	named string
+	// here is the lab that this run is about, once the settings have been read.
+	here messages.Lab
 }
 
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	p := &program{stdout: stdout, stderr: stderr, getenv: os.Getenv}
 	p.printer = messages.In(languages(args, p.getenv)...)
-	p.printer.Commands = p.commands
+	p.printer.Lab = &p.here
 	p.story = progress.New(p.storyOptions(stderr))
 	p.log = logrus.New()
 	p.log.SetOutput(p.story)
 	p.log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
-	helm.As(cluster.Owner)
+	helm.As(kube.Owner)
 	err := p.dispatch(ctx, byItsName(args))
 	var status exitStatus
 	switch {
@@ -134,7 +134,6 @@ func (p *program) app() *cli.App {
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: say("show what the parts of the lab say")},
 		},
 		Before: func(c *cli.Context) error {
-			p.named = c.String("name")
 			if c.Bool("verbose") {
 				p.log.SetLevel(logrus.DebugLevel)
 			}

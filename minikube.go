@@ -52,7 +52,7 @@ func (p *program) kubectl(c *cli.Context) error {
 	}
 	signal.Reset(ends()...)                        // kubectl ends by them, or handles them itself
 	os.Args = append([]string{"kubectl"}, args...) // it tells the API server its name, and the reader in advice
-	next := func(command string) string { return p.say("next: ") + p.printer.Typed(command) }
+	next := func(command string) string { return p.say("next: ") + command }
 	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), kubectl.Hints{Lost: next("hellolab up"), Refused: next("hellolab status")},
 		os.Args, kubectl.Streams{In: os.Stdin, Out: p.stdout, Err: os.Stderr})
 	if status != exitDone {
@@ -141,7 +141,7 @@ func (p *program) imagesEnv(c *cli.Context) error {
 	}
 	fmt.Fprintf(&text, set, "HELLOLAB_REGISTRY", s.lab.Registry().Address())
 	for _, line := range envComments(shell, s.lab.Registry().Address(), s.all.Images.Account) {
-		text.WriteString(p.printer.Typed(line) + "\n")
+		text.WriteString(line + "\n")
 	}
 	_, err = fmt.Fprint(p.stdout, text.String())
 	return err

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -98,7 +97,7 @@ func (p *program) statusText(status bootstrap.Status) string {
 	}
 	text := table(rows)
 	if next := nextStep(status.State); next != "" {
-		text += p.say("next") + ": " + p.printer.Typed(next) + "\n"
+		text += p.say("next") + ": " + next + "\n"
 	}
 	return text
 }
@@ -124,19 +123,9 @@ func (p *program) imagesText(states []images.State) string {
 	}
 	text := table(rows)
 	if stale {
-		text += p.say("next") + ": " + p.printer.Typed("hellolab images build") + "\n"
+		text += p.say("next") + ": " + p.printer.Command(messages.Hellolab("images", "build")) + "\n"
 	}
 	return text
-}
-
-// commands puts --name into hellolab's commands, where this one was called with it: what they say would lead to another
-// lab otherwise, and hellolab down would remove that one.
-func (p *program) commands(text string) string {
-	if p.named == "" {
-		return text
-	}
-	command := regexp.MustCompile(`\bhellolab (up|down|start|stop|pause|resume|status|tunnel|ip|lab|images|kubectl)\b`)
-	return command.ReplaceAllString(text, "hellolab --name "+p.named+" $1")
 }
 
 func nextStep(state string) string {

@@ -8,7 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/kube"
 )
 
 const (
@@ -146,7 +146,7 @@ func TestInTheWay(t *testing.T) {
 
 func TestNeeds(t *testing.T) {
 	t.Parallel()
-	dev := cluster.Reference{APIVersion: "v1", Kind: "Namespace", Name: "dev", UID: "1"}
+	dev := kube.Reference{APIVersion: "v1", Kind: "Namespace", Name: "dev", UID: "1"}
 	for text, want := range map[string]bool{
 		"apiVersion: v1\nkind: Namespace\nmetadata: {name: dev}":               true,
 		"apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: dev}":     true,

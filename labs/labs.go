@@ -17,8 +17,8 @@ import (
 
 	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/check"
-	"github.com/hellolab/hellolab/labs/cluster"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
@@ -27,7 +27,7 @@ import (
 // Labs is a course on a cluster.
 type Labs struct {
 	Course  *course.Course
-	Cluster *cluster.Cluster
+	Cluster *kube.Cluster
 	Checker *check.Checker
 	Story   *progress.Progress
 	// Images brings images into the lab's registry, where they are missing.
@@ -71,7 +71,7 @@ type State struct {
 	// Installing says that its installation did not get to its end.
 	Installing bool `json:"installing"`
 	// Objects that hellolab has made, or was about to make.
-	Objects []cluster.Reference `json:"objects"`
+	Objects []kube.Reference `json:"objects"`
 	// Passed are the steps that a check has passed on.
 	Passed []string `json:"-"`
 }
@@ -83,7 +83,7 @@ const (
 	stateKey       = "state.json"
 	// The passed steps are a key of their own, with a field manager of its own: a check may run beside an installation.
 	passedKey     = "passed.json"
-	passedManager = cluster.Owner + "-check"
+	passedManager = kube.Owner + "-check"
 )
 
 // State reads what the cluster remembers.
@@ -107,7 +107,7 @@ func (l *Labs) State(ctx context.Context) (state State, err error) {
 
 // remember writes the state, but for the passed steps.
 func (l *Labs) remember(ctx context.Context, state State) error {
-	return l.write(ctx, cluster.Owner, stateKey, state)
+	return l.write(ctx, kube.Owner, stateKey, state)
 }
 
 // write writes one key of the state.

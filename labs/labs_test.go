@@ -8,8 +8,8 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/check"
-	"github.com/hellolab/hellolab/labs/cluster"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
@@ -20,7 +20,7 @@ func TestFollowGivesUp(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(nil)
 	server.Close()
-	nobody, err := cluster.New(&rest.Config{Host: server.URL})
+	nobody, err := kube.New(&rest.Config{Host: server.URL})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/hellolab/hellolab/helm"
-	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -47,12 +47,12 @@ func releasesOf(objects []*unstructured.Unstructured) map[string]*release {
 		if found[key] == nil {
 			found[key] = &release{namespace: object.GetNamespace(), name: name}
 		}
-		found[key].ours = found[key].ours || object.GetLabels()[cluster.ChapterLabel] != ""
+		found[key].ours = found[key].ours || object.GetLabels()[kube.ChapterLabel] != ""
 	}
 	for _, object := range objects {
 		if of := found[releaseOf(object)]; of != nil {
 			of.objects = append(of.objects, object)
-			of.touched = of.touched || !cluster.Untouched(object)
+			of.touched = of.touched || !kube.Untouched(object)
 		}
 	}
 	return found
@@ -62,9 +62,9 @@ func releasesOf(objects []*unstructured.Unstructured) map[string]*release {
 func called(object *unstructured.Unstructured) string {
 	namespace, name, found := strings.Cut(releaseOf(object), "/")
 	if !found {
-		return cluster.Refer(object).String()
+		return kube.Refer(object).String()
 	}
-	return cluster.Reference{Kind: "Release", Namespace: namespace, Name: name}.String()
+	return kube.Reference{Kind: "Release", Namespace: namespace, Name: name}.String()
 }
 
 // uninstall takes releases away, with what they have outside of the course's namespaces.
@@ -89,7 +89,7 @@ func (l *Labs) install(ctx context.Context, step *course.Step, action course.Act
 		return err
 	}
 	chart, values := action.Install.Loaded()
-	labels := map[string]string{cluster.ChapterLabel: step.Chapter().Name}
+	labels := map[string]string{kube.ChapterLabel: step.Chapter().Name}
 	if err := client.Install(ctx, action.Install.Release, chart, values, labels); err != nil {
 		return messages.Errorf("the release %s cannot be installed", action.Install.Release).Because(err)
 	}

@@ -15,7 +15,7 @@ import (
 	"k8s.io/kubectl/pkg/util/deployment"
 
 	"github.com/hellolab/hellolab/await"
-	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -65,7 +65,7 @@ func (l *Labs) untilComplete(ctx context.Context, namespace, workload string) er
 	if kind == "deployment" {
 		return l.untilRolledOut(ctx, namespace, name)
 	}
-	of := map[string]cluster.Reference{
+	of := map[string]kube.Reference{
 		"pod": {APIVersion: "v1", Kind: "Pod", Namespace: namespace, Name: name},
 		"job": {APIVersion: "batch/v1", Kind: "Job", Namespace: namespace, Name: name},
 	}[kind]

@@ -21,7 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/hellolab/hellolab/await"
-	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -86,8 +86,8 @@ func (l *Labs) saved(state State, namespaces []corev1.Namespace, objects []*unst
 func (l *Labs) header(state State, objects []*unstructured.Unstructured) *unstructured.Unstructured {
 	var touched []string
 	for _, object := range objects {
-		if (object.GetLabels()[cluster.ChapterLabel] != "" || releaseOf(object) != "") && !cluster.Untouched(object) {
-			touched = append(touched, cluster.Refer(object).String())
+		if (object.GetLabels()[kube.ChapterLabel] != "" || releaseOf(object) != "") && !kube.Untouched(object) {
+			touched = append(touched, kube.Refer(object).String())
 		}
 	}
 	text := func(list []string) []any {
@@ -332,8 +332,8 @@ func (l *Labs) unpack(file string, lab savedLab) (savedLab, error) {
 		if !slices.Contains(l.Course.Namespaces, name) {
 			return lab, foreign(messages.T("it has a namespace %s", name))
 		}
-		if object.GetLabels()[cluster.ChapterLabel] != "" {
-			lab.state.Objects = append(lab.state.Objects, cluster.Refer(object))
+		if object.GetLabels()[kube.ChapterLabel] != "" {
+			lab.state.Objects = append(lab.state.Objects, kube.Refer(object))
 		}
 	}
 	return lab, nil
@@ -348,7 +348,7 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 	}
 	for _, object := range lab.objects {
 		if err := l.Cluster.Knows(object); err != nil {
-			return messages.Usagef("%s holds %s, whose kind this lab does not know", file, cluster.Refer(object)).Because(err).
+			return messages.Usagef("%s holds %s, whose kind this lab does not know", file, kube.Refer(object)).Because(err).
 				WithHint("install what brings that kind, then run the same command again")
 		}
 	}
@@ -386,8 +386,8 @@ func (l *Labs) recreate(ctx context.Context, lab savedLab) error {
 	for now := range ranks {
 		work, together := errgroup.WithContext(ctx)
 		for _, object := range lab.objects {
-			manager := cluster.Owner
-			if slices.Contains(lab.touched, cluster.Refer(object).String()) {
+			manager := kube.Owner
+			if slices.Contains(lab.touched, kube.Refer(object).String()) {
 				manager = reader
 			}
 			if rank(object.GetKind()) == now {
@@ -431,14 +431,14 @@ func (l *Labs) recreateOne(parent context.Context, object *unstructured.Unstruct
 	var refused error
 	err := await.Poll(ctx, messages.Text{}, func(ctx context.Context) error {
 		_, err := l.Cluster.Create(ctx, wanted, manager)
-		if err != nil && !cluster.Passing(err) {
+		if err != nil && !kube.Passing(err) {
 			refused = err
 			return nil
 		}
 		return err
 	})
 	if err := errors.Join(refused, err); err != nil {
-		return messages.Errorf("the API server does not take %s", cluster.Refer(object)).Because(err)
+		return messages.Errorf("the API server does not take %s", kube.Refer(object)).Because(err)
 	}
 	if object.GetKind() == "Namespace" {
 		return l.untilUsable(ctx, object.GetName())
@@ -450,7 +450,7 @@ func (l *Labs) recreateOne(parent context.Context, object *unstructured.Unstruct
 // untilAsSaved waits until an object is as far as it was when it was saved. One that does not get there is told of: it is
 // restored all the same.
 func (l *Labs) untilAsSaved(ctx context.Context, saved *unstructured.Unstructured) {
-	reference := cluster.Refer(saved)
+	reference := kube.Refer(saved)
 	fields := map[string][]string{
 		"ReplicaSet": {"readyReplicas"}, "Deployment": {"readyReplicas", "updatedReplicas"}, "Job": {"succeeded"}, "Pod": {"phase"},
 	}[saved.GetKind()]

@@ -4,8 +4,11 @@
 // its key in zh.yaml, the Chinese catalogue. A test walks the sources of all packages and finds the sentences that
 // the catalogue lacks, and those that nothing says any more.
 //
-// Formats hold %s, %v and %q only: arguments are rendered before they are put in, since x/text would write the
-// port 30000 as "30,000".
+// Formats hold %s, %v and %q only, and arguments are rendered before they are put in. A translation may take them in
+// another order: %[2]s.
+//
+// A command to type is never part of a sentence: it is a [Command] among its arguments, so that it leads to the lab that
+// this call of the program is about, and a test can run it through the program's own parser.
 package messages
 
 import (
@@ -19,8 +22,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/text/language"
-	"golang.org/x/text/message"
-	"golang.org/x/text/message/catalog"
 )
 
 //go:embed zh.yaml
@@ -85,6 +86,12 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 	return e
 }
 
+// Next has a command be what to do next.
+func (e *Error) Next(command Command) *Error {
+	e.Hint = command.Text()
+	return e
+}
+
 // Error is the failure in English, with its cause and without its hint.
 func (e *Error) Error() string { return Printer{}.Error(e) }
 
@@ -93,39 +100,24 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // Printer renders texts in one language. The zero Printer speaks English.
 type Printer struct {
-	language language.Tag
-	printer  *message.Printer
-	// Commands puts into hellolab's commands, where a text tells what to type, what this call of it was given beside the
-	// defaults. nil leaves them.
-	Commands func(string) string
+	// chinese are the sentences of the catalogue by their English; nil where the printer speaks English.
+	chinese map[string]string
+	// Lab is the lab that commands lead to; nil is the one with the default name. Whoever makes the printer may fill it
+	// in later.
+	Lab *Lab
 }
 
-// Typed is a rendered text whose commands lead to where this call of the program did.
-func (p Printer) Typed(text string) string {
-	if p.Commands == nil {
-		return text
-	}
-	return p.Commands(text)
-}
-
-// In gives the printer for the first of tags that hellolab speaks, or for English.
+// In returns the printer for the first of tags that hellolab speaks, or for English.
 func In(tags ...language.Tag) Printer {
 	_, index, _ := language.NewMatcher(Languages()).Match(tags...)
-	chosen := Languages()[index]
-	if chosen == language.English {
+	if Languages()[index] == language.English {
 		return Printer{}
 	}
 	sentences, err := Chinese()
 	if err != nil {
 		return Printer{} // a test holds zh.yaml to be sound
 	}
-	builder := catalog.NewBuilder(catalog.Fallback(language.English))
-	for key, sentence := range sentences {
-		if err := builder.SetString(chosen, key, sentence); err != nil {
-			return Printer{}
-		}
-	}
-	return Printer{language: chosen, printer: message.NewPrinter(chosen, message.Catalog(builder))}
+	return Printer{chinese: sentences}
 }
 
 // Chinese gives the Chinese sentence for every English one.
@@ -137,25 +129,22 @@ func Chinese() (map[string]string, error) {
 
 // Language is the one that the printer speaks.
 func (p Printer) Language() language.Tag {
-	if p.printer == nil {
+	if p.chinese == nil {
 		return language.English
 	}
-	return p.language
+	return language.SimplifiedChinese
 }
 
 // Text renders a sentence.
 func (p Printer) Text(t Text) string {
-	if t.chinese != "" && p.printer != nil {
+	if t.chinese != "" && p.chinese != nil {
 		return t.chinese
 	}
 	args := make([]any, len(t.args))
 	for i, arg := range t.args {
 		args[i] = p.argument(arg)
 	}
-	if p.printer == nil {
-		return fmt.Sprintf(t.format, args...)
-	}
-	return p.printer.Sprintf(t.format, args...)
+	return fmt.Sprintf(cmp.Or(p.chinese[t.format], t.format), args...)
 }
 
 // Error renders a failure and its causes on one line (several failures joined: one line each), without hints.
@@ -213,7 +202,7 @@ func IsUsage(err error) bool {
 }
 
 func (p Printer) colon() string {
-	if p.printer == nil {
+	if p.chinese == nil {
 		return ": "
 	}
 	return "："
@@ -231,6 +220,8 @@ func (p Printer) argument(arg any) any {
 		return p.list(rendered)
 	case []string:
 		return p.list(arg)
+	case Command:
+		return p.Command(arg)
 	case error:
 		return p.Error(arg)
 	case time.Duration:
@@ -241,7 +232,7 @@ func (p Printer) argument(arg any) any {
 }
 
 func (p Printer) list(items []string) string {
-	if p.printer == nil {
+	if p.chinese == nil {
 		return strings.Join(items, ", ")
 	}
 	return strings.Join(items, "、")
@@ -261,7 +252,7 @@ func (p Printer) Report(err error) string {
 		}
 	}
 	for _, hint := range hints {
-		b.WriteString(p.Text(T("next: ")) + p.Typed(hint) + "\n")
+		b.WriteString(p.Text(T("next: ")) + hint + "\n")
 	}
 	return b.String()
 }

@@ -126,7 +126,7 @@ func (p *Progress) Say(text messages.Text) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-	fmt.Fprintln(p.Out, p.Printer.Typed(p.Printer.Text(text)))
+	fmt.Fprintln(p.Out, p.Printer.Text(text))
 	p.draw()
 }
 

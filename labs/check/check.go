@@ -7,7 +7,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -26,7 +26,7 @@ type Row struct {
 
 // Checker looks at one lab.
 type Checker struct {
-	Cluster *cluster.Cluster
+	Cluster *kube.Cluster
 	Place   course.Place
 	Course  *course.Course
 	// HasImage reports whether the lab's registry has an image.
@@ -129,7 +129,7 @@ func (c *Checker) image(ctx context.Context, image string) (Row, cause, error) {
 }
 
 func (c *Checker) absent(ctx context.Context, r *course.Reference) (Row, cause, error) {
-	reference := cluster.Reference{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
+	reference := kube.Reference{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
 	row := Row{Subject: messages.T("no %s", reference), Have: messages.T("it is still there"), Expected: messages.T("not there")}
 	var err error
 	if reference.APIVersion, err = c.Cluster.APIVersion(r.Kind); err != nil {

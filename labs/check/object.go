@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -82,7 +82,7 @@ func shorten(path string) string {
 }
 
 // refer gives the object that a part of one names.
-func refer(part *yaml.Node) cluster.Reference {
+func refer(part *yaml.Node) kube.Reference {
 	at := func(keys ...string) string {
 		node := part
 		for _, key := range keys {
@@ -92,7 +92,7 @@ func refer(part *yaml.Node) cluster.Reference {
 		}
 		return node.Value
 	}
-	r := cluster.Reference{APIVersion: at("apiVersion"), Kind: at("kind"), Namespace: at("metadata", "namespace"), Name: at("metadata", "name")}
+	r := kube.Reference{APIVersion: at("apiVersion"), Kind: at("kind"), Namespace: at("metadata", "namespace"), Name: at("metadata", "name")}
 	if !slices.Contains([]string{"Namespace", "IngressClass", "ClusterRole", "ClusterRoleBinding", "PersistentVolume", "StorageClass"}, r.Kind) {
 		r.Namespace = cmp.Or(r.Namespace, metav1.NamespaceDefault)
 	}

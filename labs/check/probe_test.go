@@ -24,7 +24,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 
-	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 )
 
@@ -78,7 +78,7 @@ func TestRefused(t *testing.T) {
 
 // checker looks at a cluster of those objects, which answers no web requests.
 func checker(objects ...runtime.Object) *Checker {
-	return &Checker{Cluster: &cluster.Cluster{Interface: fake.NewClientset(objects...)}, Course: &course.Course{},
+	return &Checker{Cluster: &kube.Cluster{Interface: fake.NewClientset(objects...)}, Course: &course.Course{},
 		Place: course.Place{Registry: "localhost:5001"}}
 }
 
@@ -499,7 +499,7 @@ func TestHTTPRoutedLate(t *testing.T) {
 				fmt.Fprint(w, test.answer)
 			}))
 			defer controller.Close()
-			real, err := cluster.New(&rest.Config{Host: api.URL})
+			real, err := kube.New(&rest.Config{Host: api.URL})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/hellolab/hellolab/helm"
-	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -42,7 +42,7 @@ func (c *Checker) release(ctx context.Context, step *course.Step, e *course.Rele
 // (https://helm.sh/docs/faq/changes_since_helm_2/#importing-existing-resources).
 func (c *Checker) taken(ctx context.Context, step *course.Step, e *course.ReleaseState) (cause, error) {
 	for _, object := range step.Objects() {
-		reference := cluster.Refer(object)
+		reference := kube.Refer(object)
 		if reference.Namespace != e.Namespace || step.FileOf(reference.Kind, reference.Namespace, reference.Name) != "" {
 			continue
 		}
@@ -74,7 +74,7 @@ func (c *Checker) failed(ctx context.Context, e *course.ReleaseState, found *hel
 	}
 	path, namespace, name := same[2], same[3], same[4]
 	why := messages.T("the path %s belongs to the Ingress %s in the namespace %s already, and ingress-nginx allows it only once; this release has to be uninstalled, too", path, name, namespace)
-	other, err := c.Cluster.Get(ctx, cluster.Reference{APIVersion: "networking.k8s.io/v1", Kind: "Ingress", Namespace: namespace, Name: name})
+	other, err := c.Cluster.Get(ctx, kube.Reference{APIVersion: "networking.k8s.io/v1", Kind: "Ingress", Namespace: namespace, Name: name})
 	if err != nil {
 		return cause{}, err
 	}

@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/hellolab/hellolab/labs/cluster"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -31,7 +31,7 @@ func inNamespace(namespace string) string {
 }
 
 // missing tells what to do about an object that is not there.
-func (c *Checker) missing(ctx context.Context, step *course.Step, r cluster.Reference) cause {
+func (c *Checker) missing(ctx context.Context, step *course.Step, r kube.Reference) cause {
 	file := step.FileOf(r.Kind, r.Namespace, r.Name)
 	if file == "" {
 		return cause{}
@@ -55,7 +55,7 @@ func (c *Checker) missing(ctx context.Context, step *course.Step, r cluster.Refe
 // why finds the cause of an object's differences: first what its author wrote otherwise, then what the cluster made of
 // it.
 func (c *Checker) why(ctx context.Context, step *course.Step, object *unstructured.Unstructured, differences []difference) (cause, error) {
-	reference := cluster.Refer(object)
+	reference := kube.Refer(object)
 	written := slices.DeleteFunc(slices.Clone(differences), func(d difference) bool { return d.under("status") })
 	running, err := c.runningCause(ctx, object)
 	if err != nil {
@@ -72,7 +72,7 @@ func (c *Checker) why(ctx context.Context, step *course.Step, object *unstructur
 }
 
 // writtenCause explains a field that is written otherwise than expected.
-func (c *Checker) writtenCause(ctx context.Context, step *course.Step, r cluster.Reference, object *unstructured.Unstructured, d difference) cause {
+func (c *Checker) writtenCause(ctx context.Context, step *course.Step, r kube.Reference, object *unstructured.Unstructured, d difference) cause {
 	edit := command("kubectl edit " + r.String())
 	if file := step.FileOf(r.Kind, r.Namespace, r.Name); file != "" && slices.Contains([]string{"Pod", "Job"}, r.Kind) {
 		edit = command("kubectl replace --force -f " + file + inNamespace(r.Namespace)) // most of their fields cannot be changed
@@ -108,7 +108,7 @@ func (c *Checker) writtenCause(ctx context.Context, step *course.Step, r cluster
 }
 
 // setImage is the command that gives a container the image that the step's manifest has.
-func (c *Checker) setImage(step *course.Step, r cluster.Reference, d difference) messages.Text {
+func (c *Checker) setImage(step *course.Step, r kube.Reference, d difference) messages.Text {
 	container := regexp.MustCompile(`ontainers\[([^\]]+)\]\.image$`).FindStringSubmatch(d.path)
 	image := d.expected
 	for _, known := range step.Images() {
@@ -311,7 +311,7 @@ func (c *Checker) unanswered(ctx context.Context, step *course.Step, namespace s
 	case e.Pod != "":
 		pod, err := c.Cluster.CoreV1().Pods(namespace).Get(ctx, e.Pod, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
-			missing := c.missing(ctx, step, cluster.Reference{APIVersion: "v1", Kind: "Pod", Namespace: namespace, Name: e.Pod})
+			missing := c.missing(ctx, step, kube.Reference{APIVersion: "v1", Kind: "Pod", Namespace: namespace, Name: e.Pod})
 			return cause{why: messages.T("there is no Pod %s", e.Pod), next: missing.next}, nil
 		}
 		if err != nil {

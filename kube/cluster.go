@@ -1,6 +1,6 @@
-// Package cluster is the lab's API server, as far as chapters go: objects of any kind, applied, listed, deleted and
+// Package kube is the lab's API server: objects of any kind, applied, listed, deleted and
 // watched.
-package cluster
+package kube
 
 import (
 	"cmp"
