@@ -66,7 +66,7 @@ const typed = `
 0 kubectl -n dev get pods
 0 kubectl --namespace=dev get configmaps -o name
 0 kubectl -v=0 get nodes -o name
-0 kubectl --context=kind-e2e-minikube get pods -o name
+0 kubectl --context=kind-$LAB get pods -o name
 1 kubectl --context=nope get pods
 1 kubectl --kubeconfig=/nope get pods
 1 kubectl --cluster=nope get pods
@@ -285,9 +285,9 @@ const typed = `
 0 kubectl config get-clusters
 0 kubectl config view
 0 kubectl config view --raw --minify
-0 kubectl config use-context kind-e2e-minikube
+0 kubectl config use-context kind-$LAB
 1 kubectl config use-context nope
-0 kubectl config set-context --current --namespace=dev && kubectl get configmaps -o name && kubectl config unset contexts.kind-e2e-minikube.namespace && kubectl config view
+0 kubectl config set-context --current --namespace=dev && kubectl get configmaps -o name && kubectl config unset contexts.kind-$LAB.namespace && kubectl config view
 `
 
 // mayDiffer are what two runs of one and the same kubectl print differently, and one space for many beside an age.
@@ -367,6 +367,7 @@ type seen struct {
 
 // isKubectl holds that the kubectl inside hellolab is kubectl.
 func (l *lab) isKubectl() {
+	l.must("lab", "reset")
 	t := l.T
 	kubectl := caller{program: kubectlItself(t), mine: "mine-a"}
 	hellolab := caller{program: program(t), words: []string{"kubectl"}, mine: "mine-b"}
@@ -415,7 +416,7 @@ func (l *lab) isKubectl() {
 			l.same(l.types(before, "kubectl get nodes -o name", nil), want)
 			l.same(l.types(before, "kubectl gett", nil), l.types(kubectl, "kubectl gett", nil))
 		}
-		l.fails(2, []string{"--nope", "kubectl", "get", "nodes"}, "unknown flag --nope")
+		l.fails(2, []string{"--nope", "kubectl", "get", "nodes"}, unknownFlag)
 	})
 	t.Run("another current context", func(t *testing.T) {
 		l := l.in(t)
@@ -481,7 +482,7 @@ func (l *lab) preparesForKubectl() {
 		l.check(os.MkdirAll(filepath.Dir(file), 0o755))
 		l.check(os.WriteFile(file, []byte(content), 0o755))
 	}
-	l.env = append(l.env, "FOLDER="+l.folder, "PATH="+filepath.Join(l.folder, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	l.env = append(slices.Clip(l.env), "FOLDER="+l.folder, "LAB="+l.name, "PATH="+filepath.Join(l.folder, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	l.kubectl(kubectlSettings, "apply", "-f", "-")
 	l.kubectl(kubectlObjects, "apply", "-f", "-")
 	l.kubectl(podYAML("web", "nginx", "nginx", "app: web"), "apply", "-f", "-")
