@@ -8,9 +8,7 @@ e2e = go test -tags e2e -count 1 -v $(if $(TEST),-run '$(TEST)') ./e2e
 # says once more, at the end, how long each test and each of its parts took
 times = awk '{ print; fflush() } /^(    )?--- / { line[++n] = $$0 } END { for (i = 1; i <= n; i++) print line[i] }'
 
-# a pipe fails where its first command does
 SHELL = bash
-.SHELLFLAGS = -o pipefail -c
 
 .PHONY: up test lint test-unit test-e2e test-long cover cross bench build clean
 
@@ -33,10 +31,10 @@ cover: ## how much of the code unit tests run
 	go test -cover . ./bootstrap ./labs/...
 
 test-e2e: build ## real clusters; TEST=name runs one test
-	$(prepared) $(e2e) -timeout 40m | $(times)
+	set -o pipefail; $(prepared) $(e2e) -timeout 40m | $(times)
 
 test-long: cross build ## every step, chapter after every other, kills; other systems
-	$(prepared) LONG=1 $(e2e) -timeout 3h | $(times)
+	set -o pipefail; $(prepared) LONG=1 $(e2e) -timeout 3h | $(times)
 
 cross: ## go vet for the other systems, which compiles everything once more for each
 	GOOS=windows go vet ./... && GOOS=darwin go vet ./...

@@ -357,6 +357,8 @@ type caller struct {
 	program string
 	words   []string
 	mine    string // its $MINE, as long as the other one's
+	// kubeconfig is one of its own, so that two callers can write theirs at the same time; "" is the lab's.
+	kubeconfig string
 }
 
 // seen is all that a reader sees of a command, as far as it has to be the same.
@@ -373,6 +375,7 @@ func (l *lab) isKubectl() {
 	hellolab := caller{program: program(t), words: []string{"kubectl"}, mine: "mine-b"}
 	l.silent = true
 	l.preparesForKubectl()
+	kubectl.kubeconfig, hellolab.kubeconfig = l.copyOfKubeconfig(), l.copyOfKubeconfig()
 
 	rows := regexp.MustCompile(`(?m)^(\d+|\?) (.+?)(?: ## (\w+))?$`).FindAllStringSubmatch(typed, -1)
 	if written := regexp.MustCompile(`(?m)^[^#\n]`).FindAllString(typed, -1); len(rows) != len(written) {
@@ -385,11 +388,13 @@ func (l *lab) isKubectl() {
 			if row[3] != "" && differs == nil {
 				l.Fatalf("there is nothing named %s that may differ", row[3])
 			}
+			have := make(chan seen)
+			go func() { have <- l.types(hellolab, line, differs) }()
 			want := l.types(kubectl, line, differs)
 			if status != "?" && status != fmt.Sprint(want.status) {
 				l.Errorf("kubectl itself ends with status %d, not %s:\n%s", want.status, status, want.text)
 			}
-			l.same(l.types(hellolab, line, differs), want)
+			l.same(<-have, want)
 		})
 	}
 
@@ -421,6 +426,8 @@ func (l *lab) isKubectl() {
 	t.Run("another current context", func(t *testing.T) {
 		l := l.in(t)
 		want := l.types(kubectl, "kubectl get nodes -o name", nil)
+		kubectl, hellolab := kubectl, hellolab
+		kubectl.kubeconfig, hellolab.kubeconfig = "", ""
 		others := filepath.Join(t.TempDir(), "theirs")
 		l.check(os.WriteFile(others, []byte(theirs), 0o600))
 		l.env = append(slices.Clip(l.env), "KUBECONFIG="+others+string(os.PathListSeparator)+filepath.Join(l.folder, "kubeconfig"))
@@ -491,10 +498,24 @@ func (l *lab) preparesForKubectl() {
 	l.kubectl("", "wait", "--for=condition=Ready", "pod", "--all", "--all-namespaces", "--timeout=120s")
 }
 
+// copyOfKubeconfig gives a file with what is in the lab's kubeconfig.
+func (l *lab) copyOfKubeconfig() string {
+	l.Helper()
+	content, err := os.ReadFile(filepath.Join(l.folder, "kubeconfig"))
+	l.check(err)
+	path := filepath.Join(l.TempDir(), "kubeconfig")
+	l.check(os.WriteFile(path, content, 0o600))
+	return path
+}
+
 // environment is what a caller's kubectl runs in: each has a cache of its own, so that none lives on the other's.
 func (l *lab) environment(by caller) []string {
-	return slices.Concat(l.env, []string{"PROGRAM=" + by.program, "WORDS=" + strings.Join(by.words, " "), "MINE=" + by.mine,
+	env := slices.Concat(l.env, []string{"PROGRAM=" + by.program, "WORDS=" + strings.Join(by.words, " "), "MINE=" + by.mine,
 		"KUBECACHEDIR=" + filepath.Join(l.folder, "cache-"+by.mine)})
+	if by.kubeconfig != "" {
+		env = append(env, "KUBECONFIG="+by.kubeconfig)
+	}
+	return env
 }
 
 // types runs a line as the shell does, where the word kubectl means the caller.
