@@ -261,7 +261,7 @@ func (l *lab) pushImage(tag, greeting string) {
 	} {
 		l.check(os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600))
 	}
-	build := exec.Command("go", "build", "-o", "main", ".")
+	build := exec.Command("go", "build", "-trimpath", "-o", "main", ".")
 	build.Dir = folder
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
 	if output, err := build.CombinedOutput(); err != nil {

@@ -47,6 +47,7 @@ func lessons() []lesson {
 			l.shell(l.told("deployment/scale", words{`\b2\b`}, `kubectl scale .*--replicas=3`))
 		}},
 		{step: "deployment/upgrade", byHand: func(l *lab) {
+			l.must("images", "build") // the lab began without
 			l.kubectl("", "set", "image", "deployment/hellok8s-deployment", "hellok8s-container=guangzhengli/hellok8s:v2")
 		}},
 		{step: "deployment/rollback", byHand: func(l *lab) {
