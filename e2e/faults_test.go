@@ -40,9 +40,9 @@ func inNode(line string) func(l *lab) bool {
 }
 
 // killsUp kills `hellolab up` at a moment.
-func (l *lab) killsUp(m moment) {
+func (l *lab) killsUp(m moment, flags ...string) {
 	l.Helper()
-	command := l.command("up")
+	command := l.command(append([]string{"up"}, flags...)...)
 	l.check(command.Start())
 	defer command.Wait()
 	defer command.Process.Kill()
