@@ -236,10 +236,7 @@ type watching struct {
 	said *bytes.Buffer
 }
 
-// patience is how long a watch may say nothing that is waited for.
-const patience = 3 * time.Minute
-
-// watch runs `lab check --watch`, at most until the test's end.
+// watch runs `lab check --watch`, at most until the test's end, and until its user's patience is.
 func (l *lab) watch(what string) *watching {
 	l.Helper()
 	command := l.command("lab", "check", what, "--watch", "-o", "json")
