@@ -236,7 +236,7 @@ type watching struct {
 	said *bytes.Buffer
 }
 
-// watch runs `lab check --watch`, at most until the test's end, and until its user's patience is.
+// watch runs `lab check --watch`, at most until the test's end.
 func (l *lab) watch(what string) *watching {
 	l.Helper()
 	command := l.command("lab", "check", what, "--watch", "-o", "json")
