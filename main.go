@@ -331,7 +331,7 @@ func (p *program) begin(c *cli.Context) (s session, err error) {
 	if err := p.bypassProxy(s.all.Bootstrap.Name + "-registry"); err != nil {
 		return s, err
 	}
-	s.lab, err = bootstrap.Open(c.Context, s.docker, p.story, p.log, s.all.Settings)
+	s.lab, err = bootstrap.Open(c.Context, s.docker, p.story, p.log, s.asked)
 	return s, err
 }
 
