@@ -71,7 +71,7 @@ type program struct {
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	p := &program{stdout: stdout, stderr: stderr, getenv: os.Getenv}
 	p.printer = messages.In(languages(args, p.getenv)...)
-	p.printer.Lab = &p.here
+	p.printer.Lab = func() messages.Lab { return p.here }
 	p.story = progress.New(p.storyOptions(stderr))
 	p.log = logrus.New()
 	p.log.SetOutput(p.story)
