@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/kubectl/pkg/util/deployment"
 
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/kube/kubetest"
@@ -128,5 +131,45 @@ func TestServes(t *testing.T) {
 	}
 	if version, err := server.Cluster().APIVersion("Gadget"); err != nil || version != "example.com/v1" {
 		t.Errorf("gadgets are in %s, %v", version, err)
+	}
+}
+
+// TestControllers holds that a Deployment's revisions are counted as Kubernetes counts them.
+func TestControllers(t *testing.T) {
+	t.Parallel()
+	server := kubetest.New(t)
+	server.RunControllers()
+	server.Put(dev())
+	deployments := server.Cluster().AppsV1().Deployments("dev")
+	two := int32(2)
+	labels := map[string]string{"app": "web"}
+	web := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: appsv1.DeploymentSpec{Replicas: &two,
+		Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}}}}
+	if _, err := deployments.Create(t.Context(), web, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for i, image := range []string{"v1", "v2", "v1"} {
+		patch := `{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"` + image + `"}]}}}}`
+		found, err := deployments.Patch(t.Context(), "web", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found, err = deployments.Get(t.Context(), "web", metav1.GetOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		_, _, current, err := deployment.GetAllReplicaSets(found, server.Cluster().AppsV1())
+		if err != nil || current == nil || current.Annotations["deployment.kubernetes.io/revision"] != strconv.Itoa(i+2) ||
+			found.Annotations["deployment.kubernetes.io/revision"] != strconv.Itoa(i+2) || current.Status.ReadyReplicas != 2 {
+			t.Errorf("after %s the revision is %v, %v", image, current, err)
+		}
+	}
+	pods := 0
+	for _, name := range server.All() {
+		if strings.HasPrefix(name, "Pod ") {
+			pods++
+		}
+	}
+	if pods != 2 || server.Get("ConfigMap", "dev", "kube-root-ca.crt") == nil {
+		t.Errorf("there are %v", server.All())
 	}
 }
