@@ -68,7 +68,7 @@ type State struct {
 
 // Where the state is kept.
 const (
-	stateNamespace = "hellolab"
+	stateNamespace = kube.Namespace
 	stateName      = "labs"
 	stateKey       = "state.json"
 	// The passed steps are a key of their own, with a field manager of its own: a check may run beside an installation.
