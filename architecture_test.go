@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"await":       {"messages"},
 	"bootstrap":   {"await", "engine", "helm", "messages", "port", "progress", "registry"},
 	"engine":      {"messages"},
-	"helm":        {},
+	"helm":        {"kube"},
 	"images":      {"engine", "messages", "progress"},
 	"kubectl":     {},
 	"labs":        {"await", "helm", "labs/check", "kube", "labs/course", "messages", "progress"},
@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"progress":    {"messages"},
 	"registry":    {"engine", "messages", "port", "progress"},
 	"strict":      {"messages"},
-	"tunnel":      {"await", "messages"},
+	"tunnel":      {"await", "kube", "messages"},
 }
 
 // heavy lists the big dependencies, and who may know of each.
