@@ -219,7 +219,9 @@ func newGetter(kubeconfig clientcmd.ClientConfig) (*getter, error) {
 func (g *getter) ToRESTConfig() (*rest.Config, error) { return rest.CopyConfig(g.config), nil }
 
 // ToDiscoveryClient implements [genericclioptions.RESTClientGetter].
-func (g *getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) { return g.discovery, nil }
+func (g *getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
+	return g.discovery, nil
+}
 
 // ToRESTMapper implements [genericclioptions.RESTClientGetter].
 func (g *getter) ToRESTMapper() (meta.RESTMapper, error) { return g.mapper, nil }
