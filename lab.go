@@ -38,12 +38,10 @@ func (p *program) course(c *cli.Context, account string) (*course.Course, error)
 
 // place is where the course's guides lead the reader of a lab.
 func place(s session) course.Place {
-	settings := s.lab.Settings().Bootstrap
+	settings, at := s.lab.Settings().Bootstrap, s.lab.Addresses()
 	return course.Place{
 		Name: settings.Name, Context: bootstrap.Context(settings.Name), Node: s.lab.Node(),
-		Ingress:  strings.TrimSuffix(s.lab.IngressURL(), "/"),
-		NodePort: "http://localhost:" + settings.Ports.NodePort.String(),
-		Registry: s.lab.Registry().Address(), Account: s.all.Images.Account, Charts: s.lab.ChartsURL(),
+		Ingress: at.Ingress, NodePort: at.NodePort, Registry: at.Registry, Charts: at.Charts, Account: s.all.Images.Account,
 	}
 }
 
@@ -126,7 +124,7 @@ func published(ctx context.Context, s session, chart helm.Package) (all [][]byte
 		all = append(all, content)
 	}
 	if s.lab.Settings().Bootstrap.Ingress.Enabled {
-		content, err := helm.Download(ctx, s.lab.ChartsURL(), chart)
+		content, err := helm.Download(ctx, s.lab.Addresses().Charts, chart)
 		if err != nil {
 			return nil, messages.Errorf("%s cannot be read from the chart repository", chart.File).Because(err).WithHint("hellolab up")
 		}
@@ -145,13 +143,13 @@ func publish(ctx context.Context, s session, chart helm.Package) error {
 	if !s.lab.Settings().Bootstrap.Ingress.Enabled {
 		return nil
 	}
-	err := helm.Upload(ctx, s.lab.ChartsURL(), chart)
+	err := helm.Upload(ctx, s.lab.Addresses().Charts, chart)
 	if err == nil {
 		return nil
 	}
 	said := messages.Errorf("%s cannot be put into the chart repository", chart.File).Because(err)
 	if errors.As(err, new(helm.BadIndex)) {
-		return said.WithHint("curl -X DELETE %s/index.yaml brings back the first index; then run the same command again", s.lab.ChartsURL())
+		return said.WithHint("curl -X DELETE %s/index.yaml brings back the first index; then run the same command again", s.lab.Addresses().Charts)
 	}
 	return said.WithHint("hellolab up")
 }
