@@ -169,7 +169,8 @@ func inTheWay(snapshot *course.Snapshot) func(*unstructured.Unstructured) bool {
 			return true
 		}
 		return slices.ContainsFunc(snapshot.Expect, func(e course.Expectation) bool {
-			return e.Absent != nil && e.Absent.Kind == object.GetKind() && e.Absent.Name == object.GetName() && e.Absent.Namespace == object.GetNamespace()
+			absent, ok := e.Condition.(*course.Absent)
+			return ok && absent.Kind == object.GetKind() && absent.Name == object.GetName() && absent.Namespace == object.GetNamespace()
 		}) || slices.ContainsFunc(snapshot.Objects, func(coming *unstructured.Unstructured) bool { return collide(coming, object) })
 	}
 }
