@@ -102,7 +102,7 @@ func recovery(namespace, name string, found *helm.Release) messages.Text {
 func (c *Checker) chart(ctx context.Context, e *course.PublishedChart) (Row, cause, error) {
 	row := Row{Subject: messages.T("chart %s in oci://%s/charts", e.Name, c.Place.Registry), Have: messages.T("none"),
 		Expected: messages.T("a version like %s", e.Version)}
-	versions, err := c.Charts(ctx, e.Name)
+	versions, err := c.Registry.ChartVersions(ctx, e.Name)
 	if err != nil {
 		return row, cause{}, err
 	}

@@ -219,7 +219,7 @@ func (c *Checker) eventCause(ctx context.Context, pod corev1.Pod) (cause, error)
 
 // imageCause explains an image that cannot be pulled.
 func (c *Checker) imageCause(ctx context.Context, pod corev1.Pod, status corev1.ContainerStatus) (cause, error) {
-	if found, err := c.HasImage(ctx, status.Image); err == nil && !found {
+	if found, err := c.Registry.HasImage(ctx, status.Image); err == nil && !found {
 		return cause{why: messages.T("pod %s cannot pull %s: the registry %s has no such image", pod.Name, status.Image, c.Place.Registry),
 			next: c.getImage(status.Image)}, nil
 	}
