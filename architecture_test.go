@@ -19,14 +19,14 @@ const module = "github.com/hellolab/hellolab"
 // mayImport lists which packages of this module each one may use. main wires them, and may use all.
 var mayImport = map[string][]string{
 	"await":       {"messages"},
-	"bootstrap":   {"await", "engine", "helm", "messages", "port", "progress", "registry"},
+	"bootstrap":   {"await", "engine", "helm", "kube", "messages", "port", "progress", "registry"},
 	"engine":      {"messages"},
 	"helm":        {},
 	"images":      {"engine", "messages", "progress"},
 	"kubectl":     {},
 	"labs":        {"await", "helm", "labs/check", "kube", "labs/course", "messages", "progress"},
 	"labs/check":  {"await", "helm", "kube", "labs/course", "messages"},
-	"kube":        {"await"},
+	"kube":        {"await", "messages"},
 	"labs/course": {"helm", "messages", "strict"},
 	"messages":    {},
 	"port":        {},

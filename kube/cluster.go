@@ -36,6 +36,8 @@ const ChapterLabel = "hellolab/chapter"
 // Cluster is the API server.
 type Cluster struct {
 	kubernetes.Interface
+	// Config is how it is reached, for clients of another kind.
+	Config    *rest.Config
 	objects   dynamic.Interface
 	discovery discovery.CachedDiscoveryInterface
 	mapper    *restmapper.DeferredDiscoveryRESTMapper
@@ -54,7 +56,7 @@ func New(config *rest.Config) (*Cluster, error) {
 		return nil, err
 	}
 	cached := memory.NewMemCacheClient(clientset.Discovery())
-	return &Cluster{clientset, objects, cached, restmapper.NewDeferredDiscoveryRESTMapper(cached)}, nil
+	return &Cluster{clientset, config, objects, cached, restmapper.NewDeferredDiscoveryRESTMapper(cached)}, nil
 }
 
 // Reference names an object, and the very one where UID is set.

@@ -130,7 +130,7 @@ func pretend(t *testing.T, objects ...runtime.Object) *Cluster {
 		{GroupVersion: "apps/v1", APIResources: []metav1.APIResource{{Name: "deployments", Kind: "Deployment", Namespaced: true, Verbs: all}}},
 	}
 	cached := memory.NewMemCacheClient(clientset.Discovery())
-	return &Cluster{clientset, dynamicfake.NewSimpleDynamicClient(scheme.Scheme, objects...), cached, restmapper.NewDeferredDiscoveryRESTMapper(cached)}
+	return &Cluster{clientset, nil, dynamicfake.NewSimpleDynamicClient(scheme.Scheme, objects...), cached, restmapper.NewDeferredDiscoveryRESTMapper(cached)}
 }
 
 func named(namespace, name string) metav1.ObjectMeta {

@@ -54,20 +54,29 @@ func (r *Registry) Address() string { return net.JoinHostPort("localhost", r.con
 // InsideAddress is where nodes and pods find the registry.
 func (r *Registry) InsideAddress() string { return net.JoinHostPort(r.Name(), Internal) }
 
-// State of the registry: "running", "stopped", "absent", or "broken" where its container runs and does not answer.
+// The states of a registry.
+const (
+	Absent  = "absent"
+	Stopped = "stopped"
+	Running = "running"
+	// Broken is one whose container runs, and which does not answer.
+	Broken = "broken"
+)
+
+// State returns the registry's state: Absent, Stopped, Running or Broken.
 func (r *Registry) State(ctx context.Context) (string, error) {
 	found, err := r.inspect(ctx)
 	switch {
 	case err != nil:
 		return "", err
 	case found == nil:
-		return "absent", nil
+		return Absent, nil
 	case !found.State.Running:
-		return "stopped", nil
+		return Stopped, nil
 	case !r.answers(ctx):
-		return "broken", nil
+		return Broken, nil
 	}
-	return "running", nil
+	return Running, nil
 }
 
 // Ensure makes the registry run and answer. It does nothing where it does already.
