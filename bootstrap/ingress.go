@@ -6,13 +6,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/release"
-	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/cert"
@@ -144,26 +142,12 @@ func (l *Lab) ingressWorks(ctx context.Context, api *kube.Cluster) error {
 func newestWarning(ctx context.Context, api *kube.Cluster, namespace string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	events, err := api.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
-	if err != nil || len(events.Items) == 0 {
+	warnings, err := kube.Events(ctx, api, namespace, "type=Warning")
+	if err != nil || len(warnings) == 0 {
 		return nil
 	}
-	last := slices.MaxFunc(events.Items, func(a, b corev1.Event) int { return observed(a).Compare(observed(b)) })
+	last := warnings[len(warnings)-1]
 	return fmt.Errorf("%s %s: %s", strings.ToLower(last.InvolvedObject.Kind), last.InvolvedObject.Name, last.Message)
-}
-
-// observed is when an event was seen last. Which field says so depends on who reported it
-// (https://github.com/kubernetes/kubernetes/issues/89689).
-func observed(event corev1.Event) time.Time {
-	if event.Series != nil && !event.Series.LastObservedTime.IsZero() {
-		return event.Series.LastObservedTime.Time
-	}
-	for _, candidate := range []time.Time{event.LastTimestamp.Time, event.EventTime.Time} {
-		if !candidate.IsZero() {
-			return candidate
-		}
-	}
-	return event.CreationTimestamp.Time
 }
 
 // webhookCertificate makes the pair that the admission webhook identifies itself with. It lives as long as any lab, and
