@@ -105,6 +105,8 @@ type Printer struct {
 	// Lab returns what commands need so that they lead to the lab in question, and is called whenever one is printed; nil
 	// stands for the lab with the default name.
 	Lab func() Lab
+	// Advise returns the hint for an error that comes without one; nil is none.
+	Advise func(error) Text
 }
 
 // In returns the printer for the first of tags that hellolab speaks, or for English.
@@ -247,7 +249,11 @@ func (p Printer) Report(err error) string {
 	var hints []string
 	for _, one := range flatten(err) {
 		b.WriteString(p.Text(T("error: ")) + p.Error(one) + "\n")
-		if hint := p.Hint(one); hint != "" && !slices.Contains(hints, hint) {
+		hint := p.Hint(one)
+		if hint == "" && p.Advise != nil {
+			hint = p.Text(p.Advise(one))
+		}
+		if hint != "" && !slices.Contains(hints, hint) {
 			hints = append(hints, hint)
 		}
 	}
