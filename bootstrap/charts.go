@@ -21,9 +21,6 @@ const (
 	chartsNamespace = "hellolab"
 )
 
-// ChartsURL is where the chart repository answers on this machine, behind the ingress controller.
-func (l *Lab) ChartsURL() string { return l.IngressURL() + chartsName }
-
 // ensureCharts installs the chart repository, which holds files from the start, and what the reader puts in later, and
 // waits until it answers. Without the image of its web server, which cannot be had then, there is none.
 func (l *Lab) ensureCharts(ctx context.Context, kube kube, files map[string][]byte) error {
@@ -47,20 +44,20 @@ func (l *Lab) ensureCharts(ctx context.Context, kube kube, files map[string][]by
 		encoded[name] = base64.StdEncoding.EncodeToString(content)
 	}
 	values := map[string]any{"files": encoded}
-	if helm.Current(installed, wanted, values) && answersWith(ctx, l.ChartsURL()+"/index.yaml", http.StatusOK) == nil {
+	if helm.Current(installed, wanted, values) && answersWith(ctx, l.Addresses().Charts+"/index.yaml", http.StatusOK) == nil {
 		return nil // otherwise parts of it may have been deleted, which an upgrade to the same brings back
 	}
 	if image, _, err := l.registry.Find(ctx, "nginx"); err != nil || image == nil {
 		return err
 	}
-	return l.story.Do(ctx, messages.T("chart repository at %s", l.ChartsURL()), func(ctx context.Context) error {
+	return l.story.Do(ctx, messages.T("chart repository at %s", l.Addresses().Charts), func(ctx context.Context) error {
 		if err := releases.Ensure(ctx, chartsName, wanted, values); err != nil {
 			return messages.Errorf("the chart repository cannot be installed").Because(err).WithHint("run the same command again")
 		}
 		ctx, cancel := l.within(ctx)
 		defer cancel()
 		return await.Poll(ctx, messages.T("the chart repository does not answer"), func(ctx context.Context) error {
-			return answersWith(ctx, l.ChartsURL()+"/index.yaml", http.StatusOK)
+			return answersWith(ctx, l.Addresses().Charts+"/index.yaml", http.StatusOK)
 		})
 	})
 }

@@ -52,7 +52,7 @@ func (l *Lab) ensureIngress(ctx context.Context, kube kube) error {
 	if current && l.ingressWorks(ctx, kube) == nil {
 		return l.untilNodesReady(ctx, kube)
 	}
-	return l.story.Do(ctx, messages.T("ingress controller at %s", l.IngressURL()), func(ctx context.Context) error {
+	return l.story.Do(ctx, messages.T("ingress controller at %s", l.Addresses().Ingress), func(ctx context.Context) error {
 		ctx, cancel := l.within(ctx)
 		defer cancel()
 		if current && kube.hasController(ctx) { // it only has to come back, after a restart of the node say
@@ -88,14 +88,6 @@ func (l *Lab) untilIngressWorks(ctx context.Context, kube kube, limit time.Durat
 func (k kube) hasController(ctx context.Context) bool {
 	found, err := k.AppsV1().Deployments(ingressName).List(ctx, metav1.ListOptions{})
 	return err == nil && len(found.Items) > 0
-}
-
-// IngressURL is where the ingress controller answers on this machine.
-func (l *Lab) IngressURL() string {
-	if number := l.settings.Bootstrap.Ports.HTTP.Number; number != 80 {
-		return fmt.Sprintf("http://localhost:%d/", number)
-	}
-	return "http://localhost/"
 }
 
 // ingressChart gives the chart to install and its values. The webhook's certificate of an earlier installation is
@@ -148,7 +140,7 @@ func (l *Lab) ingressWorks(ctx context.Context, kube kube) error {
 		return messages.Errorf("no IngressClass is the default one")
 	}
 	// ingress-nginx answers this path itself, whatever rules a reader has
-	return answersHTTP(ctx, l.IngressURL()+"healthz")
+	return answersHTTP(ctx, l.Addresses().Ingress+"/healthz")
 }
 
 // why tells what keeps the pods of a namespace from running: the newest warnings.

@@ -26,6 +26,7 @@ type Lab struct {
 	docker   *client.Client
 	story    *progress.Progress
 	log      logrus.FieldLogger
+	asked    Asked
 	settings Settings
 	record   record
 	registry *registry.Registry
@@ -41,15 +42,17 @@ type record struct {
 	previousContext string
 }
 
-// Open gives the lab that wanted names: with its own settings where it exists, with the wanted ones where it does not.
-func Open(ctx context.Context, docker *client.Client, story *progress.Progress, log logrus.FieldLogger, wanted Settings) (*Lab, error) {
+// Open returns the lab that asked names: with the settings that it was made with where it exists (and the changeable ones
+// among those that the user asked for), with the asked ones where it does not.
+func Open(ctx context.Context, docker *client.Client, story *progress.Progress, log logrus.FieldLogger, asked Asked) (*Lab, error) {
 	lab := &Lab{
+		asked:    asked,
 		docker:   docker,
 		story:    story,
 		log:      log,
-		settings: wanted,
+		settings: asked.Settings,
 		kind:     cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(kindLogger{log})),
-		kubectl:  kubeconfig{Context(wanted.Bootstrap.Name)},
+		kubectl:  kubeconfig{Context(asked.Bootstrap.Name)},
 	}
 	return lab, lab.load(ctx)
 }
@@ -61,7 +64,7 @@ func (l *Lab) load(ctx context.Context) error {
 		return err
 	}
 	if l.record = found; found.exists {
-		l.settings = settings
+		l.settings = settings.With(l.asked)
 	}
 	l.registry = registry.New(l.docker, l.story, l.name(), l.settings.Registry)
 	return nil

@@ -30,6 +30,9 @@ import (
 type Settings struct {
 	Bootstrap Config          `yaml:"bootstrap"`
 	Registry  registry.Config `yaml:"registry"`
+	// Others are the sections of packages that bootstrap knows nothing of, by their names. They are recorded and compared
+	// like its own.
+	Others map[string]any `yaml:",inline"`
 }
 
 const (
@@ -166,23 +169,42 @@ func taken(ctx context.Context, docker *client.Client, wanted publishedPort) err
 // Settings that an older version of hellolab did not know are those of defaults.
 func recorded(ctx context.Context, docker *client.Client, defaults Settings) (settings Settings, found record, err error) {
 	settings = defaults
+	settings.Others, settings.Bootstrap.Ingress.Values = nil, nil // not the maps of defaults, which YAML would write into
 	name := defaults.Bootstrap.Name
 	volume, err := docker.VolumeInspect(ctx, settingsVolume(name))
 	if errdefs.IsNotFound(err) {
-		return settings, record{}, nil
+		return defaults, record{}, nil
 	}
 	if err != nil {
-		return settings, record{}, err
+		return defaults, record{}, err
 	}
 	if volume.Labels[engine.Label] != name {
-		return settings, record{}, engine.ForeignVolume(volume.Name)
+		return defaults, record{}, engine.ForeignVolume(volume.Name)
 	}
 	if err := yaml.Unmarshal([]byte(volume.Labels[settingsLabel]), &settings); err != nil {
 		return settings, record{}, messages.Errorf("the lab %s was made by another version of hellolab", name).Because(err).
 			WithHint("use that version, or begin anew: docker rm -fv %s, docker volume rm %s, then hellolab up", name+"-"+controlPlane, volume.Name)
 	}
+	settings.Others = overlay(defaults.Others, settings.Others)
 	since, _ := time.Parse(time.RFC3339, volume.Labels[sinceLabel])
 	return settings, record{exists: true, since: since, previousContext: volume.Labels[previousContextLabel]}, nil
+}
+
+// overlay returns a copy of below with everything that above says instead.
+func overlay(below, above map[string]any) map[string]any {
+	merged := maps.Clone(below)
+	if merged == nil {
+		return above
+	}
+	for key, value := range above {
+		section, isSection := value.(map[string]any)
+		under, wasSection := merged[key].(map[string]any)
+		if isSection && wasSection {
+			value = overlay(under, section)
+		}
+		merged[key] = value
+	}
+	return merged
 }
 
 // remember writes the lab's settings down, and with that begins its existence.
@@ -241,20 +263,49 @@ func (s Settings) Differences(asked Asked) []string {
 		if is[key] == "" {
 			is[key] = "nothing"
 		}
-		if want[key] != is[key] && asked.names(key) && !(want[key] == "auto" && slices.Contains(portSettings(), key)) {
+		if want[key] != is[key] && asked.mentions(key) && !slices.Contains(changeable(), key) && !(want[key] == "auto" && slices.Contains(portSettings(), key)) {
 			differences = append(differences, fmt.Sprintf("%s: %s, not %s", key, is[key], want[key]))
 		}
 	}
 	return differences
 }
 
-// free settings may change in the life of a lab: nothing is made from them.
-func free() []string { return []string{"bootstrap.timeout", "bootstrap.keepContext"} }
+// changeable lists the settings that a lab may have another value of later: nothing is made from them.
+func changeable() []string {
+	return []string{"bootstrap.timeout", "bootstrap.keepContext", "labs.timeout", "images.builder"}
+}
 
-func (a Asked) names(key string) bool {
-	if slices.Contains(free(), key) {
-		return false
+// With returns s with the changeable settings that asked names.
+func (s Settings) With(asked Asked) Settings {
+	if !slices.ContainsFunc(changeable(), asked.mentions) {
+		return s
 	}
+	ours, theirs := tree(s), tree(asked.Settings)
+	for _, key := range changeable() {
+		section, name, _ := strings.Cut(key, ".")
+		from, _ := theirs[section].(map[string]any)
+		to, _ := ours[section].(map[string]any)
+		if value, set := from[name]; set && to != nil && asked.mentions(key) {
+			to[name] = value
+		}
+	}
+	var changed Settings
+	if content, err := yaml.Marshal(ours); err != nil || yaml.Unmarshal(content, &changed) != nil {
+		return s
+	}
+	return changed
+}
+
+// tree is every setting in the shape of config.yaml.
+func tree(settings Settings) (all map[string]any) {
+	if content, err := yaml.Marshal(settings); err == nil {
+		_ = yaml.Unmarshal(content, &all)
+	}
+	return all
+}
+
+// mentions reports whether the user named the setting key, or a section around it.
+func (a Asked) mentions(key string) bool {
 	return slices.ContainsFunc(a.Keys, func(asked string) bool { return key == asked || strings.HasPrefix(key, asked+".") })
 }
 

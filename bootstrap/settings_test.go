@@ -352,6 +352,8 @@ func TestDifferences(t *testing.T) {
 			s.Registry.Port, s.Bootstrap.Workers = port.Port{Number: 5002}, 1
 		}, []string{"bootstrap.workers: 0, not 1", "registry.port: 5001, not 5002"}},
 		{"what nothing is made from", nothing, func(s *Settings) { s.Bootstrap.Timeout, s.Bootstrap.KeepContext = time.Minute, true }, nil},
+		{"another package's setting", others("images", "account", "me"), others("images", "account", "you"), []string{"images.account: me, not you"}},
+		{"another package's setting that nothing is made from", others("labs", "timeout", "3m"), others("labs", "timeout", "9m"), nil},
 		{"auto is content with any number", func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Number: 8081} },
 			func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Auto: true} }, nil},
 		{"a number is not content with another that auto chose", func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Number: 8081} },
@@ -376,7 +378,7 @@ func TestDifferences(t *testing.T) {
 			is, want := defaultSettings(t), defaultSettings(t)
 			test.is(&is)
 			test.want(&want)
-			got := is.Differences(Asked{want, []string{"bootstrap", "registry"}})
+			got := is.Differences(Asked{want, []string{"bootstrap", "registry", "images", "labs"}})
 			if !slices.EqualFunc(got, test.told, func(got, told string) bool {
 				beginning, open := strings.CutSuffix(told, "...")
 				return got == told || open && strings.HasPrefix(got, beginning)
@@ -420,6 +422,10 @@ func TestDifferencesInWhatIsAsked(t *testing.T) {
 
 func nothing(*Settings) {}
 
+func others(section, name string, value any) func(*Settings) {
+	return func(s *Settings) { s.Others = map[string]any{section: map[string]any{name: value}} }
+}
+
 func values(of map[string]any) func(*Settings) {
 	return func(s *Settings) { s.Bootstrap.Ingress.Values = of }
 }
@@ -438,6 +444,7 @@ func unusual(t *testing.T) Settings {
 		"replicas": 2, "debug": true, "text": "2", "empty": "", "share": 0.5,
 		"nested": map[string]any{"list": []any{"a", 1, map[string]any{"deep": "auto"}}, "quotes": `"'\n`}}
 	settings.Registry.Images = []string{}
+	settings.Others = map[string]any{"images": map[string]any{"account": "me", "builder": "golang:1.26"}, "labs": map[string]any{"timeout": "1m0s"}}
 	return settings
 }
 
@@ -459,7 +466,7 @@ func TestYAMLRoundTrip(t *testing.T) {
 			if !reflect.DeepEqual(read, settings) {
 				t.Errorf("read back as\n%+v\nwant\n%+v", read, settings)
 			}
-			if differences := read.Differences(Asked{settings, []string{"bootstrap", "registry"}}); len(differences) > 0 {
+			if differences := read.Differences(Asked{settings, []string{"bootstrap", "registry", "images", "labs"}}); len(differences) > 0 {
 				t.Errorf("the record differs from what was written: %q", differences)
 			}
 		})
@@ -502,6 +509,51 @@ func TestRecord(t *testing.T) {
 	}
 	if !lab.Gone(t.Context()) {
 		t.Error("after it is forgotten, the lab is not gone")
+	}
+}
+
+// TestRecordOfAnOlderVersion holds that a setting which came later has the value that is wanted now, and that reading a
+// record leaves what is wanted as it is.
+func TestRecordOfAnOlderVersion(t *testing.T) {
+	t.Parallel()
+	docker := volumeEngine(t)
+	if _, err := docker.VolumeCreate(t.Context(), volume.CreateOptions{Name: "web-settings", Labels: map[string]string{engine.Label: "web",
+		settingsLabel: "bootstrap: {name: web, workers: 1, ingress: {values: {a: 1}}}\nimages: {account: me}\n"}}); err != nil {
+		t.Fatal(err)
+	}
+	wanted := named("web")
+	wanted.Bootstrap.Timeout, wanted.Bootstrap.Ingress.Values = time.Minute, map[string]any{"b": 2}
+	wanted.Others = map[string]any{"images": map[string]any{"account": "you", "builder": "golang"}}
+	read, _, err := recorded(t.Context(), docker, wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := named("web")
+	want.Bootstrap.Workers, want.Bootstrap.Timeout, want.Bootstrap.Ingress.Values = 1, time.Minute, map[string]any{"a": 1}
+	want.Others = map[string]any{"images": map[string]any{"account": "me", "builder": "golang"}}
+	if !reflect.DeepEqual(read, want) {
+		t.Errorf("recorded is\n%+v\nwant\n%+v", read, want)
+	}
+	if mine := wanted.Others["images"].(map[string]any)["account"]; mine != "you" || len(wanted.Bootstrap.Ingress.Values) != 1 {
+		t.Errorf("what is wanted has become %+v", wanted)
+	}
+}
+
+// TestChangeable holds that a setting which nothing is made from can be given to a lab that exists, and no other can.
+func TestChangeable(t *testing.T) {
+	t.Parallel()
+	is, want := defaultSettings(t), defaultSettings(t)
+	others("images", "builder", "golang:1.26")(&is)
+	want.Bootstrap.Timeout, want.Bootstrap.KeepContext, want.Bootstrap.Workers = time.Hour, true, 3
+	want.Others = map[string]any{"images": map[string]any{"builder": "golang:1.27", "account": "you"}}
+	changed := is.With(Asked{want, []string{"bootstrap.timeout", "bootstrap.workers", "images"}})
+	expected := is
+	expected.Bootstrap.Timeout, expected.Others = time.Hour, map[string]any{"images": map[string]any{"builder": "golang:1.27"}}
+	if !reflect.DeepEqual(changed, expected) {
+		t.Errorf("the settings are\n%+v\nwant\n%+v", changed, expected)
+	}
+	if got := is.With(Asked{want, nil}); !reflect.DeepEqual(got, is) {
+		t.Errorf("with nothing asked for, the settings are\n%+v\nwant\n%+v", got, is)
 	}
 }
 

@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/docker/docker/api/types/container"
 	corev1 "k8s.io/api/core/v1"
@@ -53,11 +52,11 @@ type PartStatus struct {
 
 // Status looks at the lab and changes nothing.
 func (l *Lab) Status(ctx context.Context) (Status, error) {
-	settings := l.settings.Bootstrap
+	settings, at := l.settings.Bootstrap, l.Addresses()
 	status := Status{Name: l.name(), State: Absent, Context: l.kubectl.context, Nodes: []NodeStatus{},
-		Registry: PartStatus{Address: l.registry.Address(), State: Absent},
-		Ingress:  PartStatus{Address: l.IngressURL(), State: Absent},
-		NodePort: fmt.Sprintf("http://localhost:%s/", settings.Ports.NodePort)}
+		Registry: PartStatus{Address: at.Registry, State: Absent},
+		Ingress:  PartStatus{Address: at.Ingress + "/", State: Absent},
+		NodePort: at.NodePort + "/"}
 	if !l.record.exists {
 		return status, nil
 	}

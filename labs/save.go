@@ -361,12 +361,7 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 		l.Story.Say(messages.T("not every image can be had: %s", err))
 	}
 	return l.Story.Do(ctx, messages.T("restoring %s", file), func(ctx context.Context) error {
-		all := func(*unstructured.Unstructured) bool { return true }
-		leaving, err := l.clear(ctx, lab.state, nil, all)
-		if err != nil {
-			return err
-		}
-		if err := l.remove(ctx, leaving); err != nil {
+		if err := l.empty(ctx, lab.state); err != nil {
 			return err
 		}
 		if err := l.recreate(ctx, lab); err != nil {

@@ -22,7 +22,7 @@ const (
 // words of the pods that are not Ready. What cannot be read is left out.
 func (c *Checker) Evidence(ctx context.Context, step *course.Step) (all []error) {
 	var namespaces []string
-	for _, object := range step.Objects() {
+	for _, object := range step.Snapshot().Objects {
 		if namespace := object.GetNamespace(); namespace != "" && !slices.Contains(namespaces, namespace) {
 			namespaces = append(namespaces, namespace)
 		}

@@ -41,9 +41,9 @@ func (c *Checker) release(ctx context.Context, step *course.Step, e *course.Rele
 // taken tells of objects that keep a release from being installed: Helm takes over none that is not its own
 // (https://helm.sh/docs/faq/changes_since_helm_2/#importing-existing-resources).
 func (c *Checker) taken(ctx context.Context, step *course.Step, e *course.ReleaseState) (cause, error) {
-	for _, object := range step.Objects() {
+	for _, object := range step.Snapshot().Objects {
 		reference := kube.Refer(object)
-		if reference.Namespace != e.Namespace || step.FileOf(reference.Kind, reference.Namespace, reference.Name) != "" {
+		if reference.Namespace != e.Namespace || step.Snapshot().FileOf(reference.Kind, reference.Namespace, reference.Name) != "" {
 			continue
 		}
 		found, err := c.Cluster.Get(ctx, reference)

@@ -32,7 +32,7 @@ func inNamespace(namespace string) string {
 
 // missing tells what to do about an object that is not there.
 func (c *Checker) missing(ctx context.Context, step *course.Step, r kube.Reference) cause {
-	file := step.FileOf(r.Kind, r.Namespace, r.Name)
+	file := step.Snapshot().FileOf(r.Kind, r.Namespace, r.Name)
 	if file == "" {
 		return cause{}
 	}
@@ -42,7 +42,7 @@ func (c *Checker) missing(ctx context.Context, step *course.Step, r kube.Referen
 	}
 	for _, namespace := range c.Course.Namespaces {
 		elsewhere := r
-		if elsewhere.Namespace = namespace; namespace == r.Namespace || step.FileOf(r.Kind, namespace, r.Name) != "" {
+		if elsewhere.Namespace = namespace; namespace == r.Namespace || step.Snapshot().FileOf(r.Kind, namespace, r.Name) != "" {
 			continue
 		}
 		if other, err := c.Cluster.Get(ctx, elsewhere); err == nil && other != nil {
@@ -74,7 +74,7 @@ func (c *Checker) why(ctx context.Context, step *course.Step, object *unstructur
 // writtenCause explains a field that is written otherwise than expected.
 func (c *Checker) writtenCause(ctx context.Context, step *course.Step, r kube.Reference, object *unstructured.Unstructured, d difference) cause {
 	edit := command("kubectl edit " + r.String())
-	if file := step.FileOf(r.Kind, r.Namespace, r.Name); file != "" && slices.Contains([]string{"Pod", "Job"}, r.Kind) {
+	if file := step.Snapshot().FileOf(r.Kind, r.Namespace, r.Name); file != "" && slices.Contains([]string{"Pod", "Job"}, r.Kind) {
 		edit = command("kubectl replace --force -f " + file + inNamespace(r.Namespace)) // most of their fields cannot be changed
 	}
 	switch {
@@ -111,7 +111,7 @@ func (c *Checker) writtenCause(ctx context.Context, step *course.Step, r kube.Re
 func (c *Checker) setImage(step *course.Step, r kube.Reference, d difference) messages.Text {
 	container := regexp.MustCompile(`ontainers\[([^\]]+)\]\.image$`).FindStringSubmatch(d.path)
 	image := d.expected
-	for _, known := range step.Images() {
+	for _, known := range step.Snapshot().Images {
 		if course.MatchImage(d.expected, known) {
 			image = known
 		}

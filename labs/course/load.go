@@ -160,6 +160,7 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 			step.After = ""
 		}
 		l.step(file, child(lines, "steps", i), step)
+		step.snapshots()
 	}
 	return chapter
 }
@@ -213,6 +214,7 @@ func (l *loader) everything(step *Step) []Action {
 }
 
 func (l *loader) action(file string, step *Step, action *Action) {
+	action.Step = step
 	if count(len(action.Apply) > 0, action.Undo != nil, action.Complete != "", action.Replace != "", action.Install != nil,
 		action.Upgrade != nil, action.Rollback != nil, action.Publish != nil) != 1 {
 		l.refuse(file, action.line, messages.T("it has to be just one of: %s",

@@ -312,7 +312,7 @@ metadata: {name: web, namespace: test, annotations: {since: 2020-01-01T00:00:00Z
 		if err != nil {
 			t.Fatal(err)
 		}
-		objects := course.Chapters[0].Steps[0].Objects()
+		objects := course.Chapters[0].Steps[0].Snapshot().Objects
 		var names []string
 		for _, object := range objects {
 			names = append(names, object.GetKind()+" "+object.GetNamespace()+"/"+object.GetName())
@@ -356,7 +356,7 @@ spec:
 			t.Fatal(err)
 		}
 		step := course.Chapters[0].Steps[0]
-		if got := strings.Join(step.Images(), " "); got != want {
+		if got := strings.Join(step.Snapshot().Images, " "); got != want {
 			t.Errorf("with the account %s, the images are\n%s\nwant\n%s", account, got, want)
 		}
 		shown := step.Manifests()[0].Content
