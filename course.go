@@ -63,7 +63,7 @@ func (p *program) onCourse(changes bool, do func(*cli.Context, *labs.Labs) error
 
 // labs is the course on the lab's cluster, which has to run.
 func (p *program) labs(ctx context.Context, s session, lessons *course.Course) (*labs.Labs, error) {
-	cluster, err := s.lab.API(ctx)
+	cluster, err := s.cluster(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (p *program) place(s session) course.Place {
 	return course.Place{
 		Name: s.config.Bootstrap.Name, Context: bootstrap.Context(s.config.Bootstrap.Name), Node: s.lab.Node(),
 		Ingress: at.Ingress, NodePort: at.NodePort, Registry: at.Registry, Charts: at.Charts,
-		Account: s.config.Images.Account, Hellolab: p.printer.Command(messages.Hellolab()),
+		Account: s.config.Images.Account,
 	}
 }
 
@@ -237,7 +237,7 @@ func (p *program) courseState(ctx context.Context, s session, lessons *course.Co
 	if err == nil {
 		return l.State(ctx)
 	}
-	if !s.lab.Off(ctx) {
+	if status, failed := s.lab.Status(ctx); failed != nil || status.State != bootstrap.Stopped && status.State != bootstrap.Paused {
 		return state, err
 	}
 	p.story.Say(messages.T("%s: how far you are is not shown", err))

@@ -25,7 +25,6 @@ import (
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/images"
-	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -69,7 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	p.log = logrus.New()
 	p.log.SetOutput(p.story)
 	p.log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
-	helm.As(kube.Owner)
+	helm.SetFieldManager()
 	return p.exit(ctx, p.dispatch(ctx, byItsName(args)))
 }
 

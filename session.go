@@ -46,13 +46,10 @@ func (p *program) open(c *cli.Context, config configuration) (s session, err err
 	if err := p.bypassProxy(config.Bootstrap.Name + "-registry"); err != nil {
 		return s, err
 	}
-	if s.lab, err = bootstrap.Open(c.Context, s.docker, p.story, p.log, s.asked.Settings); err != nil {
+	if s.lab, err = bootstrap.Open(c.Context, s.docker, p.story, p.log, s.asked); err != nil {
 		return s, err
 	}
-	named := config.Labs.Course
-	if s.config, err = config.of(s.lab.Settings()); err == nil && c.IsSet("course") {
-		s.config.Labs.Course = named // for this call
-	}
+	s.config, err = config.of(s.lab.Settings())
 	return s, err
 }
 
@@ -99,6 +96,15 @@ func (p *program) onLab(do func(*bootstrap.Lab, context.Context) error) cli.Acti
 		}
 		return do(s.lab, c.Context)
 	}
+}
+
+// cluster is the lab's API server, once it is ready.
+func (s session) cluster(ctx context.Context) (*kube.Cluster, error) {
+	config, err := s.lab.API(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return kube.New(config)
 }
 
 // course reads the course that the configuration names, or the built-in one.

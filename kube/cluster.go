@@ -17,34 +17,42 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/hellolab/hellolab/await"
 )
 
-// Owner is hellolab's name as a field manager.
+// Owner is hellolab's name as a field manager: the only one, whatever the program's file is called.
 const Owner = "hellolab"
+
+// Namespace is hellolab's own in the lab's cluster: it holds the state of the course, and the chart repository.
+const Namespace = "hellolab"
 
 // ChapterLabel is on the objects that hellolab made, and names their chapter.
 const ChapterLabel = "hellolab/chapter"
 
-// Cluster is the API server.
+// Cluster is a client of the API server.
 type Cluster struct {
 	kubernetes.Interface
+	config    *rest.Config
 	objects   dynamic.Interface
 	discovery discovery.CachedDiscoveryInterface
 	mapper    *restmapper.DeferredDiscoveryRESTMapper
 }
 
-// New gives the cluster that config leads to. Nothing is asked yet.
+// New returns a client of the API server that config leads to. It makes no request.
 func New(config *rest.Config) (*Cluster, error) {
 	config = rest.CopyConfig(config)
-	config.UserAgent = Owner // the field manager of what names none
+	config.UserAgent = Owner          // the field manager of a request that names none
+	config.QPS, config.Burst = -1, -1 // a lab's API server needs no protection from its only client
 	clientset, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err
@@ -54,7 +62,38 @@ func New(config *rest.Config) (*Cluster, error) {
 		return nil, err
 	}
 	cached := memory.NewMemCacheClient(clientset.Discovery())
-	return &Cluster{clientset, objects, cached, restmapper.NewDeferredDiscoveryRESTMapper(cached)}, nil
+	return &Cluster{clientset, config, objects, cached, restmapper.NewDeferredDiscoveryRESTMapper(cached)}, nil
+}
+
+// Config returns a copy of how the API server is reached.
+func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
+
+// Getter returns the cluster in the form in which kubectl's and Helm's packages take one. namespace is for objects that
+// name none.
+func (c *Cluster) Getter(namespace string) genericclioptions.RESTClientGetter {
+	return getter{c, namespace}
+}
+
+// getter is a Cluster with a default namespace. It shares the cluster's client and what that knows of the kinds.
+type getter struct {
+	cluster   *Cluster
+	namespace string
+}
+
+func (g getter) ToRESTConfig() (*rest.Config, error) { return g.cluster.Config(), nil }
+
+func (g getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
+	return g.cluster.discovery, nil
+}
+
+func (g getter) ToRESTMapper() (meta.RESTMapper, error) {
+	return restmapper.NewShortcutExpander(g.cluster.mapper, g.cluster.discovery, func(string) {}), nil
+}
+
+// ToRawKubeConfigLoader returns a configuration that has the namespace, and nothing else.
+func (g getter) ToRawKubeConfigLoader() clientcmd.ClientConfig {
+	return clientcmd.NewDefaultClientConfig(clientcmdapi.Config{},
+		&clientcmd.ConfigOverrides{Context: clientcmdapi.Context{Namespace: g.namespace}})
 }
 
 // Reference names an object, and the very one where UID is set.
@@ -227,8 +266,8 @@ func (c *Cluster) delete(ctx context.Context, r Reference) error {
 	})
 }
 
-// kept are the kinds that nobody's state consists of: Kubernetes makes them by itself.
-func kept() []string {
+// ignoredKinds are those that are no part of anybody's work: Kubernetes makes them by itself.
+func ignoredKinds() []string {
 	return []string{"Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics", "ControllerRevision"}
 }
 
@@ -250,7 +289,7 @@ func (c *Cluster) List(ctx context.Context, namespaces []string, owned bool) ([]
 			return nil, err
 		}
 		for _, kind := range list.APIResources {
-			if !kind.Namespaced || slices.Contains(kept(), kind.Kind) || !verbs(kind, "list", "create", "delete") {
+			if !kind.Namespaced || slices.Contains(ignoredKinds(), kind.Kind) || !verbs(kind, "list", "create", "delete") {
 				continue
 			}
 			work.Go(func() error {

@@ -28,7 +28,7 @@ func (l *Labs) Install(ctx context.Context, step *course.Step, before bool) ([]c
 	if before {
 		snapshot, title = step.Start(), messages.T("the state before %s", step.ID())
 	}
-	if err := l.Images(ctx, snapshot.Images); err != nil {
+	if err := l.Lab.FetchImages(ctx, snapshot.Images); err != nil {
 		return nil, err
 	}
 	var rows []check.Row
@@ -90,7 +90,7 @@ func (l *Labs) withTunnel(ctx context.Context, do func(context.Context) error) e
 	ctx, stop := context.WithCancelCause(ctx)
 	ended := make(chan error, 1)
 	go func() {
-		err := l.Tunnel(ctx)
+		err := l.Lab.Tunnel(ctx)
 		if err != nil {
 			stop(err)
 		}

@@ -16,7 +16,6 @@ import (
 	applycore "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/hellolab/hellolab/await"
-	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
@@ -30,16 +29,7 @@ type Labs struct {
 	Cluster *kube.Cluster
 	Checker *check.Checker
 	Story   *progress.Progress
-	// Images brings images into the lab's registry, where they are missing.
-	Images func(ctx context.Context, images []string) error
-	// Helm works on the releases of a namespace.
-	Helm func(namespace string) (*helm.Client, error)
-	// Published gives the packages that the lab's chart repositories have already as that chart's version.
-	Published func(ctx context.Context, chart helm.Package) ([][]byte, error)
-	// Publish puts a chart into the lab's chart repositories.
-	Publish func(ctx context.Context, chart helm.Package) error
-	// Tunnel gives LoadBalancer Services addresses of this machine until ctx ends, unless somebody does so already.
-	Tunnel func(ctx context.Context) error
+	Lab     Lab
 	// Ingress says that the lab has an ingress controller.
 	Ingress bool
 	// Saved is the folder for objects of the reader's that had to go.
@@ -80,7 +70,7 @@ type State struct {
 
 // Where the state is kept.
 const (
-	stateNamespace = "hellolab"
+	stateNamespace = kube.Namespace
 	stateName      = "labs"
 	stateKey       = "state.json"
 	// The passed steps are a key of their own, with a field manager of its own: a check may run beside an installation.

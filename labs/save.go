@@ -357,7 +357,7 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 		images = append(images, course.ImagesIn(object.Object)...)
 	}
 	slices.Sort(images)
-	if err := l.Images(ctx, slices.Compact(images)); err != nil {
+	if err := l.Lab.FetchImages(ctx, slices.Compact(images)); err != nil {
 		l.Story.Say(messages.T("not every image can be had: %s", err))
 	}
 	return l.Story.Do(ctx, messages.T("restoring %s", file), func(ctx context.Context) error {

@@ -29,10 +29,16 @@ type Checker struct {
 	Cluster *kube.Cluster
 	Place   course.Place
 	Course  *course.Course
-	// HasImage reports whether the lab's registry has an image.
-	HasImage func(ctx context.Context, image string) (bool, error)
-	// Charts gives the versions that the lab's registry has of a chart.
-	Charts func(ctx context.Context, name string) (versions []string, err error)
+	// Registry is the lab's.
+	Registry Registry
+}
+
+// Registry is what a check asks the lab's registry.
+type Registry interface {
+	// HasImage reports whether it has an image.
+	HasImage(ctx context.Context, image string) (bool, error)
+	// ChartVersions returns the versions that it has of a chart.
+	ChartVersions(ctx context.Context, name string) ([]string, error)
 }
 
 // Step gives a row for every expectation of a step. An error is a lab that cannot be asked.
@@ -121,7 +127,7 @@ func (c *Checker) look(ctx context.Context, step *course.Step, e *course.Expecta
 
 func (c *Checker) image(ctx context.Context, image string) (Row, cause, error) {
 	row := Row{Subject: messages.T("image %s", image), Have: messages.T("it is not in the registry"), Expected: messages.T("in the registry %s", c.Place.Registry)}
-	found, err := c.HasImage(ctx, image)
+	found, err := c.Registry.HasImage(ctx, image)
 	if row.Met = found; found {
 		row.Have = row.Expected
 	}

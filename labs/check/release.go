@@ -91,7 +91,7 @@ func (c *Checker) failed(ctx context.Context, e *course.ReleaseState, found *hel
 func (c *Checker) chart(ctx context.Context, e *course.PublishedChart) (Row, cause, error) {
 	row := Row{Subject: messages.T("chart %s in oci://%s/charts", e.Name, c.Place.Registry), Have: messages.T("none"),
 		Expected: messages.T("a version like %s", e.Version)}
-	versions, err := c.Charts(ctx, e.Name)
+	versions, err := c.Registry.ChartVersions(ctx, e.Name)
 	if err != nil {
 		return row, cause{}, err
 	}

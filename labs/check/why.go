@@ -230,7 +230,7 @@ func (c *Checker) podCause(ctx context.Context, namespace string, pod corev1.Pod
 
 // imageCause explains an image that cannot be pulled.
 func (c *Checker) imageCause(ctx context.Context, pod corev1.Pod, status corev1.ContainerStatus) (cause, error) {
-	if found, err := c.HasImage(ctx, status.Image); err == nil && !found {
+	if found, err := c.Registry.HasImage(ctx, status.Image); err == nil && !found {
 		return cause{why: messages.T("pod %s cannot pull %s: the registry %s has no such image", pod.Name, status.Image, c.Place.Registry), next: c.getImage(status.Image)},
 			nil
 	}
