@@ -7,24 +7,17 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
-	"strings"
 	"syscall"
 
-	"github.com/docker/docker/client"
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
 	"github.com/hellolab/hellolab/bootstrap"
-	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/helm"
-	"github.com/hellolab/hellolab/images"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 )

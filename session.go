@@ -112,9 +112,21 @@ func (s session) course() (*course.Course, error) { return loadCourse(s.config) 
 
 func loadCourse(config configuration) (*course.Course, error) {
 	if folder := config.Labs.Course; folder != "" {
-		return course.Load(os.DirFS(folder), folder, config.Images.Account)
+		return course.Load(os.DirFS(folder), fromHere(folder), config.Images.Account)
 	}
 	return course.Load(course.Embedded(), "", config.Images.Account)
+}
+
+// fromHere is the path of a folder as the user would name it: from the working folder on, where it lies below that.
+func fromHere(folder string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return folder
+	}
+	if relative, err := filepath.Rel(here, folder); err == nil && filepath.IsLocal(relative) {
+		return relative
+	}
+	return folder
 }
 
 // supply is what the lab provides to the course; cluster may be nil where only images and charts are wanted.

@@ -162,3 +162,6 @@ func (l *Lab) within(ctx context.Context) (context.Context, context.CancelFunc) 
 	return context.WithTimeoutCause(ctx, limit, messages.Errorf("it was not done within %s", limit).
 		WithHint("hellolab up goes on where this stopped; hellolab status shows what is there"))
 }
+
+// Exists reports whether there is such a lab.
+func (l *Lab) Exists() bool { return l.record.exists }

@@ -105,7 +105,7 @@ type Printer struct {
 	// Lab returns what commands need so that they lead to the lab in question, and is called whenever one is printed; nil
 	// stands for the lab with the default name.
 	Lab func() Lab
-	// Advise returns the hint for an error that comes without one; nil is none.
+	// Advise returns what to do about a failure that comes without any hint; nil adds nothing.
 	Advise func(error) Text
 }
 
@@ -249,13 +249,12 @@ func (p Printer) Report(err error) string {
 	var hints []string
 	for _, one := range flatten(err) {
 		b.WriteString(p.Text(T("error: ")) + p.Error(one) + "\n")
-		hint := p.Hint(one)
-		if hint == "" && p.Advise != nil {
-			hint = p.Text(p.Advise(one))
-		}
-		if hint != "" && !slices.Contains(hints, hint) {
+		if hint := p.Hint(one); hint != "" && !slices.Contains(hints, hint) {
 			hints = append(hints, hint)
 		}
+	}
+	if len(hints) == 0 && p.Advise != nil {
+		hints = append(hints, p.Text(p.Advise(err)))
 	}
 	for _, hint := range hints {
 		b.WriteString(p.Text(T("next: ")) + hint + "\n")
