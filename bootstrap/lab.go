@@ -191,6 +191,3 @@ func (l *Lab) notRunning() error {
 func (l *Lab) incomplete() error {
 	return messages.Errorf("the lab %s is not complete", l.name()).Next(messages.Hellolab("up"))
 }
-
-// Exists reports whether there is such a lab.
-func (l *Lab) Exists() bool { return l.record.exists }
