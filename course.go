@@ -63,7 +63,7 @@ func (p *program) onCourse(changes bool, do func(*cli.Context, *labs.Labs) error
 
 // labs is the course on the lab's cluster, which has to run.
 func (p *program) labs(ctx context.Context, s session, lessons *course.Course) (*labs.Labs, error) {
-	cluster, err := s.cluster(ctx)
+	cluster, err := s.lab.API(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,6 @@ import (
 type session struct {
 	// config is the lab's own where it exists, and what it would be made from where it does not.
 	config configuration
-	asked  bootstrap.Asked
 	docker *client.Client
 	lab    *bootstrap.Lab
 }
@@ -39,14 +38,13 @@ func (p *program) begin(c *cli.Context) (session, error) {
 // open finds the lab that the configuration names. kind's docker commands are sent to the same engine.
 func (p *program) open(c *cli.Context, config configuration) (s session, err error) {
 	s.config = config
-	s.asked = bootstrap.Asked{Settings: config.settings(), Keys: config.asked}
 	if s.docker, err = p.connect(c.Context); err != nil {
 		return s, err
 	}
 	if err := p.bypassProxy(config.Bootstrap.Name + "-registry"); err != nil {
 		return s, err
 	}
-	if s.lab, err = bootstrap.Open(c.Context, s.docker, p.story, p.log, s.asked); err != nil {
+	if s.lab, err = bootstrap.Open(c.Context, s.docker, p.story, p.log, bootstrap.Asked{Settings: config.settings(), Keys: config.asked}); err != nil {
 		return s, err
 	}
 	s.config, err = config.of(s.lab.Settings())
@@ -96,15 +94,6 @@ func (p *program) onLab(do func(*bootstrap.Lab, context.Context) error) cli.Acti
 		}
 		return do(s.lab, c.Context)
 	}
-}
-
-// cluster is the lab's API server, once it is ready.
-func (s session) cluster(ctx context.Context) (*kube.Cluster, error) {
-	config, err := s.lab.API(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return kube.New(config)
 }
 
 // course reads the course that the configuration names, or the built-in one.

@@ -12,7 +12,7 @@ func (p *program) tunnel(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	cluster, err := s.cluster(c.Context)
+	cluster, err := s.lab.API(c.Context)
 	if err != nil {
 		return err
 	}
