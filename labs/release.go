@@ -68,7 +68,7 @@ func called(object *unstructured.Unstructured) string {
 }
 
 // uninstall takes releases away, with what they have outside of the course's namespaces.
-func (l *Labs) uninstall(releases map[string]*release) error {
+func (l *Labs) uninstall(releases []*release) error {
 	for _, release := range releases {
 		client, err := l.Lab.Releases(release.namespace)
 		if err != nil {
