@@ -39,7 +39,7 @@ func (l *Labs) makeRoom(ctx context.Context, coming State, objects []*unstructur
 	for _, object := range state.Objects { // another course may have worked elsewhere
 		names = append(slices.Clone(names), object.Namespace)
 	}
-	there, err := l.Cluster.List(ctx, names, false)
+	there, err := l.present(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (l *Labs) remove(ctx context.Context, references []kube.Reference) error {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
 	if err := l.Cluster.Delete(ctx, references); err != nil {
-		return messages.Errorf("the objects of before cannot be removed").Because(err).WithHint("run the same command again")
+		return messages.Errorf("objects from the previous snapshot cannot be removed").Because(err)
 	}
 	return nil
 }
@@ -169,7 +169,8 @@ func inTheWay(snapshot *course.Snapshot) func(*unstructured.Unstructured) bool {
 			return true
 		}
 		return slices.ContainsFunc(snapshot.Expect, func(e course.Expectation) bool {
-			return e.Absent != nil && e.Absent.Kind == object.GetKind() && e.Absent.Name == object.GetName() && e.Absent.Namespace == object.GetNamespace()
+			absent, ok := e.Condition.(*course.Absent)
+			return ok && absent.Kind == object.GetKind() && absent.Name == object.GetName() && absent.Namespace == object.GetNamespace()
 		}) || slices.ContainsFunc(snapshot.Objects, func(coming *unstructured.Unstructured) bool { return collide(coming, object) })
 	}
 }

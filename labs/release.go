@@ -83,28 +83,28 @@ func (l *Labs) uninstall(releases map[string]*release) error {
 }
 
 // install makes a release of a chart, whose record says that it is hellolab's.
-func (l *Labs) install(ctx context.Context, step *course.Step, action course.Action) error {
-	client, err := l.Lab.Releases(action.Install.Namespace)
+func (l *Labs) install(ctx context.Context, action course.Action, release *course.Release) error {
+	client, err := l.Lab.Releases(release.Namespace)
 	if err != nil {
 		return err
 	}
-	chart, values := action.Install.Loaded()
-	labels := map[string]string{kube.ChapterLabel: step.Chapter().Name}
-	if err := client.Install(ctx, action.Install.Release, chart, values, labels); err != nil {
-		return messages.Errorf("the release %s cannot be installed", action.Install.Release).Because(err)
+	chart, values := release.Loaded()
+	labels := map[string]string{kube.ChapterLabel: action.Step.Chapter().Name}
+	if err := client.Install(ctx, release.Name, chart, values, labels); err != nil {
+		return messages.Errorf("the release %s cannot be installed", release.Name).Because(err)
 	}
 	return l.untilAllObserved(ctx, action)
 }
 
 // upgrade gives a release its next revision.
-func (l *Labs) upgrade(ctx context.Context, action course.Action) error {
-	client, err := l.Lab.Releases(action.Upgrade.Namespace)
+func (l *Labs) upgrade(ctx context.Context, action course.Action, release *course.Release) error {
+	client, err := l.Lab.Releases(release.Namespace)
 	if err != nil {
 		return err
 	}
-	chart, values := action.Upgrade.Loaded()
-	if err := client.Upgrade(ctx, action.Upgrade.Release, chart, values); err != nil {
-		return messages.Errorf("the release %s cannot be upgraded", action.Upgrade.Release).Because(err)
+	chart, values := release.Loaded()
+	if err := client.Upgrade(ctx, release.Name, chart, values); err != nil {
+		return messages.Errorf("the release %s cannot be upgraded", release.Name).Because(err)
 	}
 	return l.untilAllObserved(ctx, action)
 }

@@ -290,6 +290,9 @@ func (s *Server) create(t target, content []byte, manager string, dry bool) (any
 			return nil, nil, apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, t.namespace)
 		}
 	}
+	if object.GetName() == "" && object.GetGenerateName() == "" {
+		return nil, nil, apierrors.NewInvalid(schema.GroupKind{Group: t.group, Kind: t.kind.Kind}, "", nil)
+	}
 	if object.GetName() == "" {
 		object.SetName(object.GetGenerateName() + strconv.Itoa(len(s.log)))
 	}

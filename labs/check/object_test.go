@@ -22,11 +22,15 @@ func part(t *testing.T, text string) *yaml.Node {
 // content reads an object, as the API server's clients have it.
 func content(t *testing.T, text string) map[string]any {
 	t.Helper()
-	var read map[string]any
-	if err := yaml.Unmarshal([]byte(text), &read); err != nil {
+	var document yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &document); err != nil {
 		t.Fatal(err)
 	}
-	return course.Integers(read)
+	read, err := course.DecodeObject(&document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read.Object
 }
 
 const deployment = `
