@@ -5,8 +5,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 	"go.yaml.in/yaml/v3"
@@ -77,55 +75,8 @@ func decodeFile(file string, settings *configuration) (keys []string, err error)
 	if err != nil {
 		return nil, messages.Usagef("the settings cannot be read").Because(err).WithHint("name a file that can be read: --config FILE")
 	}
-	var written, known yaml.Node
-	if err := yaml.Unmarshal(content, &written); err != nil {
-		return nil, strict.Retell(file, err)
-	}
-	if err := yaml.Unmarshal(defaultConfig, &known); err != nil {
-		return nil, err
-	}
-	if written.Kind == 0 {
-		return nil, nil // nothing but comments
-	}
-	wrong := unknownKeys(file, "", written.Content[0], known.Content[0])
-	if err := written.Decode(settings); err != nil {
-		wrong = append(wrong, strict.Retell(file, err))
-	}
-	return leaves("", written.Content[0]), errors.Join(wrong...)
-}
-
-// leaves gives the paths of all settings below node.
-func leaves(path string, node *yaml.Node) (paths []string) {
-	if node.Kind != yaml.MappingNode || len(node.Content) == 0 || slices.Contains(freeForm(), path) {
-		return []string{path}
-	}
-	for i := 0; i < len(node.Content); i += 2 {
-		paths = append(paths, leaves(strings.TrimPrefix(path+"."+node.Content[i].Value, "."), node.Content[i+1])...)
-	}
-	return paths
+	return strict.Known{Defaults: defaultConfig, FreeForm: freeForm()}.Decode(file, content, settings)
 }
 
 // freeForm are the settings whose keys are the user's own.
 func freeForm() []string { return []string{"bootstrap.ingress.values"} }
-
-// unknownKeys finds every key that the default settings do not have, with its line.
-func unknownKeys(file, path string, written, known *yaml.Node) (wrong []error) {
-	if written.Kind != yaml.MappingNode || known.Kind != yaml.MappingNode || slices.Contains(freeForm(), path) {
-		return nil
-	}
-	var names []string
-	for i := 0; i < len(known.Content); i += 2 {
-		names = append(names, known.Content[i].Value)
-	}
-	for i := 0; i < len(written.Content); i += 2 {
-		key := written.Content[i]
-		full := strings.TrimPrefix(path+"."+key.Value, ".")
-		if at := slices.Index(names, key.Value); at >= 0 {
-			wrong = append(wrong, unknownKeys(file, full, written.Content[i+1], known.Content[2*at+1])...)
-			continue
-		}
-		wrong = append(wrong, messages.Usagef("%s, line %v: there is no setting %s", file, key.Line, full).
-			WithHint("hellolab config shows all settings"))
-	}
-	return wrong
-}

@@ -21,6 +21,7 @@ import (
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
 )
 
 // errNotYet is the end of `lab check` where the cluster is not yet as the step leaves it: exit status 3.
@@ -243,7 +244,7 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 	}
 	text += p.guideText(l.Checker.Place, step)
 	if before {
-		text += "\n" + wrap(p.printer.Text(messages.T("%s shows the files, %s what is still missing",
+		text += "\n" + progress.Wrap(p.printer.Text(messages.T("%s shows the files, %s what is still missing",
 			messages.Hellolab("lab", "show", step.ID()), messages.Hellolab("lab", "check", step.ID()))), "", columns)
 	}
 	_, err = fmt.Fprint(p.stdout, text)
