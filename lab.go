@@ -48,14 +48,11 @@ func place(s session) course.Place {
 
 // labs gives the course on the lab's cluster, which has to run.
 func (p *program) labs(c *cli.Context, s session, lessons *course.Course) (*labs.Labs, error) {
-	config, err := s.lab.API(c.Context)
+	api, err := s.lab.API(c.Context)
 	if err != nil {
 		return nil, err
 	}
-	api, err := kube.New(config)
-	if err != nil {
-		return nil, err
-	}
+	config := api.Config()
 	folder, err := os.UserConfigDir()
 	if err != nil {
 		folder = os.TempDir()
@@ -348,9 +345,7 @@ func (p *program) labList(c *cli.Context) error {
 		return err
 	}
 	var state labs.State
-	if status, err := s.lab.Status(c.Context); err != nil {
-		return err
-	} else if status.State == bootstrap.Running {
+	if s.lab.Exists() {
 		l, err := p.labs(c, s, lessons)
 		if err != nil {
 			return err

@@ -208,7 +208,7 @@ func (p *program) up(c *cli.Context) error {
 		_, _, building := p.builder(c, s).Build(ctx, images.Tags())
 		return errors.Join(err, building)
 	}
-	if err := s.lab.Up(c.Context, &s.asked, bootstrap.More{Fill: fill, Charts: files}); err != nil {
+	if err := s.lab.Up(c.Context, bootstrap.Course{Fill: fill, Charts: files}); err != nil {
 		return err
 	}
 	return p.welcome(s.lab)

@@ -67,15 +67,11 @@ func (p *program) tunnel(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	config, err := s.lab.API(c.Context)
+	api, err := s.lab.API(c.Context)
 	if err != nil {
 		return err
 	}
-	cluster, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	ran, err := p.runTunnel(c.Context, s, config, cluster)
+	ran, err := p.runTunnel(c.Context, s, api.Config(), api)
 	if err == nil && !ran {
 		unlock, busy := s.lab.Lock(c.Context) // hellolab lab has a tunnel of its own while it works, and not any longer
 		if busy != nil {
