@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"k8s.io/client-go/rest"
 
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/helm"
@@ -38,12 +39,10 @@ func (p *program) course(c *cli.Context, account string) (*course.Course, error)
 
 // place is where the course's guides lead the reader of a lab.
 func place(s session) course.Place {
-	settings := s.lab.Settings().Bootstrap
+	settings, at := s.lab.Settings().Bootstrap, s.lab.Addresses()
 	return course.Place{
 		Name: settings.Name, Context: bootstrap.Context(settings.Name), Node: s.lab.Node(),
-		Ingress:  strings.TrimSuffix(s.lab.IngressURL(), "/"),
-		NodePort: "http://localhost:" + settings.Ports.NodePort.String(),
-		Registry: s.lab.Registry().Address(), Account: s.all.Images.Account, Charts: s.lab.ChartsURL(),
+		Ingress: at.Ingress, NodePort: at.NodePort, Registry: at.Registry, Charts: at.Charts, Account: s.all.Images.Account,
 	}
 }
 
@@ -63,25 +62,50 @@ func (p *program) labs(c *cli.Context, s session, lessons *course.Course) (*labs
 	}
 	return &labs.Labs{
 		Course: lessons, Cluster: api, Story: p.story, Timeout: s.all.Labs.Timeout,
-		Ingress:   s.lab.Settings().Bootstrap.Ingress.Enabled,
-		Saved:     filepath.Join(folder, "hellolab", "saved", s.lab.Settings().Bootstrap.Name),
-		Images:    func(ctx context.Context, images []string) error { return p.fetch(ctx, c, s, images) },
-		Helm:      s.lab.Releases,
-		Published: func(ctx context.Context, chart helm.Package) ([][]byte, error) { return published(ctx, s, chart) },
-		Publish:   func(ctx context.Context, chart helm.Package) error { return publish(ctx, s, chart) },
-		Tunnel: func(ctx context.Context) error {
-			_, err := p.runTunnel(ctx, s, config, api)
-			return err
-		},
-		Checker: &check.Checker{Cluster: api, Place: place(s), Course: lessons,
-			HasImage: func(ctx context.Context, image string) (bool, error) {
-				manifest, _, err := s.lab.Registry().Find(ctx, strings.TrimPrefix(image, s.lab.Registry().Address()+"/"))
-				return manifest != nil, err
-			},
-			Charts: func(ctx context.Context, name string) ([]string, error) {
-				return s.lab.Registry().Tags(ctx, chartsFolder+"/"+name)
-			}},
+		Ingress: s.lab.Settings().Bootstrap.Ingress.Enabled,
+		Saved:   filepath.Join(folder, "hellolab", "saved", s.lab.Settings().Bootstrap.Name),
+		Lab:     supplies{p, c, s, config, api},
+		Checker: &check.Checker{Cluster: api, Place: place(s), Course: lessons, Registry: supplies{p, c, s, config, api}},
 	}, nil
+}
+
+// supplies is what a course needs of a lab.
+type supplies struct {
+	p      *program
+	c      *cli.Context
+	s      session
+	config *rest.Config
+	api    *kube.Cluster
+}
+
+func (l supplies) FetchImages(ctx context.Context, images []string) error {
+	return l.p.fetch(ctx, l.c, l.s, images)
+}
+
+func (l supplies) Releases(namespace string) (*helm.Client, error) {
+	return l.s.lab.Releases(namespace)
+}
+
+func (l supplies) PublishedCharts(ctx context.Context, chart helm.Package) ([][]byte, error) {
+	return published(ctx, l.s, chart)
+}
+
+func (l supplies) PublishChart(ctx context.Context, chart helm.Package) error {
+	return publish(ctx, l.s, chart)
+}
+
+func (l supplies) Tunnel(ctx context.Context) error {
+	_, err := l.p.runTunnel(ctx, l.s, l.config, l.api)
+	return err
+}
+
+func (l supplies) HasImage(ctx context.Context, image string) (bool, error) {
+	manifest, _, err := l.s.lab.Registry().Find(ctx, strings.TrimPrefix(image, l.s.lab.Registry().Address()+"/"))
+	return manifest != nil, err
+}
+
+func (l supplies) ChartVersions(ctx context.Context, name string) ([]string, error) {
+	return l.s.lab.Registry().Tags(ctx, chartsFolder+"/"+name)
 }
 
 // fetch brings images into the lab's registry, where they are missing: the course's own are built, others copied.
@@ -126,7 +150,7 @@ func published(ctx context.Context, s session, chart helm.Package) (all [][]byte
 		all = append(all, content)
 	}
 	if s.lab.Settings().Bootstrap.Ingress.Enabled {
-		content, err := helm.Download(ctx, s.lab.ChartsURL(), chart)
+		content, err := helm.Download(ctx, s.lab.Addresses().Charts, chart)
 		if err != nil {
 			return nil, messages.Errorf("%s cannot be read from the chart repository", chart.File).Because(err).WithHint("hellolab up")
 		}
@@ -145,13 +169,13 @@ func publish(ctx context.Context, s session, chart helm.Package) error {
 	if !s.lab.Settings().Bootstrap.Ingress.Enabled {
 		return nil
 	}
-	err := helm.Upload(ctx, s.lab.ChartsURL(), chart)
+	err := helm.Upload(ctx, s.lab.Addresses().Charts, chart)
 	if err == nil {
 		return nil
 	}
 	said := messages.Errorf("%s cannot be put into the chart repository", chart.File).Because(err)
 	if errors.As(err, new(helm.BadIndex)) {
-		return said.WithHint("curl -X DELETE %s/index.yaml brings back the first index; then run the same command again", s.lab.ChartsURL())
+		return said.WithHint("curl -X DELETE %s/index.yaml brings back the first index; then run the same command again", s.lab.Addresses().Charts)
 	}
 	return said.WithHint("hellolab up")
 }

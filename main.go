@@ -25,7 +25,6 @@ import (
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/images"
-	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -71,12 +70,12 @@ type program struct {
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	p := &program{stdout: stdout, stderr: stderr, getenv: os.Getenv}
 	p.printer = messages.In(languages(args, p.getenv)...)
-	p.printer.Lab = &p.here
+	p.printer.Lab = func() messages.Lab { return p.here }
 	p.story = progress.New(p.storyOptions(stderr))
 	p.log = logrus.New()
 	p.log.SetOutput(p.story)
 	p.log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
-	helm.As(kube.Owner)
+	helm.SetFieldManager()
 	err := p.dispatch(ctx, byItsName(args))
 	var status exitStatus
 	switch {
@@ -331,7 +330,7 @@ func (p *program) begin(c *cli.Context) (s session, err error) {
 	if err := p.bypassProxy(s.all.Bootstrap.Name + "-registry"); err != nil {
 		return s, err
 	}
-	s.lab, err = bootstrap.Open(c.Context, s.docker, p.story, p.log, s.all.Settings)
+	s.lab, err = bootstrap.Open(c.Context, s.docker, p.story, p.log, s.asked)
 	return s, err
 }
 

@@ -70,9 +70,9 @@ func (p *program) welcome(lab *bootstrap.Lab) error {
 	p.story.Say(messages.T("the lab %s is up; kubectl's context for it is %s", settings.Name, bootstrap.Context(settings.Name)))
 	p.story.Say(messages.T("  image registry      %s", lab.Registry().Address()))
 	if settings.Ingress.Enabled {
-		p.story.Say(messages.T("  Ingress             %s", lab.IngressURL()))
+		p.story.Say(messages.T("  Ingress             %s", lab.Addresses().Ingress+"/"))
 	}
-	p.story.Say(messages.T("  NodePort 30000      %s", "http://localhost:"+settings.Ports.NodePort.String()+"/"))
+	p.story.Say(messages.T("  NodePort 30000      %s", lab.Addresses().NodePort+"/"))
 	return nil
 }
 

@@ -14,10 +14,23 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// clear takes away what is hellolab's and what is in the way of the coming objects, and notes what is to come. A
-// reader's own objects are named and saved before that. It gives the namespaces that are to be removed, too, and that
-// nothing has to wait for.
-func (l *Labs) clear(ctx context.Context, coming State, objects []*unstructured.Unstructured, inTheWay func(*unstructured.Unstructured) bool) (leaving []kube.Reference, err error) {
+// clear removes hellolab's objects and those that are in the way of a coming snapshot, and notes what is to come. The
+// user's own objects are named and saved before. It returns the namespaces that are to be removed, too, and that nothing
+// has to wait for.
+func (l *Labs) clear(ctx context.Context, coming State, snapshot *course.Snapshot) (leaving []kube.Reference, err error) {
+	return l.makeRoom(ctx, coming, snapshot.Objects, inTheWay(snapshot))
+}
+
+// empty removes everything, and notes what is to come.
+func (l *Labs) empty(ctx context.Context, coming State) error {
+	leaving, err := l.makeRoom(ctx, coming, nil, func(*unstructured.Unstructured) bool { return true })
+	if err != nil {
+		return err
+	}
+	return l.remove(ctx, leaving)
+}
+
+func (l *Labs) makeRoom(ctx context.Context, coming State, objects []*unstructured.Unstructured, inTheWay func(*unstructured.Unstructured) bool) (leaving []kube.Reference, err error) {
 	state, err := l.State(ctx)
 	if err != nil {
 		return nil, err
@@ -26,7 +39,7 @@ func (l *Labs) clear(ctx context.Context, coming State, objects []*unstructured.
 	for _, object := range state.Objects { // another course may have worked elsewhere
 		names = append(slices.Clone(names), object.Namespace)
 	}
-	there, err := l.Cluster.List(ctx, names, false)
+	there, err := l.present(ctx, names)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +98,7 @@ func (l *Labs) remove(ctx context.Context, references []kube.Reference) error {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
 	if err := l.Cluster.Delete(ctx, references); err != nil {
-		return messages.Errorf("the objects of before cannot be removed").Because(err).WithHint("run the same command again")
+		return messages.Errorf("objects from the previous snapshot cannot be removed").Because(err)
 	}
 	return nil
 }
@@ -144,37 +157,21 @@ func (l *Labs) setAside(objects []*unstructured.Unstructured) error {
 	return nil
 }
 
-// inTheWay tells which of the reader's own objects cannot stand beside the coming ones: those of the same name, those
-// that a step wants to be gone, those with the same node port or route, and those whose pods would be taken for the
-// chapter's.
-func (l *Labs) inTheWay(goal *course.Step, objects []*unstructured.Unstructured) func(*unstructured.Unstructured) bool {
-	var unwanted []*course.Reference
-	var releases []string
-	if goal != nil {
-		releases = goal.Releases()
-		for _, expectation := range goal.Expect {
-			if expectation.Absent != nil {
-				unwanted = append(unwanted, expectation.Absent)
-			}
-		}
-	}
+// inTheWay returns which of the user's own objects cannot stay beside a snapshot: those of the same name, those that its
+// step expects to be absent, those with the same node port or route, and those whose pods would be taken for the
+// snapshot's.
+func inTheWay(snapshot *course.Snapshot) func(*unstructured.Unstructured) bool {
 	return func(object *unstructured.Unstructured) bool {
-		if object.GetKind() == "Namespace" {
+		switch {
+		case object.GetKind() == "Namespace":
 			return false
-		}
-		if slices.Contains(releases, releaseOf(object)) {
+		case slices.Contains(snapshot.Releases, releaseOf(object)):
 			return true
 		}
-		for _, absent := range unwanted {
-			namespace := absent.Namespace
-			if namespace == "" {
-				namespace = metav1.NamespaceDefault
-			}
-			if absent.Kind == object.GetKind() && absent.Name == object.GetName() && namespace == object.GetNamespace() {
-				return true
-			}
-		}
-		return slices.ContainsFunc(objects, func(coming *unstructured.Unstructured) bool { return collide(coming, object) })
+		return slices.ContainsFunc(snapshot.Expect, func(e course.Expectation) bool {
+			absent, ok := e.Condition.(*course.Absent)
+			return ok && absent.Kind == object.GetKind() && absent.Name == object.GetName() && absent.Namespace == object.GetNamespace()
+		}) || slices.ContainsFunc(snapshot.Objects, func(coming *unstructured.Unstructured) bool { return collide(coming, object) })
 	}
 }
 

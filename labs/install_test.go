@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/hellolab/hellolab/kube"
+	"github.com/hellolab/hellolab/labs/course"
 )
 
 const (
@@ -118,9 +119,10 @@ func TestCollide(t *testing.T) {
 // does.
 func TestInTheWay(t *testing.T) {
 	t.Parallel()
-	l := small(t)
-	steps := l.Course.Chapters[0].Steps
 	coming := []*unstructured.Unstructured{object(t, webService), object(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: dev}")}
+	steps := small(t).Course.Chapters[0].Steps
+	first, second := *steps[0].Snapshot(), *steps[1].Snapshot()
+	first.Objects, second.Objects = coming, coming
 	for _, test := range []struct {
 		text          string
 		first, second bool
@@ -132,14 +134,14 @@ func TestInTheWay(t *testing.T) {
 		{"apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: default}", true, true},
 		{"apiVersion: v1\nkind: Namespace\nmetadata: {name: dev}", false, false},
 	} {
-		if got := l.inTheWay(steps[0], coming)(object(t, test.text)); got != test.first {
+		if got := inTheWay(&first)(object(t, test.text)); got != test.first {
 			t.Errorf("%s\nis in the way of the first step: %v, want %v", test.text, got, test.first)
 		}
-		if got := l.inTheWay(steps[1], coming)(object(t, test.text)); got != test.second {
+		if got := inTheWay(&second)(object(t, test.text)); got != test.second {
 			t.Errorf("%s\nis in the way of the second step: %v, want %v", test.text, got, test.second)
 		}
 	}
-	if l.inTheWay(nil, nil)(object(t, webService)) {
+	if inTheWay(&course.Snapshot{})(object(t, webService)) {
 		t.Error("a Service is in the way of nothing")
 	}
 }

@@ -70,7 +70,7 @@ func called(object *unstructured.Unstructured) string {
 // uninstall takes releases away, with what they have outside of the course's namespaces.
 func (l *Labs) uninstall(releases map[string]*release) error {
 	for _, release := range releases {
-		client, err := l.Helm(release.namespace)
+		client, err := l.Lab.Releases(release.namespace)
 		if err != nil {
 			return err
 		}
@@ -83,28 +83,28 @@ func (l *Labs) uninstall(releases map[string]*release) error {
 }
 
 // install makes a release of a chart, whose record says that it is hellolab's.
-func (l *Labs) install(ctx context.Context, step *course.Step, action course.Action) error {
-	client, err := l.Helm(action.Install.Namespace)
+func (l *Labs) install(ctx context.Context, action course.Action, release *course.Release) error {
+	client, err := l.Lab.Releases(release.Namespace)
 	if err != nil {
 		return err
 	}
-	chart, values := action.Install.Loaded()
-	labels := map[string]string{kube.ChapterLabel: step.Chapter().Name}
-	if err := client.Install(ctx, action.Install.Release, chart, values, labels); err != nil {
-		return messages.Errorf("the release %s cannot be installed", action.Install.Release).Because(err)
+	chart, values := release.Loaded()
+	labels := map[string]string{kube.ChapterLabel: action.Step.Chapter().Name}
+	if err := client.Install(ctx, release.Name, chart, values, labels); err != nil {
+		return messages.Errorf("the release %s cannot be installed", release.Name).Because(err)
 	}
 	return l.untilAllObserved(ctx, action)
 }
 
 // upgrade gives a release its next revision.
-func (l *Labs) upgrade(ctx context.Context, action course.Action) error {
-	client, err := l.Helm(action.Upgrade.Namespace)
+func (l *Labs) upgrade(ctx context.Context, action course.Action, release *course.Release) error {
+	client, err := l.Lab.Releases(release.Namespace)
 	if err != nil {
 		return err
 	}
-	chart, values := action.Upgrade.Loaded()
-	if err := client.Upgrade(ctx, action.Upgrade.Release, chart, values); err != nil {
-		return messages.Errorf("the release %s cannot be upgraded", action.Upgrade.Release).Because(err)
+	chart, values := release.Loaded()
+	if err := client.Upgrade(ctx, release.Name, chart, values); err != nil {
+		return messages.Errorf("the release %s cannot be upgraded", release.Name).Because(err)
 	}
 	return l.untilAllObserved(ctx, action)
 }
@@ -125,7 +125,7 @@ func (l *Labs) untilAllObserved(ctx context.Context, action course.Action) error
 }
 
 func (l *Labs) rollback(rollback *course.Rollback) error {
-	client, err := l.Helm(rollback.Namespace)
+	client, err := l.Lab.Releases(rollback.Namespace)
 	if err != nil {
 		return err
 	}
@@ -140,14 +140,14 @@ func (l *Labs) publish(ctx context.Context, publish *course.Publish) error {
 	if err != nil {
 		return err
 	}
-	there, err := l.Published(ctx, packed)
+	there, err := l.Lab.PublishedCharts(ctx, packed)
 	if err != nil {
 		return err
 	}
 	if err := l.keepPackages(packed, there); err != nil {
 		return err
 	}
-	return l.Publish(ctx, packed)
+	return l.Lab.PublishChart(ctx, packed)
 }
 
 // keepPackages saves the reader's packages that a chart of the course's takes the place of.

@@ -102,9 +102,9 @@ func (e *Error) Unwrap() error { return e.Cause }
 type Printer struct {
 	// chinese are the sentences of the catalogue by their English; nil where the printer speaks English.
 	chinese map[string]string
-	// Lab is the lab that commands lead to; nil is the one with the default name. Whoever makes the printer may fill it
-	// in later.
-	Lab *Lab
+	// Lab returns what commands need so that they lead to the lab in question, and is called whenever one is printed; nil
+	// stands for the lab with the default name.
+	Lab func() Lab
 }
 
 // In returns the printer for the first of tags that hellolab speaks, or for English.

@@ -126,7 +126,8 @@ func (c *Checker) loadBalancer(ctx context.Context, e *course.LoadBalancer) (Row
 	if err != nil {
 		return row, cause{}, err
 	}
-	noTunnel := cause{why: messages.T("addresses come from hellolab tunnel, which has to run in another terminal"), next: command("hellolab tunnel")}
+	tunnel := messages.Hellolab("tunnel")
+	noTunnel := cause{why: messages.T("addresses come from %s, which has to run in another terminal", tunnel), next: tunnel.Text()}
 	addresses := service.Status.LoadBalancer.Ingress
 	if len(addresses) == 0 {
 		row.Have = messages.Verbatim("<pending>")
@@ -305,7 +306,7 @@ func (c *Checker) pods(ctx context.Context, e *course.Pods) (Row, cause, error) 
 	if row.Met {
 		return row, cause{}, nil
 	}
-	why, err := c.podsCause(ctx, namespace, pods)
+	why, err := c.podsCause(ctx, pods)
 	return row, why, err
 }
 
@@ -403,7 +404,7 @@ func (c *Checker) history(ctx context.Context, e *course.History) (Row, cause, e
 	current := revisions[len(revisions)-1]
 	row.Met = met == len(e.Images) && current.number >= e.Revision && course.MatchImage(e.Images[met-1], current.image)
 	return row, cause{why: messages.T("the Deployment has not gone through these versions one after the other"),
-		next: command("kubectl rollout history deployment " + e.Deployment + inNamespace(namespace))}, nil
+		next: messages.Kubectl(namespace, "rollout", "history", "deployment", e.Deployment).Text()}, nil
 }
 
 // replicaSets are those of a Deployment.
@@ -469,20 +470,29 @@ func (c *Checker) logs(ctx context.Context, e *course.Logs) (Row, cause, error) 
 			continue
 		}
 		finished++
-		log, err := c.Cluster.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+		container := firstContainer(pod)
+		log, err := c.Cluster.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container}).DoRaw(ctx)
 		if err != nil {
 			return row, cause{}, err
 		}
 		row.Have = messages.Verbatim(strings.Join(strings.Fields(string(log)), " "))
 		if !e.Match.Match(log) {
-			return row, cause{next: command("kubectl logs " + pod.Name + inNamespace(namespace))}, nil
+			return row, cause{next: logs(pod, container, false)}, nil
 		}
 	}
 	if row.Met = finished > 0; row.Met {
 		return row, cause{}, nil
 	}
-	why, err := c.podsCause(ctx, namespace, pods)
+	why, err := c.podsCause(ctx, pods)
 	return row, why, err
+}
+
+// firstContainer is the name of the container whose log the API server shows if a pod has no other.
+func firstContainer(pod corev1.Pod) string {
+	if len(pod.Spec.Containers) == 0 {
+		return ""
+	}
+	return pod.Spec.Containers[0].Name
 }
 
 // firstRun is how long a CronJob of every minute may have to wait for its first run, and that for its end.
@@ -519,10 +529,11 @@ func (c *Checker) runs(ctx context.Context, e *course.Reference) (Row, cause, er
 	}
 	suspended := cron.Spec.Suspend != nil && *cron.Spec.Suspend
 	if suspended {
-		return row, cause{why: messages.T("it is suspended"), next: command("kubectl patch cronjob " + e.Name + inNamespace(namespace) + ` -p '{"spec":{"suspend":false}}'`)}, nil
+		resume := messages.Kubectl(namespace, "patch", "cronjob", e.Name, "-p", "{spec: {suspend: false}}")
+		return row, cause{why: messages.T("it is suspended"), next: resume.Text()}, nil
 	}
 	if row.Met = time.Since(cron.CreationTimestamp.Time) < firstRun; row.Met {
 		row.Have = messages.T("the first one comes at the next full minute")
 	}
-	return row, cause{next: command("kubectl describe cronjob " + e.Name + inNamespace(namespace))}, nil
+	return row, cause{next: describe(namespace, "cronjob", e.Name)}, nil
 }

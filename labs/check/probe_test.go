@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -355,7 +356,7 @@ func TestRuns(t *testing.T) {
 			[]runtime.Object{cron(time.Hour, false), job("tick-1", "tick", time.Hour, 1), failed}},
 		{"just made", "✓ runs of cronjob/tick: the first one comes at the next full minute", []runtime.Object{cron(time.Second, false)}},
 		{"none for too long", "✗ runs of cronjob/tick: none" + want + "do: kubectl describe cronjob tick", []runtime.Object{cron(time.Hour, false), job("other-1", "other", time.Minute, 1)}},
-		{"suspended", "✗ runs of cronjob/tick: none" + want + `why: it is suspended; do: kubectl patch cronjob tick -p '{"spec":{"suspend":false}}'`, []runtime.Object{cron(time.Second, true)}},
+		{"suspended", "✗ runs of cronjob/tick: none" + want + `why: it is suspended; do: kubectl patch cronjob tick -p '{spec: {suspend: false}}'`, []runtime.Object{cron(time.Second, true)}},
 		{"no CronJob", "✗ runs of cronjob/tick: it is not there" + want + "do: hellolab lab show one/first", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -365,10 +366,22 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+// registry is one with images, or one that does not answer.
+type registry struct {
+	images []string
+	down   error
+}
+
+func (r registry) HasImage(_ context.Context, image string) (bool, error) {
+	return slices.Contains(r.images, image), r.down
+}
+
+func (r registry) ChartVersions(context.Context, string) ([]string, error) { return nil, r.down }
+
 func TestImage(t *testing.T) {
 	t.Parallel()
 	c := checker()
-	c.HasImage = func(_ context.Context, image string) (bool, error) { return image == "us/web:v1", nil }
+	c.Registry = registry{images: []string{"us/web:v1"}}
 	expect(t, row(t, c, "image: us/web:v1"), "✓ image us/web:v1: in the registry localhost:5001")
 	expect(t, row(t, c, "image: us/web:v2"), "✗ image us/web:v2: it is not in the registry; want in the registry localhost:5001; do: hellolab lab show one/first")
 	// what the course says stands where the cluster shows no cause
@@ -380,7 +393,7 @@ func TestImage(t *testing.T) {
 func TestImageUnasked(t *testing.T) {
 	t.Parallel()
 	c, down := checker(), errors.New("the registry does not answer")
-	c.HasImage = func(context.Context, string) (bool, error) { return false, down }
+	c.Registry = registry{down: down}
 	lessons, err := course.Load(fstest.MapFS{
 		"course.yaml":  {Data: []byte("namespaces: [default]\nchapters: [one]\n")},
 		"one/lab.yaml": {Data: []byte("steps: [{name: first, expect: [image: web]}]\n")},
