@@ -256,7 +256,7 @@ require (
 	github.com/x448/float16 v0.8.4 // indirect
 	github.com/xiang90/probing v0.0.0-20221125231312-a49e3df8f510 // indirect
 	github.com/xlab/treeprint v1.2.0 // indirect
-	github.com/xrash/smetrics v0.0.0-20240521201337-686a1a2994c1 // indirect
+	github.com/xrash/smetrics v0.0.0-20250705151800-55b8f293f342 // indirect
 	github.com/zakjan/cert-chain-resolver v0.0.0-20221221105603-fcedb00c5b30 // indirect
 	go.etcd.io/bbolt v1.5.0 // indirect
 	go.etcd.io/etcd/api/v3 v3.7.3 // indirect
@@ -361,11 +361,13 @@ require (
 	tags.cncf.io/container-device-interface/specs-go v1.1.0 // indirect
 )
 
-// Of libraries that ingress-nginx asks for newer than kind and kustomize do, the versions that hellolab has; of runc the
-// last that still has the packages that ingress-nginx imports.
+// Of libraries that some program asks for newer than hellolab does, the versions that hellolab has; of runc the last one
+// with the packages that ingress-nginx imports.
 replace (
+	github.com/Microsoft/go-winio => github.com/Microsoft/go-winio v0.6.2
 	github.com/evanphx/json-patch/v5 => github.com/evanphx/json-patch/v5 v5.6.0
 	github.com/go-errors/errors => github.com/go-errors/errors v1.4.2
+	github.com/go-ole/go-ole => github.com/go-ole/go-ole v1.2.6
 	github.com/opencontainers/runc => github.com/opencontainers/runc v1.1.13
 )
 
