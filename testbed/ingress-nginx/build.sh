@@ -43,7 +43,7 @@ field() { sed -n "s/^$1: *//p" "$src/charts/ingress-nginx/Chart.yaml"; }
 image=registry.k8s.io/ingress-nginx/controller:v$(field appVersion)
 chart=$(dirname "$out")/ingress-nginx-$(field version).tgz
 
-inputs=$({ cat build.sh ../go.mod ../go.sum smoke.lua stream.tmpl lua/resty/*.lua lua/resty/*/*.lua && go env GOVERSION; } | sha256sum)
+inputs=$({ cat build.sh go.mod go.sum tools.go smoke.lua stream.tmpl lua/resty/*.lua lua/resty/*/*.lua && go env GOVERSION; } | sha256sum)
 if [ -s "$out" ] && [ -s "$chart" ] && [ "$(cat "$out.inputs" 2>/dev/null)" = "$inputs" ]; then
   step "$out and $chart are up to date"
   exit 0
