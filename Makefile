@@ -1,5 +1,7 @@
 # The index of what can be done here. `make up` and `make test` need Go and, where Docker is missing, Linux and root.
 export CGO_ENABLED = 0
+# one set of flags for the build, vet, the tests and testbed/images: Go's build cache then has each package once
+export GOFLAGS := $(shell go env GOFLAGS) -trimpath -gcflags=all=-dwarf=false
 version = $(shell git describe --tags --always --dirty 2>/dev/null)
 # what hellolab kubectl says it is: v0.37.2 of k8s.io/kubectl is v1.37.2
 kubectl = $(shell go list -m -f '{{.Version}}' k8s.io/kubectl | sed 's/^v0/v1/')
@@ -18,7 +20,7 @@ up: build ## bring up the lab: a cluster, a registry and an ingress controller
 test: lint test-unit test-e2e ## everything that CI checks
 
 build: ## bin/hellolab
-	go build -trimpath -ldflags '-s -w -X main.version=$(version) -X k8s.io/component-base/version.gitVersion=$(kubectl)' -o bin/ .
+	go build -ldflags '-s -w -X main.version=$(version) -X k8s.io/component-base/version.gitVersion=$(kubectl)' -o bin/ .
 
 lint: ## formatting and go vet
 	test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }

@@ -18,22 +18,23 @@ const module = "github.com/hellolab/hellolab"
 
 // mayImport lists which packages of this module each one may use. main wires them, and may use all.
 var mayImport = map[string][]string{
-	"await":       {"messages"},
-	"bootstrap":   {"await", "engine", "helm", "messages", "port", "progress", "registry"},
-	"engine":      {"messages"},
-	"helm":        {},
-	"images":      {"engine", "messages", "progress"},
-	"kubectl":     {},
-	"labs":        {"await", "helm", "labs/check", "kube", "labs/course", "messages", "progress"},
-	"labs/check":  {"await", "helm", "kube", "labs/course", "messages"},
-	"kube":        {"await"},
-	"labs/course": {"helm", "messages", "strict"},
-	"messages":    {},
-	"port":        {},
-	"progress":    {"messages"},
-	"registry":    {"engine", "messages", "port", "progress"},
-	"strict":      {"messages"},
-	"tunnel":      {"await", "messages"},
+	"await":         {"messages"},
+	"bootstrap":     {"await", "engine", "helm", "kube", "messages", "port", "progress", "registry"},
+	"engine":        {"messages", "progress"},
+	"helm":          {"kube"},
+	"images":        {"engine", "messages", "progress"},
+	"kube":          {"await", "messages"},
+	"kube/kubetest": {"kube"},
+	"kubectl":       {},
+	"labs":          {"await", "helm", "kube", "labs/check", "labs/course", "messages", "progress"},
+	"labs/check":    {"await", "helm", "kube", "labs/course", "messages"},
+	"labs/course":   {"helm", "messages", "strict"},
+	"messages":      {},
+	"port":          {},
+	"progress":      {"messages"},
+	"registry":      {"engine", "messages", "port", "progress"},
+	"strict":        {"messages"},
+	"tunnel":        {"await", "kube", "messages"},
 }
 
 // heavy lists the big dependencies, and who may know of each.
@@ -255,7 +256,8 @@ func sources(t *testing.T) []source {
 			return err
 		}
 		if entry.IsDir() {
-			if name != "." && (strings.HasPrefix(entry.Name(), ".") || slices.Contains([]string{"testbed", "testdata", "e2e", "bin", "images/src"}, name)) {
+			if name != "." && (strings.HasPrefix(entry.Name(), ".") || slices.Contains([]string{"testbed", "testdata", "e2e", "bin", "images/src"}, name) ||
+				strings.HasSuffix(name, "test")) { // a package named "...test" is for unit tests, and no other may import it
 				return fs.SkipDir
 			}
 			return nil

@@ -35,7 +35,6 @@ import (
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 
 	"github.com/hellolab/hellolab/helm"
-	"github.com/hellolab/hellolab/port"
 )
 
 // TestIngressClass holds that an Ingress of the course, which names no class, gets the controller's.
@@ -295,21 +294,11 @@ func TestIngressChartOfOnesOwn(t *testing.T) {
 	}
 }
 
-// TestIngressURL holds that the address shown can be clicked on.
-func TestIngressURL(t *testing.T) {
-	t.Parallel()
-	for number, want := range map[int]string{80: "http://localhost/", 8080: "http://localhost:8080/"} {
-		lab := defaultLab(t)
-		lab.settings.Bootstrap.Ports.HTTP = port.Port{Number: number}
-		if got := lab.IngressURL(); got != want {
-			t.Errorf("with port %d the address is %s, want %s", number, got, want)
-		}
-	}
-}
-
 func defaultLab(t *testing.T) *Lab {
 	t.Helper()
-	return &Lab{settings: defaultSettings(t)}
+	lab := &Lab{asked: Asked{Settings: defaultSettings(t)}}
+	lab.use(lab.asked.Settings)
+	return lab
 }
 
 // ingressObjects are what a lab with the default settings installs, as the API server would read it: a field that it

@@ -26,8 +26,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Render gives the files that a chart's templates make for a release: YAML by the template's name, without those that
-// come out empty and the chart's notes.
+// Render returns the manifests that a chart's templates produce for a release, by the template's name. Empty ones and the
+// chart's notes are left out.
 func Render(wanted *Chart, values map[string]any, release, namespace string) (map[string]string, error) {
 	all, err := chartutil.ToRenderValues(wanted, values,
 		chartutil.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}, chartutil.DefaultCapabilities)
@@ -44,7 +44,7 @@ func Render(wanted *Chart, values map[string]any, release, namespace string) (ma
 	return files, nil
 }
 
-// Values puts files with values together, as helm does with several -f: the last one wins.
+// Values merges files of values, as helm does with several -f: the last one wins.
 func Values(files ...[]byte) (map[string]any, error) {
 	merged := chartutil.Values{}
 	for _, file := range files {
@@ -57,7 +57,7 @@ func Values(files ...[]byte) (map[string]any, error) {
 	return merged, nil
 }
 
-// Version gives a chart that is the same but for its version.
+// Version returns a copy of a chart with another version; "" keeps its own.
 func Version(wanted *Chart, version string) *Chart {
 	if version == "" {
 		return wanted
@@ -68,7 +68,7 @@ func Version(wanted *Chart, version string) *Chart {
 	return &other
 }
 
-// Edit gives a chart whose own values are others, where values has any.
+// Edit returns a copy of a chart in whose values.yaml these values are set.
 func Edit(wanted *Chart, values map[string]any) *Chart {
 	if len(values) == 0 {
 		return wanted
@@ -78,7 +78,7 @@ func Edit(wanted *Chart, values map[string]any) *Chart {
 	return &edited
 }
 
-// Package is a chart as it lies in a chart repository.
+// Package is the archive of a chart, as a chart repository holds it.
 type Package struct {
 	// File is its name: "hello-helm-0.1.0.tgz".
 	File    string
@@ -93,11 +93,11 @@ func (p Package) Chart() string { return p.metadata.Name }
 // Version is the chart's.
 func (p Package) Version() string { return p.metadata.Version }
 
-// Tag is the version as an image registry has it, whose tags know no "+".
+// Tag is the version as a tag of an image registry, where "+" is not allowed.
 func (p Package) Tag() string { return strings.ReplaceAll(p.metadata.Version, "+", "_") }
 
-// Pack makes the package of a chart: always the same one of the same chart, unlike helm package, which writes the time
-// into it.
+// Pack makes the package of a chart. The same chart always makes the same package, unlike helm package, which writes the
+// current time into it.
 func Pack(wanted *Chart) (Package, error) {
 	metadata, err := yaml.Marshal(wanted.Metadata)
 	if err != nil {
@@ -130,7 +130,7 @@ func Pack(wanted *Chart) (Package, error) {
 	return Package{file, content.Bytes(), wanted.Metadata}, nil
 }
 
-// Index is the index.yaml of a chart repository that holds packages, which lie beside it.
+// Index is the index.yaml of a chart repository that holds packages in the same folder.
 func Index(packages ...Package) ([]byte, error) {
 	index := repo.NewIndexFile()
 	for _, p := range packages {
@@ -148,11 +148,11 @@ func Index(packages ...Package) ([]byte, error) {
 	return yaml.Marshal(index)
 }
 
-// BadIndex is the error for an index.yaml that is none.
+// BadIndex is the error for an index.yaml that cannot be parsed.
 type BadIndex struct{ error }
 
-// Upload puts a package into the chart repository at url, whose web server takes PUT, and into its index. Where that
-// cannot be read, the error is a [BadIndex].
+// Upload puts a package into the chart repository at url, whose web server accepts PUT, and adds it to the repository's
+// index. If the index cannot be parsed, the error is a [BadIndex].
 func Upload(ctx context.Context, url string, p Package) error {
 	content, err := exchange(ctx, http.MethodGet, url+"/index.yaml", nil)
 	if err != nil {
@@ -182,7 +182,7 @@ func Upload(ctx context.Context, url string, p Package) error {
 	return err
 }
 
-// Download gives what the chart repository at url has as a package's file, or nil.
+// Download returns the content of a package's file in the chart repository at url, or nil if there is none.
 func Download(ctx context.Context, url string, p Package) ([]byte, error) {
 	content, err := exchange(ctx, http.MethodGet, url+"/"+p.File, nil)
 	var answer badStatus
@@ -192,7 +192,7 @@ func Download(ctx context.Context, url string, p Package) ([]byte, error) {
 	return content, err
 }
 
-// badStatus is a web server's answer that is no success.
+// badStatus is the error for a response other than success.
 type badStatus struct {
 	code int
 	text string
@@ -200,13 +200,13 @@ type badStatus struct {
 
 func (b badStatus) Error() string { return b.text }
 
-// exchange asks a web server on this machine, without a proxy.
+// exchange sends one request to a web server on this machine and returns the body of the response.
 func exchange(ctx context.Context, method, url string, body []byte) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: localTransport()}
 	response, err := client.Do(request)
 	if err != nil {
 		return nil, err
@@ -218,8 +218,8 @@ func exchange(ctx context.Context, method, url string, body []byte) ([]byte, err
 	return io.ReadAll(response.Body)
 }
 
-// Push puts a package into an image registry that speaks plain HTTP, below a folder of it: "localhost:5001/charts".
-// Nobody's credentials are looked for.
+// Push uploads a package to an image registry that speaks plain HTTP, into a folder of it: "localhost:5001/charts". No
+// credentials are used.
 func Push(ctx context.Context, folder string, p Package) error {
 	client, err := registryClient(ctx)
 	if err != nil {
@@ -229,7 +229,7 @@ func Push(ctx context.Context, folder string, p Package) error {
 	return err
 }
 
-// Pull gives what a registry as that of [Push] has as a package's version.
+// Pull downloads the content of the package with the name and version of p from a registry, as [Push] put it there.
 func Pull(ctx context.Context, folder string, p Package) ([]byte, error) {
 	client, err := registryClient(ctx)
 	if err != nil {
@@ -247,13 +247,22 @@ func (p Package) reference(folder string) string {
 }
 
 func registryClient(ctx context.Context) (*registry.Client, error) {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.Proxy = nil // it is on this machine
 	return registry.NewClient(registry.ClientOptPlainHTTP(), registry.ClientOptWriter(io.Discard),
-		registry.ClientOptAuthorizer(auth.Client{Client: &http.Client{Transport: withContext{ctx, transport}}}))
+		registry.ClientOptAuthorizer(auth.Client{Client: &http.Client{Transport: withContext{ctx, localTransport()}}}))
 }
 
-// withContext ends requests with a context of their caller's: Helm's registry client takes none.
+// answersWithin is how long a server on this machine may take to begin its answer, once it has the whole request. A chart
+// is some kilobytes.
+const answersWithin = 30 * time.Second
+
+// localTransport connects to servers on this machine, without a proxy. It keeps no connections, for every client here is
+// used once.
+func localTransport() *http.Transport {
+	return &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: answersWithin}
+}
+
+// withContext ends requests when a context ends, besides their own: Helm's registry client accepts none from its caller
+// and begins requests with context.Background().
 type withContext struct {
 	ctx  context.Context
 	next http.RoundTripper
@@ -263,5 +272,28 @@ func (t withContext) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err := t.ctx.Err(); err != nil {
 		return nil, err
 	}
-	return t.next.RoundTrip(request)
+	ctx, cancel := context.WithCancelCause(request.Context())
+	stop := context.AfterFunc(t.ctx, func() { cancel(context.Cause(t.ctx)) })
+	release := func() {
+		stop()
+		cancel(nil)
+	}
+	response, err := t.next.RoundTrip(request.WithContext(ctx))
+	if err != nil {
+		release()
+		return nil, err
+	}
+	response.Body = &releasedBody{response.Body, release}
+	return response, nil
+}
+
+// releasedBody releases the context of its request when it is closed.
+type releasedBody struct {
+	io.ReadCloser
+	release func()
+}
+
+func (b *releasedBody) Close() error {
+	defer b.release()
+	return b.ReadCloser.Close()
 }

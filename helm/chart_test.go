@@ -2,6 +2,7 @@ package helm
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	"helm.sh/helm/v3/pkg/chart/loader"
@@ -202,5 +204,50 @@ func TestPush(t *testing.T) {
 	}
 	if content, err := Pull(t.Context(), folder, packed); err != nil || !bytes.Equal(content, packed.Content) {
 		t.Errorf("it comes back as %d bytes of %d, %v", len(content), len(packed.Content), err)
+	}
+}
+
+// TestSilentRegistry checks that a registry that takes a request and never answers it, a paused one say, holds up neither
+// Push nor Pull once the caller's context has ended: Helm's client itself takes no context.
+func TestSilentRegistry(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(context.Context, string, Package) error{
+		"Push": Push,
+		"Pull": func(ctx context.Context, folder string, p Package) error {
+			_, err := Pull(ctx, folder, p)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx, interrupt := context.WithCancel(t.Context())
+			defer interrupt()
+			begun := make(chan struct{}, 1)
+			server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				select {
+				case begun <- struct{}{}:
+				default:
+				}
+				<-r.Context().Done() // until the client hangs up
+			}))
+			t.Cleanup(server.Close)
+			packed, err := Pack(templated(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ended := make(chan error, 1)
+			go func() { ended <- call(ctx, strings.TrimPrefix(server.URL, "http://")+"/charts", packed) }()
+			<-begun
+			interrupt()
+			select {
+			case err := <-ended:
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("it ends with %v", err)
+				}
+			case <-time.After(10 * time.Second):
+				server.CloseClientConnections()
+				t.Error("it goes on after its context has ended")
+			}
+		})
 	}
 }

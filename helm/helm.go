@@ -1,4 +1,4 @@
-// Package helm installs charts with the Helm SDK, so that the reader's own helm sees what hellolab did.
+// Package helm installs charts with the Helm SDK. The user's own helm sees the releases as its own.
 package helm
 
 import (
@@ -16,7 +16,7 @@ import (
 	"helm.sh/helm/v3/pkg/action"
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
-	"helm.sh/helm/v3/pkg/kube"
+	helmkube "helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -26,35 +26,42 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/hellolab/hellolab/kube"
 )
 
-// Chart is a chart that was read.
+// Chart is a loaded chart.
 type Chart = chart.Chart
 
-// As has Helm call itself manager towards the API server, whatever the program's file is called. Helm knows of one name
-// for the whole program.
-func As(manager string) { kube.ManagedFieldsManager = manager }
+// SetFieldManager makes [kube.Owner] the field manager of everything that Helm writes in this program. Helm keeps that name
+// in a global variable, and uses the name of the program's file while it is empty; so main calls this once, before it makes
+// a [Client].
+func SetFieldManager() { helmkube.ManagedFieldsManager = kube.Owner }
 
-// Client works on the releases of one namespace.
+// Client manages the releases of one namespace.
 type Client struct {
 	configuration *action.Configuration
 	namespace     string
 }
 
-// New gives the client for a namespace of the cluster that kubeconfig names. What Helm does goes to log, at its debug
+// New returns the client for a namespace of the cluster that kubeconfig selects. Helm's own messages go to log, at debug
 // level.
 func New(kubeconfig clientcmd.ClientConfig, namespace string, log logrus.FieldLogger) (*Client, error) {
-	configuration := new(action.Configuration)
-	if err := configuration.Init(getter{kubeconfig}, namespace, "secret", log.Debugf); err != nil {
+	api, err := newGetter(kubeconfig)
+	if err != nil {
 		return nil, err
 	}
-	if client, ok := configuration.KubeClient.(*kube.Client); ok {
-		client.Namespace = namespace // for what names none; otherwise it is that of the kubectl context
+	configuration := new(action.Configuration)
+	if err := configuration.Init(api, namespace, "secret", log.Debugf); err != nil {
+		return nil, err
+	}
+	if client, ok := configuration.KubeClient.(*helmkube.Client); ok {
+		client.Namespace = namespace // of objects that name none; the default is the kubectl context's
 	}
 	return &Client{configuration, namespace}, nil
 }
 
-// Load reads a chart from files, an embedded folder say.
+// Load reads a chart from a folder of a file system, of embedded files for example.
 func Load(files fs.FS, folder string) (*chart.Chart, error) {
 	all := map[string][]byte{}
 	err := fs.WalkDir(files, folder, func(name string, entry fs.DirEntry, err error) error {
@@ -71,7 +78,7 @@ func Load(files fs.FS, folder string) (*chart.Chart, error) {
 	return LoadFiles(all)
 }
 
-// LoadFiles reads a chart from its files, by their paths below its folder.
+// LoadFiles reads a chart from its files, keyed by their paths relative to its folder.
 func LoadFiles(files map[string][]byte) (*Chart, error) {
 	var loaded []*loader.BufferedFile
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -80,10 +87,10 @@ func LoadFiles(files map[string][]byte) (*Chart, error) {
 	return loader.LoadFiles(loaded)
 }
 
-// LoadPath reads a chart from a folder or a .tgz of the user's.
+// LoadPath reads a chart from the user's disk: a folder or a .tgz.
 func LoadPath(name string) (*chart.Chart, error) { return loader.Load(name) }
 
-// Get gives the latest revision of a release, or nil where there is none.
+// Get returns the latest revision of a release, or nil if there is none.
 func (c *Client) Get(name string) (*release.Release, error) {
 	found, err := c.configuration.Releases.Last(name)
 	if errors.Is(err, driver.ErrReleaseNotFound) {
@@ -92,7 +99,7 @@ func (c *Client) Get(name string) (*release.Release, error) {
 	return found, err
 }
 
-// Current reports whether found is a finished installation of just this chart with just these values.
+// Current reports whether found is a finished installation of exactly this chart with exactly these values.
 func Current(found *release.Release, wanted *chart.Chart, values map[string]any) bool {
 	return found != nil && found.Info.Status == release.StatusDeployed &&
 		found.Chart.Metadata.Version == wanted.Metadata.Version &&
@@ -100,7 +107,7 @@ func Current(found *release.Release, wanted *chart.Chart, values map[string]any)
 		stored(found.Config) == stored(values)
 }
 
-// stored is how Helm keeps values: as JSON, where no values are none and every number is one.
+// stored is how Helm records values: as JSON, where an empty map and nil are equal, and all kinds of numbers.
 func stored(values map[string]any) string {
 	if len(values) == 0 {
 		return "{}"
@@ -113,8 +120,8 @@ func stored(values map[string]any) string {
 }
 
 // Ensure installs a chart as a release, or upgrades that release to it. A release that a killed program left half
-// installed is taken away first: Helm itself refuses to touch one that is pending
-// (https://github.com/helm/helm/issues/8987). It does not wait for what the chart creates.
+// installed is uninstalled first: Helm itself refuses to touch one that is pending
+// (https://github.com/helm/helm/issues/8987). It does not wait until the chart's objects are ready.
 func (c *Client) Ensure(ctx context.Context, name string, wanted *chart.Chart, values map[string]any) error {
 	found, err := c.Get(name)
 	if err != nil {
@@ -147,7 +154,8 @@ func (c *Client) Ensure(ctx context.Context, name string, wanted *chart.Chart, v
 	return err
 }
 
-// Install installs a chart as a new release, whose record gets labels, and does not wait for what the chart creates.
+// Install installs a chart as a new release, with labels on its record. It does not wait until the chart's objects are
+// ready.
 func (c *Client) Install(ctx context.Context, name string, wanted *Chart, values map[string]any, labels map[string]string) error {
 	install := action.NewInstall(c.configuration)
 	install.ReleaseName, install.Namespace, install.Labels = name, c.namespace, labels
@@ -155,7 +163,7 @@ func (c *Client) Install(ctx context.Context, name string, wanted *Chart, values
 	return err
 }
 
-// Upgrade gives a release another revision, with that chart and these values only.
+// Upgrade makes a new revision of a release, from that chart and these values alone.
 func (c *Client) Upgrade(ctx context.Context, name string, wanted *Chart, values map[string]any) error {
 	upgrade := action.NewUpgrade(c.configuration)
 	upgrade.Namespace, upgrade.ResetValues = c.namespace, true
@@ -163,14 +171,14 @@ func (c *Client) Upgrade(ctx context.Context, name string, wanted *Chart, values
 	return err
 }
 
-// Rollback gives a release another revision, like an earlier one; 0 is the one before.
+// Rollback makes a new revision of a release that equals an earlier one; 0 is the previous one.
 func (c *Client) Rollback(name string, revision int) error {
 	rollback := action.NewRollback(c.configuration)
 	rollback.Version = revision
 	return rollback.Run(name)
 }
 
-// Uninstall takes a release away, whatever state it is in, with its objects. It does nothing where there is none.
+// Uninstall removes a release and its objects, whatever state it is in. It does nothing if there is none.
 func (c *Client) Uninstall(name string) error {
 	uninstall := action.NewUninstall(c.configuration)
 	uninstall.DisableHooks = true // of a release that a killed program left half installed
@@ -179,36 +187,44 @@ func (c *Client) Uninstall(name string) error {
 	return err
 }
 
-// getter hands a kubeconfig to Helm in the shape that it asks for.
-type getter struct{ kubeconfig clientcmd.ClientConfig }
-
-var _ genericclioptions.RESTClientGetter = getter{}
-
-func (g getter) ToRawKubeConfigLoader() clientcmd.ClientConfig { return g.kubeconfig }
-
-func (g getter) ToRESTConfig() (*rest.Config, error) {
-	config, err := g.kubeconfig.ClientConfig()
-	if err == nil {
-		config.UserAgent = kube.ManagedFieldsManager // whose the records of releases are
-		config.QPS, config.Burst = -1, -1            // a lab's own API server needs no protection from its only client
-	}
-	return config, err
+// getter is the cluster in the shape that Helm wants. Its clients are made once, so that the API's kinds are discovered
+// once, however often Helm needs them.
+type getter struct {
+	kubeconfig clientcmd.ClientConfig
+	config     *rest.Config
+	discovery  discovery.CachedDiscoveryInterface
+	mapper     meta.RESTMapper
 }
 
-func (g getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
-	config, err := g.ToRESTConfig()
+var _ genericclioptions.RESTClientGetter = (*getter)(nil)
+
+func newGetter(kubeconfig clientcmd.ClientConfig) (*getter, error) {
+	config, err := kubeconfig.ClientConfig()
 	if err != nil {
 		return nil, err
 	}
+	config = rest.CopyConfig(config)
+	config.UserAgent = kube.Owner     // the field manager of the releases' records
+	config.QPS, config.Burst = -1, -1 // a lab's own API server needs no protection from its only client
 	client, err := discovery.NewDiscoveryClientForConfig(config)
-	return memory.NewMemCacheClient(client), err
-}
-
-func (g getter) ToRESTMapper() (meta.RESTMapper, error) {
-	client, err := g.ToDiscoveryClient()
 	if err != nil {
 		return nil, err
 	}
-	mapper := restmapper.NewDeferredDiscoveryRESTMapper(client)
-	return restmapper.NewShortcutExpander(mapper, client, func(string) {}), nil
+	cached := memory.NewMemCacheClient(client)
+	mapper := restmapper.NewShortcutExpander(restmapper.NewDeferredDiscoveryRESTMapper(cached), cached, func(string) {})
+	return &getter{kubeconfig, config, cached, mapper}, nil
 }
+
+// ToRESTConfig implements [genericclioptions.RESTClientGetter]. Helm writes into what it is given, so it gets a copy.
+func (g *getter) ToRESTConfig() (*rest.Config, error) { return rest.CopyConfig(g.config), nil }
+
+// ToDiscoveryClient implements [genericclioptions.RESTClientGetter].
+func (g *getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
+	return g.discovery, nil
+}
+
+// ToRESTMapper implements [genericclioptions.RESTClientGetter].
+func (g *getter) ToRESTMapper() (meta.RESTMapper, error) { return g.mapper, nil }
+
+// ToRawKubeConfigLoader implements [genericclioptions.RESTClientGetter].
+func (g *getter) ToRawKubeConfigLoader() clientcmd.ClientConfig { return g.kubeconfig }

@@ -10,21 +10,21 @@ import (
 	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
-// Release is the latest revision of one, as the cluster keeps it.
+// Release is the latest revision of a release, as the cluster records it.
 type Release struct {
-	// Chart and Version are the chart's, "hello-helm" and "0.1.0".
+	// Chart is the chart's name, and Version its version: "hello-helm", "0.1.0".
 	Chart, Version string
 	Revision       int
 	// Status is Helm's word: "deployed", "failed", "pending-install".
 	Status string
-	// Description is what Helm says of the revision: an error, where it failed.
+	// Description is Helm's note on the revision: the error, if it failed.
 	Description string
 }
 
-// Deployed is the status of a release that is as it should be.
+// Deployed is the status of a release that was installed or upgraded without an error.
 const Deployed = string(release.StatusDeployed)
 
-// Last reads the latest revision of a release from the Secrets of its namespace, or nil where there is none.
+// Last reads the latest revision of a release from the Secrets of its namespace. It returns nil if there is none.
 func Last(secrets typedcore.SecretInterface, name string) (*Release, error) {
 	found, err := storage.Init(driver.NewSecrets(secrets)).Last(name)
 	if errors.Is(err, driver.ErrReleaseNotFound) {
@@ -37,7 +37,7 @@ func Last(secrets typedcore.SecretInterface, name string) (*Release, error) {
 	return &Release{metadata.Name, metadata.Version, found.Version, string(found.Info.Status), found.Info.Description}, nil
 }
 
-// Recorded gives the name and the revision of the release that a Secret is Helm's record of.
+// Recorded returns the name and the revision of the release that a Secret records for Helm.
 func Recorded(kind string, labels map[string]string) (name string, revision int, found bool) {
 	if kind != "Secret" || labels["owner"] != "helm" || labels["name"] == "" {
 		return "", 0, false
@@ -46,7 +46,7 @@ func Recorded(kind string, labels map[string]string) (name string, revision int,
 	return labels["name"], revision, err == nil
 }
 
-// Owner gives the release that an object belongs to, by the annotations that Helm puts on all it makes.
+// Owner returns the release that an object belongs to, from the annotations that Helm puts on every object it makes.
 func Owner(annotations map[string]string) (name, namespace string) {
 	return annotations["meta.helm.sh/release-name"], annotations["meta.helm.sh/release-namespace"]
 }

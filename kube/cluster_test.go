@@ -1,32 +1,32 @@
-package kube
+package kube_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"io"
+	"net"
+	"net/url"
+	"os"
 	"reflect"
-	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/discovery/cached/memory"
-	dynamicfake "k8s.io/client-go/dynamic/fake"
-	"k8s.io/client-go/kubernetes/fake"
-	"k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/restmapper"
-	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/hellolab/hellolab/kube"
+	"github.com/hellolab/hellolab/kube/kubetest"
 )
 
 func TestReferenceString(t *testing.T) {
 	t.Parallel()
-	for want, reference := range map[string]Reference{
+	for want, reference := range map[string]kube.Reference{
 		"deployment/web":        {APIVersion: "apps/v1", Kind: "Deployment", Namespace: "default", Name: "web", UID: "1"},
 		"deployment/web -n dev": {Kind: "Deployment", Namespace: "dev", Name: "web"},
 		"namespace/dev":         {Kind: "Namespace", Name: "dev"},
@@ -39,21 +39,21 @@ func TestReferenceString(t *testing.T) {
 
 func TestReferenceSame(t *testing.T) {
 	t.Parallel()
-	one := Reference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "dev", Name: "web", UID: "1"}
+	one := kube.Reference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "dev", Name: "web", UID: "1"}
 	for _, test := range []struct {
 		name   string
-		change func(*Reference)
+		change func(*kube.Reference)
 		want   bool
 	}{
-		{"nothing", func(*Reference) {}, true},
-		{"another version", func(r *Reference) { r.APIVersion = "apps/v1beta2" }, true},
-		{"another UID", func(r *Reference) { r.UID = "2" }, true},
-		{"another group", func(r *Reference) { r.APIVersion = "extensions/v1" }, false},
-		{"the core group", func(r *Reference) { r.APIVersion = "v1" }, false},
-		{"a group of the version's name", func(r *Reference) { r.APIVersion = "apps" }, false},
-		{"another kind", func(r *Reference) { r.Kind = "StatefulSet" }, false},
-		{"another namespace", func(r *Reference) { r.Namespace = "test" }, false},
-		{"another name", func(r *Reference) { r.Name = "web2" }, false},
+		{"nothing", func(*kube.Reference) {}, true},
+		{"another version", func(r *kube.Reference) { r.APIVersion = "apps/v1beta2" }, true},
+		{"another UID", func(r *kube.Reference) { r.UID = "2" }, true},
+		{"another group", func(r *kube.Reference) { r.APIVersion = "extensions/v1" }, false},
+		{"the core group", func(r *kube.Reference) { r.APIVersion = "v1" }, false},
+		{"a group of the version's name", func(r *kube.Reference) { r.APIVersion = "apps" }, false},
+		{"another kind", func(r *kube.Reference) { r.Kind = "StatefulSet" }, false},
+		{"another namespace", func(r *kube.Reference) { r.Namespace = "test" }, false},
+		{"another name", func(r *kube.Reference) { r.Name = "web2" }, false},
 	} {
 		other := one
 		test.change(&other)
@@ -61,7 +61,7 @@ func TestReferenceSame(t *testing.T) {
 			t.Errorf("%s changed: the same is %v, want %v", test.name, one.Same(other), test.want)
 		}
 	}
-	if !(Reference{APIVersion: "v1", Kind: "Pod"}).Same(Reference{APIVersion: "v2", Kind: "Pod"}) {
+	if !(kube.Reference{APIVersion: "v1", Kind: "Pod"}).Same(kube.Reference{APIVersion: "v2", Kind: "Pod"}) {
 		t.Error("the versions of the core group are two groups")
 	}
 }
@@ -85,113 +85,86 @@ func TestUntouched(t *testing.T) {
 			t.Parallel()
 			object := &unstructured.Unstructured{Object: map[string]any{}}
 			object.SetManagedFields(test.managers)
-			if got := Untouched(object); got != test.want {
+			if got := kube.Untouched(object); got != test.want {
 				t.Errorf("it is untouched: %v, want %v", got, test.want)
 			}
 		})
 	}
 }
 
-// TestPassing holds that what is refused for good is not tried again until the time is over.
+// TestPassing holds that a request is tried again while the API server restarts or cannot reach a webhook, and not once it
+// has been refused for good.
 func TestPassing(t *testing.T) {
 	t.Parallel()
 	pods := schema.GroupResource{Resource: "pods"}
+	sent := func(err error) error { return &url.Error{Op: "Post", URL: "https://localhost", Err: err} }
 	for _, err := range []error{apierrors.NewInternalError(errors.New("failed calling webhook")), apierrors.NewServerTimeout(pods, "create", 1),
-		apierrors.NewTooManyRequests("later", 1), apierrors.NewConflict(pods, "web", nil), context.DeadlineExceeded} {
-		if !Passing(err) {
+		apierrors.NewTooManyRequests("later", 1), apierrors.NewConflict(pods, "web", nil), apierrors.NewServiceUnavailable("starting"), context.DeadlineExceeded,
+		sent(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}), sent(io.EOF), sent(io.ErrUnexpectedEOF),
+		sent(&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}), sent(errors.New("http2: client connection lost")), sent(os.ErrDeadlineExceeded)} {
+		if !kube.Passing(err) {
 			t.Errorf("%v is not tried again", err)
 		}
 	}
 	for _, err := range []error{apierrors.NewBadRequest("no"), apierrors.NewInvalid(schema.GroupKind{Kind: "Pod"}, "web", nil),
-		apierrors.NewForbidden(pods, "web", nil), apierrors.NewNotFound(pods, "web"), errors.New("connection refused")} {
-		if Passing(err) {
+		apierrors.NewForbidden(pods, "web", nil), apierrors.NewNotFound(pods, "web"), errors.New("connection refused"), context.Canceled} {
+		if kube.Passing(err) {
 			t.Errorf("%v is tried again", err)
 		}
 	}
 }
 
-// pretend is a cluster that has the objects, and the kinds Pod, ConfigMap, Service, ServiceAccount, Event, Namespace and
-// Deployment.
-func pretend(t *testing.T, objects ...runtime.Object) *Cluster {
-	t.Helper()
-	clientset := fake.NewClientset()
-	all := metav1.Verbs{"create", "delete", "get", "list", "watch"}
-	clientset.Resources = []*metav1.APIResourceList{
-		{GroupVersion: "v1", APIResources: []metav1.APIResource{
-			{Name: "pods", Kind: "Pod", Namespaced: true, Verbs: all},
-			{Name: "pods/log", Kind: "Pod", Namespaced: true, Verbs: metav1.Verbs{"get"}},
-			{Name: "bindings", Kind: "Binding", Namespaced: true, Verbs: metav1.Verbs{"create"}},
-			{Name: "configmaps", Kind: "ConfigMap", Namespaced: true, Verbs: all},
-			{Name: "services", Kind: "Service", Namespaced: true, Verbs: all},
-			{Name: "serviceaccounts", Kind: "ServiceAccount", Namespaced: true, Verbs: all},
-			{Name: "events", Kind: "Event", Namespaced: true, Verbs: all},
-			{Name: "namespaces", Kind: "Namespace", Verbs: all},
-		}},
-		{GroupVersion: "apps/v1", APIResources: []metav1.APIResource{{Name: "deployments", Kind: "Deployment", Namespaced: true, Verbs: all}}},
-	}
-	cached := memory.NewMemCacheClient(clientset.Discovery())
-	return &Cluster{clientset, dynamicfake.NewSimpleDynamicClient(scheme.Scheme, objects...), cached, restmapper.NewDeferredDiscoveryRESTMapper(cached)}
+// TestRetry holds that a restart of the API server costs time and nothing else, and that a refusal is returned at once.
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := kubetest.New(t, &corev1.Pod{ObjectMeta: named("dev", "a")})
+		cluster := server.Cluster()
+		server.Break(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)})
+		time.AfterFunc(20*time.Second, func() { server.Break(nil) })
+		get := func(ctx context.Context) error {
+			_, err := cluster.CoreV1().Pods("dev").Get(ctx, "a", metav1.GetOptions{})
+			return err
+		}
+		if err := kube.Retry(t.Context(), get); err != nil {
+			t.Errorf("after the restart: %v", err)
+		}
+		server.Fail("GET", "/pods/a", -1, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "a", nil))
+		before := time.Now()
+		if err := kube.Retry(t.Context(), get); !apierrors.IsForbidden(err) || time.Since(before) != 0 {
+			t.Errorf("refused, it ends after %s with %v", time.Since(before), err)
+		}
+	})
 }
 
 func named(namespace, name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(namespace + "/" + name)}
 }
 
-// TestList holds what counts as made by somebody.
-func TestList(t *testing.T) {
-	t.Parallel()
-	child, controls := named("default", "child"), true
-	child.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", Controller: &controls}}
-	cluster := pretend(t,
-		&corev1.Pod{ObjectMeta: named("dev", "b")}, &corev1.Pod{ObjectMeta: named("dev", "a")}, &corev1.Pod{ObjectMeta: child},
-		&corev1.Pod{ObjectMeta: named("kube-system", "etcd")},
-		&corev1.ConfigMap{ObjectMeta: named("dev", "kube-root-ca.crt")}, &corev1.ConfigMap{ObjectMeta: named("dev", "settings")},
-		&corev1.ServiceAccount{ObjectMeta: named("dev", "default")}, &corev1.ServiceAccount{ObjectMeta: named("dev", "robot")},
-		&corev1.Service{ObjectMeta: named("default", "kubernetes")}, &corev1.Service{ObjectMeta: named("dev", "kubernetes")},
-		&corev1.Event{ObjectMeta: named("dev", "event")})
-	for owned, want := range map[bool]string{
-		false: "configmap/settings -n dev, pod/a -n dev, pod/b -n dev, service/kubernetes -n dev, serviceaccount/robot -n dev",
-		true:  "pod/child, configmap/settings -n dev, pod/a -n dev, pod/b -n dev, service/kubernetes -n dev, serviceaccount/robot -n dev",
-	} {
-		found, err := cluster.List(t.Context(), []string{"default", "dev"}, owned)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for _, object := range found {
-			names = append(names, Refer(object).String())
-		}
-		if got := strings.Join(names, ", "); got != want {
-			t.Errorf("with owned %v, there are\n%s\nwant\n%s", owned, got, want)
-		}
-	}
-}
-
 func TestGet(t *testing.T) {
 	t.Parallel()
-	cluster := pretend(t, &corev1.Pod{ObjectMeta: named("default", "web")}, &corev1.Namespace{ObjectMeta: named("", "dev")})
+	cluster := kubetest.New(t, &corev1.Pod{ObjectMeta: named("default", "web")}, &corev1.Namespace{ObjectMeta: named("", "dev")}).Cluster()
 	for _, test := range []struct {
-		reference Reference
+		reference kube.Reference
 		want      bool
 	}{
-		{Reference{APIVersion: "v1", Kind: "Pod", Namespace: "default", Name: "web"}, true},
-		{Reference{APIVersion: "v1", Kind: "Pod", Name: "web"}, true}, // default is meant
-		{Reference{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "web"}, false},
-		{Reference{APIVersion: "v1", Kind: "Namespace", Name: "dev"}, true},
-		{Reference{APIVersion: "v1", Kind: "Namespace", Namespace: "default", Name: "dev"}, true}, // a namespace is in none
+		{kube.Reference{APIVersion: "v1", Kind: "Pod", Namespace: "default", Name: "web"}, true},
+		{kube.Reference{APIVersion: "v1", Kind: "Pod", Name: "web"}, true}, // default is meant
+		{kube.Reference{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "web"}, false},
+		{kube.Reference{APIVersion: "v1", Kind: "Namespace", Name: "dev"}, true},
+		{kube.Reference{APIVersion: "v1", Kind: "Namespace", Namespace: "default", Name: "dev"}, true}, // a namespace is in none
 	} {
 		if found, err := cluster.Get(t.Context(), test.reference); err != nil || found != nil != test.want {
 			t.Errorf("%+v is %v, %v", test.reference, found, err)
 		}
 	}
-	if _, err := cluster.Get(t.Context(), Reference{APIVersion: "v1", Kind: "Gadget", Name: "web"}); err == nil {
+	if _, err := cluster.Get(t.Context(), kube.Reference{APIVersion: "v1", Kind: "Gadget", Name: "web"}); err == nil {
 		t.Error("an unknown kind is no error")
 	}
 }
 
 func TestAPIVersion(t *testing.T) {
 	t.Parallel()
-	cluster := pretend(t)
+	cluster := kubetest.New(t).Cluster()
 	for kind, want := range map[string]string{"Pod": "v1", "Deployment": "apps/v1"} {
 		if got, err := cluster.APIVersion(kind); err != nil || got != want {
 			t.Errorf("%s is in %s, %v; want %s", kind, got, err, want)
@@ -202,51 +175,19 @@ func TestAPIVersion(t *testing.T) {
 	}
 }
 
-// TestDelete holds that an object which took another's place under its name is left alone, and that what is gone already,
-// or whose kind is, is no failure.
-func TestDelete(t *testing.T) {
-	t.Parallel()
-	cluster := pretend(t, &corev1.Pod{ObjectMeta: named("dev", "a")}, &corev1.Pod{ObjectMeta: named("dev", "b")}, &corev1.Pod{ObjectMeta: named("dev", "c")})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if err := cluster.Delete(ctx, []Reference{
-		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "a"},
-		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "b", UID: "another"},
-		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "c", UID: "dev/c"},
-		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "d"},
-		{APIVersion: "example.com/v1", Kind: "Gadget", Namespace: "dev", Name: "a"},
-	}); err != nil {
-		t.Fatal(err)
-	}
-	left, err := cluster.List(t.Context(), []string{"dev"}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(left) != 1 || left[0].GetName() != "b" {
-		t.Errorf("left are %v", left)
-	}
-}
-
-// TestApply holds that what is applied can be told from a reader's own, and be taken over by kubectl apply; and that the
-// course's object stays as it is.
+// TestApply holds that an applied object is labelled with its chapter, and can be taken over by kubectl apply; and that the
+// object that was passed stays as it is.
 func TestApply(t *testing.T) {
 	t.Parallel()
-	cluster := pretend(t)
-	var sent unstructured.Unstructured
-	cluster.objects.(*dynamicfake.FakeDynamicClient).PrependReactor("patch", "configmaps", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		patch := action.(clienttesting.PatchActionImpl)
-		if patch.PatchType != types.ApplyPatchType || patch.Namespace != "dev" || patch.Name != "settings" || patch.PatchOptions.FieldManager != "hellolab" {
-			t.Errorf("the request is %+v", patch)
-		}
-		return true, &sent, json.Unmarshal(patch.Patch, &sent.Object)
-	})
+	server := kubetest.New(t, &corev1.Namespace{ObjectMeta: named("", "dev")})
 	wanted := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "ConfigMap",
 		"metadata": map[string]any{"namespace": "dev", "name": "settings", "labels": map[string]any{"a": "b"}}, "data": map[string]any{"key": "value"}}}
 	before := wanted.DeepCopy()
-	if err := cluster.Apply(t.Context(), wanted, "configmap"); err != nil {
+	if err := server.Cluster().Apply(t.Context(), wanted, "configmap"); err != nil {
 		t.Fatal(err)
 	}
-	if labels := sent.GetLabels(); labels[ChapterLabel] != "configmap" || labels["a"] != "b" {
+	sent := server.Get("ConfigMap", "dev", "settings")
+	if labels := sent.GetLabels(); labels[kube.ChapterLabel] != "configmap" || labels["a"] != "b" {
 		t.Errorf("the labels are %v", labels)
 	}
 	written := `{"apiVersion":"v1","data":{"key":"value"},"kind":"ConfigMap","metadata":{"labels":{"a":"b"},"name":"settings","namespace":"dev"}}` + "\n"
@@ -256,7 +197,86 @@ func TestApply(t *testing.T) {
 	if data, _, _ := unstructured.NestedStringMap(sent.Object, "data"); data["key"] != "value" {
 		t.Errorf("the data is %v", data)
 	}
+	if managers := sent.GetManagedFields(); len(managers) != 1 || managers[0].Manager != kube.Owner || managers[0].Operation != "Apply" {
+		t.Errorf("its managers are %v", managers)
+	}
 	if !reflect.DeepEqual(wanted, before) {
 		t.Errorf("the course's object has become %v", wanted.Object)
+	}
+}
+
+// TestConfig holds that whatever is made of a cluster's configuration is hellolab's towards the API server, and is not
+// slowed down; and that nobody changes it for the others.
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	server := kubetest.New(t)
+	cluster := server.Cluster()
+	config := cluster.Config()
+	if config.UserAgent != kube.Owner || config.QPS != -1 || config.Host != server.Config().Host {
+		t.Errorf("it is %+v", config)
+	}
+	config.Host = "http://other"
+	if cluster.Config().Host != server.Config().Host {
+		t.Error("the host of the cluster has changed")
+	}
+}
+
+// TestGetter holds that kubectl's and Helm's packages find the cluster, its kinds by their short names, and the namespace.
+func TestGetter(t *testing.T) {
+	t.Parallel()
+	getter := kubetest.New(t).Cluster().Getter("dev")
+	if namespace, _, err := getter.ToRawKubeConfigLoader().Namespace(); err != nil || namespace != "dev" {
+		t.Errorf("the namespace is %s, %v", namespace, err)
+	}
+	mapper, err := getter.ToRESTMapper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kind, err := mapper.KindFor(schema.GroupVersionResource{Resource: "deployments"}); err != nil || kind.Kind != "Deployment" {
+		t.Errorf("deployments are %v, %v", kind, err)
+	}
+	if client, err := getter.ToDiscoveryClient(); err != nil || client == nil {
+		t.Errorf("the kinds are %v, %v", client, err)
+	}
+	if config, err := getter.ToRESTConfig(); err != nil || config.UserAgent != kube.Owner {
+		t.Errorf("the configuration is %v, %v", config, err)
+	}
+}
+
+// TestWatch holds that the watch of an object is woken by that object alone.
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := kubetest.New(t, &corev1.Pod{ObjectMeta: named("dev", "a")}, &corev1.Pod{ObjectMeta: named("dev", "b")})
+		watch, err := server.Cluster().Watch(kube.Reference{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "b"})(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Delete("Pod", "dev", "a")
+		server.Delete("Pod", "dev", "b")
+		<-watch.ResultChan() // it is there
+		change := <-watch.ResultChan()
+		watch.Stop()
+		if object, ok := change.Object.(*unstructured.Unstructured); !ok || object.GetName() != "b" || change.Type != "DELETED" {
+			t.Errorf("the change is %+v", change)
+		}
+		if _, err := server.Cluster().Watch(kube.Reference{APIVersion: "v1", Kind: "Gadget", Name: "a"})(t.Context()); err == nil {
+			t.Error("an unknown kind is watched")
+		}
+	})
+}
+
+func TestKnows(t *testing.T) {
+	t.Parallel()
+	cluster := kubetest.New(t).Cluster()
+	for kind, known := range map[string]bool{"Pod": true, "Gadget": false} {
+		object := &unstructured.Unstructured{}
+		object.SetAPIVersion("v1")
+		object.SetKind(kind)
+		if err := cluster.Knows(object); err == nil != known {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if _, err := cluster.Create(t.Context(), object, "me"); err == nil {
+			t.Errorf("a %s without a namespace is created", kind)
+		}
 	}
 }

@@ -3,12 +3,12 @@ package labs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/hellolab/hellolab/await"
@@ -18,37 +18,30 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// Install brings the cluster to a step's snapshot, whatever ran before, and gives the rows of its check; or to the
-// snapshot before the step, whose rows are none.
+// Install brings the cluster to the state after a step, whatever is there, and returns the rows of the step's check; or to
+// the state in which a user begins the step, without rows.
 func (l *Labs) Install(ctx context.Context, step *course.Step, before bool) ([]check.Row, error) {
 	if slices.Contains(step.Needs, "ingress") && !l.Ingress {
 		return nil, messages.Errorf("the step %s needs the ingress controller, which this lab was made without", step.ID()).
-			WithHint("hellolab down, then hellolab up")
+			WithHint("%s, then %s", messages.Hellolab("down"), messages.Hellolab("up"))
 	}
-	goal := step
+	snapshot, title := step.Snapshot(), messages.T("the state after %s", step.ID())
 	if before {
-		goal = step.Before()
+		snapshot, title = step.Start(), messages.T("the state before %s", step.ID())
 	}
-	objects := step.Chapter().GivenObjects()
-	if goal != nil {
-		objects = goal.Objects()
-	}
-	if err := l.Images(ctx, slices.Concat(goal.Images(), step.Runs())); err != nil { // a reader will need the step's
+	if err := l.Lab.FetchImages(ctx, snapshot.Images); err != nil {
 		return nil, err
 	}
 	var rows []check.Row
-	err := l.Story.Do(ctx, l.title(step, before), func(ctx context.Context) error {
-		leaving, err := l.clear(ctx, State{Step: step.ID(), Before: before}, objects, l.inTheWay(goal, objects))
+	err := l.Story.Do(ctx, title, func(ctx context.Context) error {
+		leaving, err := l.clear(ctx, State{Step: step.ID(), Before: before}, snapshot)
 		if err != nil {
 			return err
 		}
 		work, ctx := errgroup.WithContext(ctx)
-		work.Go(func() error { return l.remove(ctx, leaving) }) // a namespace takes 5 s to go
+		work.Go(func() error { return l.remove(ctx, leaving) }) // it takes 5 s to delete a namespace
 		work.Go(func() (err error) {
-			if goal == nil {
-				return l.give(ctx, step.Chapter())
-			}
-			rows, err = l.make(ctx, goal)
+			rows, err = l.make(ctx, snapshot)
 			return err
 		})
 		return work.Wait()
@@ -57,21 +50,19 @@ func (l *Labs) Install(ctx context.Context, step *course.Step, before bool) ([]c
 		return nil, err
 	}
 	if before {
-		rows = nil
+		rows = nil // they are another step's
 	}
-	state, err := l.State(ctx)
-	if err != nil {
-		return nil, err
-	}
-	state.Installing = false
-	return rows, l.remember(ctx, state)
+	return rows, l.finish(ctx)
 }
 
-func (l *Labs) title(step *course.Step, before bool) messages.Text {
-	if before {
-		return messages.T("the state before %s", step.ID())
+// finish notes that the snapshot which is being installed is complete.
+func (l *Labs) finish(ctx context.Context) error {
+	state, err := l.State(ctx)
+	if err != nil {
+		return err
 	}
-	return messages.T("the state after %s", step.ID())
+	state.Installing = false
+	return l.remember(ctx, state)
 }
 
 // within bounds one wait.
@@ -79,92 +70,84 @@ func (l *Labs) within(ctx context.Context) (context.Context, context.CancelFunc)
 	return context.WithTimeoutCause(ctx, l.Timeout, messages.Errorf("it was not done within %s", l.Timeout))
 }
 
-// give applies what a chapter takes for granted.
-func (l *Labs) give(ctx context.Context, chapter *course.Chapter) error {
-	for _, manifest := range chapter.GivenManifests() {
-		if err := l.apply(ctx, chapter, manifest); err != nil {
+// make makes a snapshot on a cleared cluster, and waits until everything is as it expects.
+func (l *Labs) make(ctx context.Context, snapshot *course.Snapshot) (rows []check.Row, err error) {
+	withNeeds := func(ctx context.Context, do func(context.Context) error) error { return do(ctx) }
+	if slices.Contains(snapshot.Needs, "tunnel") {
+		withNeeds = l.withTunnel
+	}
+	return rows, withNeeds(ctx, func(ctx context.Context) error {
+		if err := l.walk(ctx, snapshot); err != nil {
 			return err
 		}
-	}
-	return nil
+		rows, err = l.untilMet(ctx, snapshot)
+		return err
+	})
 }
 
-// make goes along the steps that lead to goal, and waits until all is as goal expects it.
-func (l *Labs) make(ctx context.Context, goal *course.Step) (rows []check.Row, err error) {
-	if slices.Contains(goal.Needs, "tunnel") {
-		var end func() error
-		ctx, end = l.openTunnel(ctx)
-		defer func() { err = errors.Join(err, end()) }()
-	}
-	if err := l.walk(ctx, goal); err != nil {
-		return nil, err
-	}
-	return l.untilMet(ctx, goal)
-}
-
-// openTunnel gives LoadBalancer Services addresses until end is called. What is done with its context ends where the
-// tunnel fails.
-func (l *Labs) openTunnel(ctx context.Context) (_ context.Context, end func() error) {
+// withTunnel does something while LoadBalancer Services get addresses. The context of what is done ends when the tunnel
+// fails, which is then the failure that is returned.
+func (l *Labs) withTunnel(ctx context.Context, do func(context.Context) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	ended := make(chan error, 1)
 	go func() {
-		err := l.Tunnel(ctx)
+		err := l.Lab.Tunnel(ctx)
 		if err != nil {
 			stop(err)
 		}
 		ended <- err
 	}()
-	return ctx, func() error {
-		stop(nil)
-		return <-ended
+	err := do(ctx)
+	stop(nil)
+	if failed := <-ended; failed != nil && (err == nil || errors.Is(err, context.Canceled)) {
+		return failed
 	}
+	return err
 }
 
-// walk goes along the steps that lead to goal.
-func (l *Labs) walk(ctx context.Context, goal *course.Step) error {
-	if err := l.give(ctx, goal.Chapter()); err != nil {
+// walk applies what is given, and does the actions.
+func (l *Labs) walk(ctx context.Context, snapshot *course.Snapshot) error {
+	if err := l.applyAll(ctx, snapshot.Chapter, snapshot.Given); err != nil {
 		return err
 	}
-	for _, step := range goal.Path() {
-		actions := step.Do
-		if step == goal {
-			actions = slices.Concat(step.Do, step.Exercise)
-		}
-		for _, action := range actions {
-			if err := l.act(ctx, step, action); err != nil {
-				return messages.Errorf("the step %s cannot be made", step.ID()).Because(err).
-					WithHint("run the same command again; hellolab status shows how the lab is")
-			}
+	for _, action := range snapshot.Actions {
+		if err := l.act(ctx, action); err != nil {
+			return messages.Errorf("the step %s cannot be made", action.Step.ID()).Because(err).
+				WithHint("run the same command again; %s shows how the lab is", messages.Hellolab("status"))
 		}
 	}
 	return nil
 }
 
-func (l *Labs) act(ctx context.Context, step *course.Step, action course.Action) error {
+// act does one action.
+func (l *Labs) act(ctx context.Context, action course.Action) error {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
-	namespace := action.Namespace
-	if namespace == "" {
-		namespace = metav1.NamespaceDefault
+	switch operation := action.Operation.(type) {
+	case *course.Apply:
+		return l.applyAll(ctx, action.Step.Chapter(), action.Manifests())
+	case *course.Undo:
+		return l.undo(ctx, action.Namespace, operation)
+	case *course.Complete:
+		return l.untilComplete(ctx, action.Namespace, operation.Workload)
+	case *course.Replace:
+		return l.replace(ctx, action.Namespace, operation.Deployment)
+	case *course.Install:
+		return l.install(ctx, action, &operation.Release)
+	case *course.Upgrade:
+		return l.upgrade(ctx, action, &operation.Release)
+	case *course.Rollback:
+		return l.rollback(operation)
+	case *course.Publish:
+		return l.publish(ctx, operation)
 	}
-	switch {
-	case action.Undo != nil:
-		return l.undo(ctx, namespace, action.Undo)
-	case action.Complete != "":
-		return l.untilComplete(ctx, namespace, action.Complete)
-	case action.Replace != "":
-		return l.replace(ctx, namespace, action.Replace)
-	case action.Install != nil:
-		return l.install(ctx, step, action)
-	case action.Upgrade != nil:
-		return l.upgrade(ctx, action)
-	case action.Rollback != nil:
-		return l.rollback(action.Rollback)
-	case action.Publish != nil:
-		return l.publish(ctx, action.Publish)
-	}
-	for _, manifest := range action.Manifests() {
-		if err := l.apply(ctx, step.Chapter(), manifest); err != nil {
+	panic(fmt.Sprintf("nothing is written that does %T", action.Operation))
+}
+
+// applyAll applies manifests one after the other.
+func (l *Labs) applyAll(ctx context.Context, chapter *course.Chapter, manifests []course.Manifest) error {
+	for _, manifest := range manifests {
+		if err := l.apply(ctx, chapter, manifest); err != nil {
 			return err
 		}
 	}
@@ -217,14 +200,18 @@ func (l *Labs) untilUsable(ctx context.Context, namespace string) error {
 	})
 }
 
-// untilMet waits until everything is as the step expects it: for one expectation after the other, which is all that has
-// to be asked meanwhile, and then for all of them at once.
-func (l *Labs) untilMet(ctx context.Context, step *course.Step) (rows []check.Row, err error) {
+// untilMet waits until everything is as the snapshot expects it: for one expectation after the other, so that nothing
+// else is asked meanwhile, and then for all of them at once.
+func (l *Labs) untilMet(ctx context.Context, snapshot *course.Snapshot) (rows []check.Row, err error) {
+	if len(snapshot.Expect) == 0 {
+		return nil, nil
+	}
+	step := snapshot.Step
 	waiting, cancel := l.within(ctx)
 	defer cancel()
 	met := 0
 	err = await.Changes(waiting, probeEvery, func(ctx context.Context) (bool, error) {
-		for ; met < len(step.Expect); met++ {
+		for ; met < len(snapshot.Expect); met++ {
 			if row, err := l.Checker.Row(ctx, step, met); err != nil || !row.Met {
 				return false, err
 			}
@@ -243,7 +230,7 @@ func (l *Labs) untilMet(ctx context.Context, step *course.Step) (rows []check.Ro
 	}
 	return nil, messages.Errorf("%s: not everything is as it should be after %s", step.ID(), l.Timeout).
 		Because(errors.Join(append(unmet(rows), l.Checker.Evidence(ctx, step)...)...)).
-		WithHint("hellolab lab check %s", step.ID())
+		Next(messages.Hellolab("lab", "check", step.ID()))
 }
 
 // probeEvery is how often something is looked at that tells nobody of its changes: a web server's answer.
@@ -264,22 +251,12 @@ func unmet(rows []check.Row) (all []error) {
 	return all
 }
 
-// Reset empties the course's namespaces. The reader's own objects are named and saved first.
+// Reset empties the course's namespaces. The user's own objects are named and saved first.
 func (l *Labs) Reset(ctx context.Context) error {
 	return l.Story.Do(ctx, messages.T("emptying the namespaces %s", l.Course.Namespaces), func(ctx context.Context) error {
-		all := func(*unstructured.Unstructured) bool { return true }
-		leaving, err := l.clear(ctx, State{}, nil, all)
-		if err != nil {
+		if err := l.empty(ctx, State{}); err != nil {
 			return err
 		}
-		if err := l.remove(ctx, leaving); err != nil {
-			return err
-		}
-		state, err := l.State(ctx)
-		if err != nil {
-			return err
-		}
-		state.Installing = false
-		return l.remember(ctx, state)
+		return l.finish(ctx)
 	})
 }

@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"cmp"
 	"regexp"
 	"runtime"
 	"slices"
@@ -15,6 +16,8 @@ type Command struct {
 	words     []string
 	// usage stands at the end as it is: "CHAPTER[/STEP]".
 	usage string
+	// sudo says that it needs the rights of root.
+	sudo bool
 }
 
 // Hellolab is a command of this program: Hellolab("lab", "check", "pod/nginx").
@@ -39,6 +42,12 @@ func (c Command) Usage(usage string) Command {
 	return c
 }
 
+// Sudo is c with the rights of root.
+func (c Command) Sudo() Command {
+	c.sudo = true
+	return c
+}
+
 // Text is the command alone.
 func (c Command) Text() Text { return T("%s", c) }
 
@@ -47,8 +56,10 @@ func (c Command) String() string { return Printer{}.Command(c) }
 
 // Lab is what commands need so that they lead to one lab.
 type Lab struct {
-	// Flags stand behind "hellolab": --name, say, where the lab has not the default name.
+	// Flags stand behind "hellolab": --name, where the lab has another one than the default.
 	Flags []string
+	// Settings stand behind "hellolab up": those that this call was given, as flags.
+	Settings []string
 	// Kubectl is what stands for "kubectl", where that word alone would lead somewhere else; none is the word.
 	Kubectl []string
 	// Context is the kubectl context that helm has to be told of, or "".
@@ -61,27 +72,27 @@ type Lab struct {
 func (p Printer) Command(c Command) string {
 	lab := Lab{}
 	if p.Lab != nil {
-		lab = *p.Lab
+		lab = p.Lab()
 	}
 	words := []string{c.program}
-	switch c.program {
-	case "hellolab":
-		words = append(words, lab.Flags...)
-	case "kubectl":
-		if len(lab.Kubectl) > 0 {
-			words = slices.Clone(lab.Kubectl)
-		}
+	switch {
+	case c.program == "hellolab" && slices.Equal(c.words[:min(1, len(c.words))], []string{"up"}):
+		words = slices.Concat(words, lab.Flags, c.words[:1], lab.Settings, c.words[1:])
+	case c.program == "hellolab":
+		words = slices.Concat(words, lab.Flags, c.words)
+	case c.program == "kubectl" && len(lab.Kubectl) > 0:
+		words = slices.Concat(lab.Kubectl, c.words)
+	default:
+		words = slices.Concat(words, c.words)
 	}
-	words = append(words, c.words...)
 	if c.program == "helm" && lab.Context != "" {
 		words = append(words, "--kube-context", lab.Context)
 	}
-	current := lab.Namespace
-	if current == "" {
-		current = defaultNamespace
-	}
-	if c.namespace != "" && c.namespace != current {
+	if c.namespace != "" && c.namespace != cmp.Or(lab.Namespace, defaultNamespace) {
 		words = append(words, "-n", c.namespace)
+	}
+	if c.sudo {
+		words = slices.Concat([]string{"sudo"}, words)
 	}
 	for i, word := range words {
 		words[i] = quote(runtime.GOOS, word)

@@ -5,7 +5,7 @@ import "testing"
 // TestCommand holds that a command leads to the lab that the printer knows of, in the namespace that is meant.
 func TestCommand(t *testing.T) {
 	t.Parallel()
-	mine := &Lab{Flags: []string{"--name", "mine", "--course", "my course"}, Kubectl: []string{"hellolab", "--name", "mine", "kubectl"},
+	mine := Lab{Flags: []string{"--name", "mine", "--course", "my course"}, Settings: []string{"--config", "a.yaml"}, Kubectl: []string{"hellolab", "--name", "mine", "kubectl"},
 		Context: "kind-mine", Namespace: "dev"}
 	for _, test := range []struct {
 		command     Command
@@ -13,16 +13,18 @@ func TestCommand(t *testing.T) {
 	}{
 		{Hellolab("down"), "hellolab down", "hellolab --name mine --course 'my course' down"},
 		{Hellolab("lab", "check").Usage("CHAPTER[/STEP]"), "hellolab lab check CHAPTER[/STEP]", "hellolab --name mine --course 'my course' lab check CHAPTER[/STEP]"},
+		{Hellolab("up", "--set", "registry.port=auto"), "hellolab up --set registry.port=auto", "hellolab --name mine --course 'my course' up --config a.yaml --set registry.port=auto"},
 		{Kubectl("", "get", "nodes"), "kubectl get nodes", "hellolab --name mine kubectl get nodes"},
 		{Kubectl("default", "get", "pods"), "kubectl get pods", "hellolab --name mine kubectl get pods -n default"},
 		{Kubectl("dev", "get", "pods"), "kubectl get pods -n dev", "hellolab --name mine kubectl get pods"},
 		{Helm("dev", "uninstall", "web"), "helm uninstall web -n dev", "helm uninstall web --kube-context kind-mine"},
+		{Hellolab("tunnel").Sudo(), "sudo hellolab tunnel", "sudo hellolab --name mine --course 'my course' tunnel"},
 		{Shell("docker", "logs", "web"), "docker logs web", "docker logs web"},
 	} {
 		if got := test.command.String(); got != test.usual {
 			t.Errorf("it is %q, want %q", got, test.usual)
 		}
-		if got := (Printer{Lab: mine}).Command(test.command); got != test.ours {
+		if got := (Printer{Lab: func() Lab { return mine }}).Command(test.command); got != test.ours {
 			t.Errorf("in the lab mine it is %q, want %q", got, test.ours)
 		}
 	}

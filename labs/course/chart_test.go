@@ -47,9 +47,9 @@ func TestCharts(t *testing.T) {
 		{"dev/dev dev/edited", "small/Chart.yaml small/templates/pod.yaml small/values.yaml edited.yaml", "us/web:v1", "dev/own"},
 	} {
 		var objects, files []string
-		for _, object := range steps[i].Objects() {
+		for _, object := range steps[i].Snapshot().Objects {
 			objects = append(objects, object.GetNamespace()+"/"+object.GetName())
-			if file := steps[i].FileOf(object.GetKind(), object.GetNamespace(), object.GetName()); file != "" {
+			if file := steps[i].Snapshot().FileOf(object.GetKind(), object.GetNamespace(), object.GetName()); file != "" {
 				t.Errorf("%s comes with the file %s", object.GetName(), file)
 			}
 		}
@@ -58,18 +58,18 @@ func TestCharts(t *testing.T) {
 				files = append(files, manifest.Name)
 			}
 		}
-		got := []string{strings.Join(objects, " "), strings.Join(files, " "), strings.Join(steps[i].Images(), " "), strings.Join(steps[i].Releases(), " ")}
+		got := []string{strings.Join(objects, " "), strings.Join(files, " "), strings.Join(steps[i].Snapshot().Images, " "), strings.Join(steps[i].Snapshot().Releases, " ")}
 		if want := []string{test.objects, test.files, test.images, test.releases}; strings.Join(got, ";") != strings.Join(want, ";") {
 			t.Errorf("%s has %q, want %q", steps[i].ID(), got, want)
 		}
 	}
-	if before := steps[1].Before(); before != steps[0] || len(steps[1].Path()) != 1 {
-		t.Errorf("a reader comes to own with %v, and its path is %v", before, steps[1].Path())
+	if before, path := steps[1].Start().Step, steps[1].Snapshot().Steps; before != steps[0] || len(path) != 1 {
+		t.Errorf("a user comes to own with %v, and its path is %v", before, path)
 	}
 	if charts := course.Charts(); len(charts) != 1 || charts[0].Metadata.Version != "0.1.0" {
 		t.Errorf("the chart repository holds %v", charts)
 	}
-	if chart, values := steps[1].Do[0].Install.Loaded(); chart.Metadata.Version != "0.1.1" || values["message"] != "dev" {
+	if chart, values := steps[1].Do[0].Operation.(*Install).Loaded(); chart.Metadata.Version != "0.1.1" || values["message"] != "dev" {
 		t.Errorf("own installs %s with %v", chart.Metadata.Version, values)
 	}
 }

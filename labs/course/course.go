@@ -75,82 +75,10 @@ type Step struct {
 	// Expect is what there is to see after the step.
 	Expect []Expectation `yaml:"expect"`
 
-	chapter  *Chapter
-	previous *Step
+	chapter      *Chapter
+	previous     *Step
+	start, after *Snapshot
 }
-
-// Action changes the cluster. Just one field is set, beside Namespace.
-type Action struct {
-	// Apply manifests: paths below the chapter's folder.
-	Apply []string `yaml:"apply"`
-	// Namespace of what is applied, where the manifest names none; "default" unless set.
-	Namespace string `yaml:"namespace"`
-	// Undo rolls a Deployment back.
-	Undo *Undo `yaml:"undo"`
-	// Complete waits until deployment/NAME has rolled out, job/NAME has come to its end, or pod/NAME is Ready.
-	Complete string `yaml:"complete"`
-	// Replace deletes a pod of a Deployment, and waits for the one that comes in its place.
-	Replace string `yaml:"replace"`
-	// Install and Upgrade make a Helm release of a chart, and give it its next revision.
-	Install *Release `yaml:"install"`
-	Upgrade *Release `yaml:"upgrade"`
-	// Rollback gives a Helm release another revision, like an earlier one.
-	Rollback *Rollback `yaml:"rollback"`
-	// Publish puts a chart into the lab's chart repositories.
-	Publish *Publish `yaml:"publish"`
-
-	line      int
-	manifests []Manifest
-}
-
-// Undo is `kubectl rollout undo deployment/NAME --to-revision=N`.
-type Undo struct {
-	Deployment string `yaml:"deployment"`
-	// Revision to go back to; 0 is the one before.
-	Revision int64 `yaml:"revision"`
-}
-
-// Release is a chart, and what it is installed with.
-type Release struct {
-	// Release is its name, in Namespace ("default" unless set).
-	Release   string `yaml:"release"`
-	Namespace string `yaml:"namespace"`
-	// Chart is the chart's folder, a path below the course's. Version stands for the one in its Chart.yaml.
-	Chart   string `yaml:"chart"`
-	Version string `yaml:"version"`
-	// Edits are files with values that the reader writes into the chart's values.yaml; Values those that helm -f is given.
-	Edits  []string `yaml:"edits"`
-	Values []string `yaml:"values"`
-	// Repository is the chart repository that the reader takes the chart from, where it is not a folder of theirs.
-	Repository string `yaml:"repository"`
-
-	chart  *helm.Chart
-	values map[string]any
-}
-
-// Loaded gives the chart, and the values for it.
-func (r *Release) Loaded() (*helm.Chart, map[string]any) { return r.chart, r.values }
-
-// Rollback is `helm rollback RELEASE REVISION`.
-type Rollback struct {
-	Release   string `yaml:"release"`
-	Namespace string `yaml:"namespace"`
-	Revision  int    `yaml:"revision"`
-}
-
-// Publish is a chart under a version of its own.
-type Publish struct {
-	Chart   string `yaml:"chart"`
-	Version string `yaml:"version"`
-
-	chart *helm.Chart
-}
-
-// Loaded gives the chart.
-func (p *Publish) Loaded() *helm.Chart { return p.chart }
-
-// Manifests are the files to apply, or those of a chart.
-func (a Action) Manifests() []Manifest { return a.manifests }
 
 // Manifest is one file of the course's.
 type Manifest struct {
@@ -171,14 +99,6 @@ func (s *Step) ID() string { return s.chapter.Name + "/" + s.Name }
 // Previous is the step before in the chapter, or nil.
 func (s *Step) Previous() *Step { return s.previous }
 
-// Before is the step whose snapshot a reader comes with, or nil where that is an empty one.
-func (s *Step) Before() *Step {
-	if s.previous != nil {
-		return s.previous
-	}
-	return s.chapter.before
-}
-
 // Next is the step that follows in the chapter, or nil.
 func (s *Step) Next() *Step {
 	at := slices.Index(s.chapter.Steps, s)
@@ -188,19 +108,7 @@ func (s *Step) Next() *Step {
 	return s.chapter.Steps[at+1]
 }
 
-// Path lists the steps that lead to the snapshot of s, s being the last.
-func (s *Step) Path() []*Step {
-	if s == nil {
-		return nil
-	}
-	before := s.previous
-	if s.After != "" {
-		before = s.chapter.step(s.After) // there is no step named nothing
-	}
-	return append(before.Path(), s)
-}
-
-// Given are the manifests that the chapter takes for granted.
+// GivenManifests are those that the chapter takes for granted.
 func (c *Chapter) GivenManifests() []Manifest { return c.given }
 
 // Manifests are the files that s adds or changes.
@@ -212,126 +120,24 @@ func (s *Step) Manifests() []Manifest {
 	return all
 }
 
-// Objects of the snapshot as the manifests have them; a later manifest of the same object takes an earlier one's
-// place.
-func (s *Step) Objects() []*unstructured.Unstructured {
-	manifests := slices.Clone(s.chapter.given)
-	for _, step := range s.Path() {
-		manifests = append(manifests, step.Manifests()...)
-	}
-	return objects(manifests)
-}
-
-// GivenObjects are those of the chapter's Given.
-func (c *Chapter) GivenObjects() []*unstructured.Unstructured { return objects(c.given) }
-
-func objects(manifests []Manifest) []*unstructured.Unstructured {
-	var all []*unstructured.Unstructured
-	for _, manifest := range manifests {
-		for _, object := range manifest.Objects {
-			at := slices.IndexFunc(all, func(o *unstructured.Unstructured) bool { return same(o, object) })
-			if at < 0 {
-				all = append(all, object)
-			} else {
-				all[at] = object
-			}
+// images are those that the step expects in the registry.
+func (s *Step) images() (all []string) {
+	for _, expectation := range s.Expect {
+		if image, ok := expectation.Condition.(*Image); ok {
+			all = append(all, image.Name)
 		}
 	}
 	return all
 }
 
-func same(a, b *unstructured.Unstructured) bool {
-	return a.GroupVersionKind().GroupKind() == b.GroupVersionKind().GroupKind() &&
-		a.GetNamespace() == b.GetNamespace() && a.GetName() == b.GetName()
-}
-
-// Images that have to be in the registry on the way to the snapshot: those that containers run, and those that a step
-// expects there. Each is there once.
-func (s *Step) Images() []string {
-	all := s.Runs()
-	for _, step := range s.Path() {
-		for _, expectation := range step.Expect {
-			if expectation.Image != "" {
-				all = append(all, expectation.Image)
-			}
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
-// Runs gives the images that containers run on the way to the snapshot, each once.
-func (s *Step) Runs() []string {
-	if s == nil {
-		return nil
-	}
-	var all []string
-	for _, object := range s.chapter.GivenObjects() {
-		all = append(all, ImagesIn(object.Object)...)
-	}
-	for _, step := range s.Path() {
-		for _, manifest := range step.Manifests() {
-			for _, object := range manifest.Objects {
-				all = append(all, ImagesIn(object.Object)...)
-			}
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
-// ImagesIn finds the images of containers anywhere in an object.
-func ImagesIn(value any) (images []string) {
-	switch value := value.(type) {
-	case map[string]any:
-		for key, field := range value {
-			containers, ok := field.([]any)
-			if !ok || key != "containers" && key != "initContainers" {
-				images = append(images, ImagesIn(field)...)
-				continue
-			}
-			for _, container := range containers {
-				if container, ok := container.(map[string]any); ok {
-					if image, ok := container["image"].(string); ok {
-						images = append(images, image)
-					}
-				}
-			}
-		}
-	case []any:
-		for _, element := range value {
-			images = append(images, ImagesIn(element)...)
-		}
-	}
-	return images
-}
-
-// Releases are the Helm releases of the snapshot, by NAMESPACE/NAME.
-func (s *Step) Releases() (all []string) {
-	for _, step := range s.Path() {
-		for _, action := range step.Do {
-			if action.Install != nil {
-				all = append(all, action.Install.Namespace+"/"+action.Install.Release)
-			}
+// releases are those that the step installs, as NAMESPACE/NAME.
+func (s *Step) releases() (all []string) {
+	for _, action := range s.Do {
+		if install, ok := action.Operation.(*Install); ok {
+			all = append(all, install.Namespace+"/"+install.Name)
 		}
 	}
 	return all
-}
-
-// FileOf gives the name of the manifest that has an object of that kind and name on the way to s, the newest, or "". A
-// chart's templates are none.
-func (s *Step) FileOf(kind, namespace, name string) string {
-	path := s.Path()
-	for i := len(path) - 1; i >= 0; i-- {
-		for _, manifest := range path[i].Manifests() {
-			for _, object := range manifest.Objects {
-				if manifest.Release == "" && object.GetKind() == kind && object.GetName() == name && object.GetNamespace() == namespace {
-					return manifest.Name
-				}
-			}
-		}
-	}
-	return ""
 }
 
 func (c *Chapter) step(name string) *Step {
@@ -366,7 +172,7 @@ func (c *Course) Find(name string) (*Step, error) {
 // Runs reports whether one of the course's containers runs an image.
 func (c *Course) Runs(image string) bool {
 	return slices.ContainsFunc(c.Chapters, func(chapter *Chapter) bool {
-		return slices.ContainsFunc(chapter.Steps, func(step *Step) bool { return slices.Contains(step.Runs(), image) })
+		return slices.ContainsFunc(chapter.Steps, func(step *Step) bool { return slices.Contains(step.after.runs, image) })
 	})
 }
 
@@ -375,10 +181,9 @@ func (c *Course) Charts() (all []*helm.Chart) {
 	for _, chapter := range c.Chapters {
 		for _, step := range chapter.Steps {
 			for _, action := range step.Do {
-				if action.Install != nil && action.Install.Repository != "" && !slices.ContainsFunc(all, func(known *helm.Chart) bool {
-					return known.Name() == action.Install.chart.Name()
-				}) {
-					all = append(all, action.Install.chart)
+				install, ok := action.Operation.(*Install)
+				if ok && install.Repository != "" && !slices.ContainsFunc(all, func(known *helm.Chart) bool { return known.Name() == install.chart.Name() }) {
+					all = append(all, install.chart)
 				}
 			}
 		}

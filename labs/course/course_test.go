@@ -90,7 +90,7 @@ func TestEmbeddedAccount(t *testing.T) {
 	own := 0
 	for _, chapter := range load(t, "someone").Chapters {
 		for _, step := range chapter.Steps {
-			for _, image := range step.Images() {
+			for _, image := range step.Snapshot().Images {
 				switch {
 				case strings.HasPrefix(image, "someone/hellok8s:"):
 					own++
@@ -126,15 +126,12 @@ func TestPath(t *testing.T) {
 			t.Fatal(err)
 		}
 		var path []string
-		for _, step := range step.Path() {
+		for _, step := range step.Snapshot().Steps {
 			path = append(path, step.ID())
 		}
 		if got := strings.Join(path, " "); got != want {
 			t.Errorf("the way to %s is %s, want %s", id, got, want)
 		}
-	}
-	if path := (*Step)(nil).Path(); path != nil {
-		t.Errorf("the way to nowhere is %v", path)
 	}
 }
 
@@ -172,7 +169,7 @@ func TestBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if before := step.Before(); before != nil {
+		if before := step.Start().Step; before != nil {
 			got = before.ID()
 		}
 		if got != want {
@@ -245,27 +242,82 @@ func TestObjects(t *testing.T) {
 	} {
 		step := chapter.Steps[i]
 		var objects []string
-		for _, object := range step.Objects() {
+		for _, object := range step.Snapshot().Objects {
 			images := slices.DeleteFunc(ImagesIn(object.Object), func(image string) bool { return image == "wait" })
 			objects = append(objects, object.GetKind()+"/"+object.GetName()+" "+strings.Join(images, " "))
 		}
 		if got := strings.Join(objects, ", "); got != test.objects {
 			t.Errorf("%s has %s, want %s", step.ID(), got, test.objects)
 		}
-		if got := strings.Join(step.Images(), " "); got != test.images {
+		if got := strings.Join(step.Snapshot().Images, " "); got != test.images {
 			t.Errorf("%s runs %s, want %s", step.ID(), got, test.images)
 		}
-		if got := step.FileOf("B", "default", "web"); got != test.file {
+		if got := step.Snapshot().FileOf("B", "default", "web"); got != test.file {
 			t.Errorf("%s has its object in %q, want %q", step.ID(), got, test.file)
 		}
 		for _, other := range [][3]string{{"D", "default", "web"}, {"B", "dev", "web"}, {"B", "default", "other"}} {
-			if got := step.FileOf(other[0], other[1], other[2]); got != "" {
+			if got := step.Snapshot().FileOf(other[0], other[1], other[2]); got != "" {
 				t.Errorf("%s has %q in %q", step.ID(), other, got)
 			}
 		}
 	}
-	if given := chapter.GivenObjects(); len(given) != 1 || given[0].GetName() != "base" {
-		t.Errorf("given are %v", given)
+}
+
+// TestStart holds what a user begins a step with: what the chapter takes for granted, or the step before; and that the
+// images of the coming step are there already.
+func TestStart(t *testing.T) {
+	t.Parallel()
+	chapter := layered(t)
+	for i, test := range []struct {
+		objects         int
+		images, step    string
+		actions, expect int
+	}{
+		{1, "base wait web:1", "", 0, 0},
+		{2, "base extra pushed wait web:1 web:2", "first", 1, 1},
+		{3, "base extra pushed wait web:1 web:2 web:3", "second", 2, 1},
+	} {
+		start := chapter.Steps[i].Start()
+		step := ""
+		if start.Step != nil {
+			step = start.Step.Name
+		}
+		if len(start.Objects) != test.objects || strings.Join(start.Images, " ") != test.images || step != test.step {
+			t.Errorf("%s starts with %d objects, the images %s and the step %q, want %+v",
+				chapter.Steps[i].ID(), len(start.Objects), start.Images, step, test)
+		}
+		if len(start.Given) != 1 || len(start.Actions) != test.actions || len(start.Expect) != test.expect {
+			t.Errorf("%s starts with %d given manifests, %d actions and %d expectations, want %+v",
+				chapter.Steps[i].ID(), len(start.Given), len(start.Actions), len(start.Expect), test)
+		}
+		if after := chapter.Steps[i].Snapshot(); strings.Contains(strings.Join(after.Images, " "), "web:2") != (i == 1) {
+			t.Errorf("the images of %s have changed: %s", chapter.Steps[i].ID(), after.Images)
+		}
+	}
+}
+
+// TestSnapshotEndsWithTheExercise holds that an exercise is done where its step is the goal, and in no later snapshot.
+func TestSnapshotEndsWithTheExercise(t *testing.T) {
+	t.Parallel()
+	all := files(map[string]string{"one/lab.yaml": `steps:
+  - name: first
+    do: [complete: pod/web]
+    exercise: [replace: web]
+    expect: [image: web]
+  - name: second
+    do: [complete: pod/web]
+    exercise: [{replace: web}, {replace: db}]
+    expect: [image: web]
+`})
+	course, err := Load(all, "", "us")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []int{2, 4} {
+		snapshot := course.Chapters[0].Steps[i].Snapshot()
+		if len(snapshot.Actions) != want || snapshot.Actions[0].Step.Name != "first" {
+			t.Errorf("%s has the actions %+v", snapshot.Step.ID(), snapshot.Actions)
+		}
 	}
 }
 

@@ -1,0 +1,201 @@
+package enginetest
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/distribution/reference"
+	"github.com/docker/docker/api/types/image"
+)
+
+// Image is an image of the engine's, or of a registry that the engine can pull from.
+type Image struct {
+	// Names of it: "nginx", "kindest/node:v1.35.0@sha256:...". As in a real engine, a name with a digest is found under
+	// that repository's name only.
+	Names []string
+	// ID is assigned by the engine where it is empty.
+	ID string
+	// Architecture as Go names it; "" is the engine's.
+	Architecture string
+	// Save writes the archive of `docker save`; without it, the image cannot be saved.
+	Save func(io.Writer) error
+
+	tags, digests []string
+}
+
+// AddImage puts an image that has these names into the engine.
+func (e *Engine) AddImage(names ...string) { e.AddImages(Image{Names: names}) }
+
+// AddImages puts images into the engine.
+func (e *Engine) AddImages(images ...Image) {
+	e.t.Helper()
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	for _, added := range images {
+		if err := e.addImage(added); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+}
+
+// AddPullable has the engine find images where it pulls from. Whatever else it is asked to pull does not exist.
+func (e *Engine) AddPullable(images ...Image) {
+	e.t.Helper()
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	for _, pullable := range images {
+		for _, name := range pullable.Names {
+			tag, digest, err := split(name)
+			if err != nil {
+				e.t.Fatal(err)
+			}
+			e.pullable[tag], e.pullable[digest] = pullable, pullable
+			delete(e.pullable, "")
+		}
+	}
+}
+
+// HasImage reports whether the engine holds an image by that name.
+func (e *Engine) HasImage(name string) bool {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	return e.image(name) != nil
+}
+
+// split takes a name apart into REPOSITORY:TAG and REPOSITORY@DIGEST, either of which may be "".
+func split(name string) (tag, digest string, err error) {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return "", "", err
+	}
+	repository := reference.FamiliarName(named)
+	if digested, ok := named.(reference.Digested); ok {
+		digest = repository + "@" + digested.Digest().String()
+	}
+	if tagged, ok := reference.TagNameOnly(named).(reference.Tagged); ok {
+		tag = repository + ":" + tagged.Tag()
+	}
+	return tag, digest, nil
+}
+
+// addImage makes an image the engine's. The caller holds the mutex.
+func (e *Engine) addImage(added Image) error {
+	if added.ID == "" {
+		e.created++
+		added.ID = fmt.Sprintf("sha256:%064x", e.created)
+	}
+	if added.Architecture == "" {
+		added.Architecture = e.architecture()
+	}
+	for _, name := range added.Names {
+		tag, digest, err := split(name)
+		if err != nil {
+			return err
+		}
+		if tag != "" {
+			added.tags = append(added.tags, tag)
+		}
+		if digest != "" {
+			added.digests = append(added.digests, digest)
+		}
+	}
+	e.images = append(e.images, &added)
+	return nil
+}
+
+// image finds an image by its ID or a name: by the digest where it has one, by the tag otherwise. The caller holds the
+// mutex.
+func (e *Engine) image(name string) *Image {
+	tag, digest, err := split(name)
+	for _, candidate := range e.images {
+		switch {
+		case candidate.ID == name:
+			return candidate
+		case err != nil:
+		case digest != "" && slices.Contains(candidate.digests, digest), digest == "" && slices.Contains(candidate.tags, tag):
+			return candidate
+		}
+	}
+	return nil
+}
+
+func (e *Engine) inspectImage(w http.ResponseWriter, r *http.Request) {
+	name, inspect := strings.CutSuffix(r.PathValue("name"), "/json")
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	found := e.image(name)
+	if !inspect || found == nil {
+		fail(w, http.StatusNotFound, "No such image: "+name)
+		return
+	}
+	answer(w, http.StatusOK, image.InspectResponse{ID: found.ID, RepoTags: found.tags, RepoDigests: found.digests, Architecture: found.Architecture, Os: "linux"})
+}
+
+func (e *Engine) tagImage(w http.ResponseWriter, r *http.Request) {
+	name, _ := strings.CutSuffix(r.PathValue("name"), "/tag")
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	tag, _, err := split(r.URL.Query().Get("repo") + ":" + r.URL.Query().Get("tag"))
+	found := e.image(name)
+	if found == nil || err != nil {
+		fail(w, http.StatusNotFound, "No such image: "+name)
+		return
+	}
+	for _, other := range e.images {
+		other.tags = slices.DeleteFunc(other.tags, func(held string) bool { return held == tag })
+	}
+	found.tags = append(found.tags, tag)
+	w.WriteHeader(http.StatusCreated)
+}
+
+// pullImage answers 200 before it begins, and reports a failure inside of the stream, where the registry is asked later.
+func (e *Engine) pullImage(w http.ResponseWriter, r *http.Request) {
+	name, tag := r.URL.Query().Get("fromImage"), r.URL.Query().Get("tag")
+	separator := ":"
+	if strings.Contains(tag, ":") {
+		separator = "@"
+	}
+	wantedTag, wantedDigest, err := split(name + separator + tag)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	wanted := wantedTag
+	if wantedDigest != "" {
+		wanted = wantedDigest
+	}
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	found, exists := e.pullable[wanted]
+	if !exists {
+		fail(w, http.StatusNotFound, "manifest for "+wanted+" not found: manifest unknown")
+		return
+	}
+	if e.image(wanted) == nil {
+		if err := e.addImage(found); err != nil {
+			fail(w, http.StatusInternalServerError, err.Error())
+			return
+		}
+	}
+	answer(w, http.StatusOK, map[string]any{"status": "Downloading", "id": "layer", "progressDetail": map[string]int{"current": 1, "total": 1}})
+}
+
+func (e *Engine) saveImages(w http.ResponseWriter, r *http.Request) {
+	names := r.URL.Query()["names"]
+	e.mutex.Lock()
+	var found *Image
+	if len(names) == 1 {
+		found = e.image(names[0])
+	}
+	e.mutex.Unlock()
+	if found == nil || found.Save == nil {
+		fail(w, http.StatusInternalServerError, fmt.Sprintf("the images %q cannot be saved", names))
+		return
+	}
+	if err := found.Save(w); err != nil {
+		e.t.Errorf("enginetest: saving %q: %v", names, err)
+	}
+}
