@@ -151,7 +151,7 @@ func (l *lab) keepsOwnImages() {
 	source, err := os.ReadFile(main)
 	l.check(err)
 	l.check(os.WriteFile(main, []byte(strings.ReplaceAll(string(source), "[v1]", "[mine]")), 0o600))
-	l.fails(2, []string{"images", "export", folder}, append(fileExists, "main.go"))
+	l.fails(2, []string{"images", "export", folder}, changedByReader)
 
 	tag := l.status().Registry.Address + "/guangzhengli/hellok8s:v1"
 	docker(l, "build", "--quiet", "--tag", tag, filepath.Join(folder, "v1"))

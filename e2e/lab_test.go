@@ -265,7 +265,7 @@ func (l *lab) kubectl(input string, args ...string) string {
 // apply applies manifests in one go, as a reader does with a file of several.
 func (l *lab) apply(manifests ...string) {
 	l.Helper()
-	l.kubectl(strings.Join(manifests, "---"), "apply", "-f", "-")
+	l.kubectl(strings.Join(manifests, "\n---\n"), "apply", "-f", "-")
 }
 
 // docker runs the docker command line.
