@@ -73,7 +73,7 @@ func (c *Checker) Row(ctx context.Context, step *course.Step, number int) (Row, 
 		return row, err
 	}
 	if row.Why = cause.why; row.Why.IsZero() {
-		row.Why = e.Why.Text()
+		row.Why = c.Place.Text(e.Why)
 	}
 	if row.Next = cause.next; e.Next != "" && (cause.why.IsZero() || cause.next.IsZero()) {
 		row.Next = messages.Verbatim(c.Place.Command(e.Next))
