@@ -125,7 +125,7 @@ func TestRefused(t *testing.T) {
 		l.removeEverything()
 		docker(t, "run", "--detach", "--name", l.name+"-registry", "nginx")
 		defer docker(t, "rm", "-fv", l.name+"-registry")
-		l.fails(1, []string{"up"}, "a container named e2e-refused-registry is there already", "docker rename")
+		l.fails(1, []string{"up"}, "a container named e2e-refused-registry exists already", "docker rename")
 	})
 	t.Run("start of a lab that is not there", func(t *testing.T) {
 		l.in(t).fails(1, []string{"start"}, "there is no lab named e2e-refused", "next: hellolab up")

@@ -204,7 +204,7 @@ func TestImages(t *testing.T) {
 		l.fails(2, []string{"images"}, "list, build, export")
 		missing := l.writeSettings("missing.yaml", map[string]any{"images": map[string]any{"builder": "localhost:1/nothing:1"}})
 		l.loseImages(caches)
-		l.fails(1, []string{"images", "build", "--builder", "docker", "--config", missing}, "the builder image cannot be had", "install Go")
+		l.fails(1, []string{"images", "build", "--builder", "docker", "--config", missing}, "the builder image is not available", "install Go")
 
 		// up gets everything else ready all the same, and tells at the end
 		bin := t.TempDir()
@@ -214,7 +214,7 @@ func TestImages(t *testing.T) {
 		l.kubectl("", "delete", "ns", "ingress-nginx", "--wait=true")
 		up := l.command("up", "--config", missing)
 		up.Env = append(up.Env, "PATH="+bin) // no Go there
-		l.failed(l.wait(up), 1, "the builder image cannot be had", "--no-images")
+		l.failed(l.wait(up), 1, "the builder image is not available", "--no-images")
 		if found := l.status(); found.State != "running" || found.Ingress.State != "running" {
 			t.Errorf("the lab is %+v", found)
 		}

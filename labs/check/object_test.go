@@ -112,7 +112,7 @@ func TestCompare(t *testing.T) {
 			t.Parallel()
 			var got []string
 			for _, d := range compare("", part(t, test.expected), content(t, deployment)) {
-				got = append(got, d.path+": "+orNone(d.have)+", want "+d.expected)
+				got = append(got, d.path+": "+d.shown().String()+", want "+d.wanted().String())
 			}
 			if got, want := strings.Join(got, "\n"), strings.Join(test.want, "\n"); got != want {
 				t.Errorf("the differences are\n%s\nwant\n%s", got, want)
