@@ -61,10 +61,11 @@ func TestEmbedded(t *testing.T) {
 // TestGuides holds that every guide fits a terminal of 80 columns, in both languages, and has no gaps.
 func TestGuides(t *testing.T) {
 	t.Parallel()
+	printer := messages.In(language.SimplifiedChinese)
 	for _, chapter := range load(t, "guangzhengli").Chapters {
 		for _, step := range chapter.Steps {
 			guide := somewhere().Guide(step)
-			english, chinese := messages.Printer{}.Text(guide), messages.In(language.SimplifiedChinese).Text(guide)
+			english, chinese := messages.Printer{}.Text(guide), printer.Text(guide)
 			if english == "" || strings.ContainsFunc(english, han) {
 				t.Errorf("the English guide of %s is %q", step.ID(), english)
 			}
@@ -351,6 +352,7 @@ func TestTextsLeadToTheLab(t *testing.T) {
 	t.Parallel()
 	place := somewhere()
 	place.Hellolab = "THIS"
+	printers := []messages.Printer{{}, messages.In(language.SimplifiedChinese)}
 	command := regexp.MustCompile(`hellolab (lab|images|tunnel|up|down|stop|start|pause|status|kubectl|ip)\b`)
 	for _, chapter := range load(t, "guangzhengli").Chapters {
 		for _, step := range chapter.Steps {
@@ -360,7 +362,7 @@ func TestTextsLeadToTheLab(t *testing.T) {
 			}
 			for _, words := range texts {
 				text := place.Text(words)
-				for _, printer := range []messages.Printer{{}, messages.In(language.SimplifiedChinese)} {
+				for _, printer := range printers {
 					if found := command.FindString(printer.Text(text)); found != "" {
 						t.Errorf("a text of %s has the command %s, which leads to the lab hellolab only", step.ID(), found)
 					}
