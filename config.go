@@ -100,8 +100,11 @@ func (p *program) configure(c *cli.Context) (all configuration, err error) {
 			}
 		}
 	}
+	if err := all.Validate(); err != nil {
+		return all, err
+	}
 	p.noteFlags(c, all.Bootstrap.Name)
-	return all, all.Validate()
+	return all, nil
 }
 
 func (p *program) configFile(c *cli.Context) string {
@@ -161,7 +164,7 @@ func nest(path, value string) []byte {
 // noteFlags keeps what has to be in the commands that the user is told to type, so that they lead to the same lab, and
 // ask for the same settings.
 func (p *program) noteFlags(c *cli.Context, lab string) {
-	p.flags, p.settingFlags = nil, nil
+	p.lab, p.flags, p.settingFlags = lab, nil, nil
 	if lab != builtInName {
 		p.flags = append(p.flags, "--name", lab)
 	}
