@@ -43,6 +43,8 @@ type Labs struct {
 
 // Config is the section "labs" of config.yaml.
 type Config struct {
+	// Course is the folder of another course than the built-in one, or "".
+	Course string `yaml:"course"`
 	// Timeout bounds each wait for a chapter's state.
 	Timeout time.Duration `yaml:"timeout"`
 }

@@ -68,7 +68,7 @@ func called(object *unstructured.Unstructured) string {
 }
 
 // uninstall uninstalls releases, with their objects outside of the course's namespaces.
-func (l *Labs) uninstall(releases map[string]*release) error {
+func (l *Labs) uninstall(releases []*release) error {
 	for _, release := range releases {
 		client, err := l.Lab.Releases(release.namespace)
 		if err != nil {
@@ -83,28 +83,28 @@ func (l *Labs) uninstall(releases map[string]*release) error {
 }
 
 // install installs a chart as a release, with a record that says that it is hellolab's.
-func (l *Labs) install(ctx context.Context, step *course.Step, action course.Action) error {
-	client, err := l.Lab.Releases(action.Install.Namespace)
+func (l *Labs) install(ctx context.Context, action course.Action, release *course.Release) error {
+	client, err := l.Lab.Releases(release.Namespace)
 	if err != nil {
 		return err
 	}
-	chart, values := action.Install.Loaded()
-	labels := map[string]string{kube.ChapterLabel: step.Chapter().Name}
-	if err := client.Install(ctx, action.Install.Release, chart, values, labels); err != nil {
-		return messages.Errorf("the release %s cannot be installed", action.Install.Release).Because(err)
+	chart, values := release.Loaded()
+	labels := map[string]string{kube.ChapterLabel: action.Step.Chapter().Name}
+	if err := client.Install(ctx, release.Name, chart, values, labels); err != nil {
+		return messages.Errorf("the release %s cannot be installed", release.Name).Because(err)
 	}
 	return l.untilAllObserved(ctx, action)
 }
 
 // upgrade makes the next revision of a release.
-func (l *Labs) upgrade(ctx context.Context, action course.Action) error {
-	client, err := l.Lab.Releases(action.Upgrade.Namespace)
+func (l *Labs) upgrade(ctx context.Context, action course.Action, release *course.Release) error {
+	client, err := l.Lab.Releases(release.Namespace)
 	if err != nil {
 		return err
 	}
-	chart, values := action.Upgrade.Loaded()
-	if err := client.Upgrade(ctx, action.Upgrade.Release, chart, values); err != nil {
-		return messages.Errorf("the release %s cannot be upgraded", action.Upgrade.Release).Because(err)
+	chart, values := release.Loaded()
+	if err := client.Upgrade(ctx, release.Name, chart, values); err != nil {
+		return messages.Errorf("the release %s cannot be upgraded", release.Name).Because(err)
 	}
 	return l.untilAllObserved(ctx, action)
 }

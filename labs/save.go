@@ -320,13 +320,17 @@ func (l *Labs) open(file string) (lab savedLab, err error) {
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(body))
 	for {
-		var object map[string]any
-		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
+		var node yaml.Node
+		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return lab, messages.Usagef("%s is not YAML", file).Because(err)
 		}
-		lab.objects = append(lab.objects, &unstructured.Unstructured{Object: course.Integers(object)})
+		object, err := course.DecodeObject(&node)
+		if err != nil {
+			return lab, messages.Usagef("%s is not YAML", file).Because(err)
+		}
+		lab.objects = append(lab.objects, object)
 	}
 	return l.unpack(file, lab)
 }

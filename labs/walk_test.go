@@ -205,9 +205,9 @@ func TestInstallWalks(t *testing.T) {
 	})
 }
 
-// TestInstallReleases holds that charts are published, and releases installed, upgraded and rolled back, as hellolab's own; and
+// TestWalkReleases holds that charts are published, and releases installed, upgraded and rolled back, as hellolab's own; and
 // that a reset uninstalls them.
-func TestInstallReleases(t *testing.T) {
+func TestWalkReleases(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
 	w.lab.theirs = [][]byte{[]byte("theirs")}

@@ -1,0 +1,243 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/release"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	applycore "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/hellolab/hellolab/await"
+	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/kube"
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/registry"
+)
+
+// Context is the kubectl context of a lab. kind names it so.
+func Context(lab string) string { return "kind-" + lab }
+
+// API returns the lab's API server once it is ready. Where there is no lab, or none that runs, the error says so.
+func (l *Lab) API(ctx context.Context) (*kube.Cluster, error) {
+	if !l.record.exists {
+		return nil, l.missing()
+	}
+	nodes, err := l.nodes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	finished, err := l.finished(ctx, nodes)
+	if err != nil {
+		return nil, err
+	}
+	switch state := stateOf(nodes); {
+	case state == Paused:
+		return nil, messages.Errorf("the lab %s is paused", l.name()).Next(messages.Hellolab("resume"))
+	case state == Stopped:
+		return nil, l.notRunning()
+	case state != Running || !finished:
+		return nil, l.incomplete()
+	}
+	return l.connect(ctx)
+}
+
+// connect returns the lab's API server once it is ready, and sees to it that the user's kubeconfig leads there.
+func (l *Lab) connect(ctx context.Context) (*kube.Cluster, error) {
+	node, err := l.docker.ContainerInspect(ctx, l.controlPlane())
+	if err != nil {
+		return nil, err
+	}
+	if server := l.kubectl.Server(); server == "" || !strings.HasSuffix(server, ":"+published(node, apiServerPort)) {
+		if err := l.exportKubeconfig(ctx); err != nil {
+			return nil, err
+		}
+	}
+	server, err := l.kubectl.Cluster()
+	if err != nil || ready(ctx, server) == nil {
+		return server, err
+	}
+	ctx, cancel := l.within(ctx)
+	defer cancel()
+	return server, l.story.Do(ctx, messages.T("waiting for the API server"), func(ctx context.Context) error {
+		return await.Poll(ctx, messages.T("the API server does not become ready"), func(ctx context.Context) error { return ready(ctx, server) })
+	})
+}
+
+// Releases returns a client for the Helm releases of a namespace of the lab.
+func (l *Lab) Releases(namespace string) (*helm.Client, error) {
+	return helm.New(l.kubectl.Client(), namespace, l.log)
+}
+
+// releases are the Helm releases of a namespace: [helm.Client] is one.
+type releases interface {
+	Get(name string) (*release.Release, error)
+	Ensure(ctx context.Context, name string, wanted *chart.Chart, values map[string]any) error
+}
+
+// Node is the name of the control plane, and of its container.
+func (l *Lab) Node() string { return l.controlPlane() }
+
+// apiServerPort is the port of the API server in the control plane's container.
+const apiServerPort = 6443
+
+// exportKubeconfig writes the lab's context into the user's kubeconfig. kind makes it the current one. Another program
+// may hold that file's lock for a moment.
+func (l *Lab) exportKubeconfig(ctx context.Context) error {
+	before := l.kubectl.Current()
+	return l.story.Do(ctx, messages.T("kubectl context %s", l.kubectl.Context), func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, kube.StaleLock)
+		defer cancel()
+		var last error
+		err := await.Poll(ctx, messages.Text{}, func(context.Context) error {
+			last = l.kind.ExportKubeConfig(l.name(), "", false)
+			return last
+		})
+		if err != nil {
+			return messages.Errorf("kubectl's configuration cannot be written").Because(cause(last)).
+				WithHint("make the file that $KUBECONFIG names, or ~/.kube/config, writable, and remove a .lock that a killed program left beside it")
+		}
+		if l.settings.Bootstrap.KeepContext {
+			return l.kubectl.Use(before)
+		}
+		return nil
+	})
+}
+
+// ready fails while an API server does not say that it is ready.
+func ready(ctx context.Context, api *kube.Cluster) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, err := api.CoreV1().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+	return err
+}
+
+// announceRegistry tells other tools of the registry, as
+// https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluster-lifecycle/generic/1755-communicating-a-local-registry
+// asks for.
+func announceRegistry(ctx context.Context, api *kube.Cluster, registry *registry.Registry) error {
+	hint := fmt.Sprintf("host: %q\nhostFromContainerRuntime: %q\nhostFromClusterNetwork: %q\n",
+		registry.Address(), registry.InsideAddress(), registry.InsideAddress())
+	const key, name = "localRegistryHosting.v1", "local-registry-hosting"
+	configMaps := api.CoreV1().ConfigMaps(metav1.NamespacePublic)
+	if found, err := configMaps.Get(ctx, name, metav1.GetOptions{}); err == nil && found.Data[key] == hint {
+		return nil
+	}
+	_, err := configMaps.Apply(ctx, applycore.ConfigMap(name, metav1.NamespacePublic).WithData(map[string]string{key: hint}),
+		metav1.ApplyOptions{FieldManager: kube.Owner, Force: true})
+	return err
+}
+
+// untilNodesReady waits until every node is Ready, and its kubelet has been heard of since its container started: for
+// 40 s after a restart the API server still shows what was true before.
+func (l *Lab) untilNodesReady(ctx context.Context, api *kube.Cluster) error {
+	nodes, err := l.nodes(ctx)
+	if err != nil {
+		return err
+	}
+	since := map[string]time.Time{}
+	for _, node := range nodes {
+		found, err := l.docker.ContainerInspect(ctx, node.ID)
+		if err != nil {
+			return err
+		}
+		name := nodeName(node)
+		if since[name], err = time.Parse(time.RFC3339Nano, found.State.StartedAt); err != nil {
+			return err
+		}
+	}
+	ready := func(ctx context.Context) (bool, error) { return nodesReady(ctx, api, since) }
+	if done, err := ready(ctx); done && err == nil {
+		return nil
+	}
+	ctx, cancel := l.within(ctx)
+	defer cancel()
+	return l.story.Do(ctx, messages.T("waiting for the nodes to be Ready"), func(ctx context.Context) error {
+		err := await.Watches(ctx, ready,
+			func(ctx context.Context) (watch.Interface, error) {
+				return api.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{})
+			},
+			func(ctx context.Context) (watch.Interface, error) {
+				return api.CoordinationV1().Leases(corev1.NamespaceNodeLease).Watch(ctx, metav1.ListOptions{})
+			})
+		if err != nil {
+			return messages.Errorf("the nodes do not become Ready").Because(err).WithHint("%s shows why", messages.Kubectl("", "describe", "nodes"))
+		}
+		return nil
+	})
+}
+
+// nodesReady reports whether all nodes of since are Ready, by a lease that was renewed after that time.
+func nodesReady(ctx context.Context, api *kube.Cluster, since map[string]time.Time) (bool, error) {
+	nodes, err := api.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, err
+	}
+	leases, err := api.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, err
+	}
+	renewed := map[string]coordinationv1.LeaseSpec{}
+	for _, lease := range leases.Items {
+		renewed[lease.Name] = lease.Spec
+	}
+	for name, start := range since {
+		node := findNode(nodes.Items, name)
+		lease := renewed[name].RenewTime
+		if node == nil || !isReady(*node) || lease == nil || !lease.After(start) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+func findNode(nodes []corev1.Node, name string) *corev1.Node {
+	for i := range nodes {
+		if nodes[i].Name == name {
+			return &nodes[i]
+		}
+	}
+	return nil
+}
+
+func isReady(node corev1.Node) bool {
+	for _, condition := range node.Status.Conditions {
+		if condition.Type == corev1.NodeReady {
+			return condition.Status == corev1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// answersHTTP reports whether a web server, any, answers at url.
+func answersHTTP(ctx context.Context, url string) error { return answersWith(ctx, url, 0) }
+
+// answersWith reports whether a web server answers at url with that status; 0 is any.
+func answersWith(ctx context.Context, url string, status int) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true}, // no proxy: this is loopback
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	if status != 0 && response.StatusCode != status {
+		err = fmt.Errorf("%s: %s", url, response.Status)
+	}
+	return errors.Join(err, response.Body.Close())
+}
