@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -101,8 +100,11 @@ func (p *program) configure(c *cli.Context) (all configuration, err error) {
 			}
 		}
 	}
+	if err := all.Validate(); err != nil {
+		return all, err
+	}
 	p.noteFlags(c, all.Bootstrap.Name)
-	return all, all.Validate()
+	return all, nil
 }
 
 func (p *program) configFile(c *cli.Context) string {
@@ -162,7 +164,7 @@ func nest(path, value string) []byte {
 // noteFlags keeps what has to be in the commands that the user is told to type, so that they lead to the same lab, and
 // ask for the same settings.
 func (p *program) noteFlags(c *cli.Context, lab string) {
-	p.flags, p.settingFlags = nil, nil
+	p.lab, p.flags, p.settingFlags = lab, nil, nil
 	if lab != builtInName {
 		p.flags = append(p.flags, "--name", lab)
 	}
@@ -185,58 +187,9 @@ func (p *program) noteFlags(c *cli.Context, lab string) {
 
 // over puts the layer over all, or refuses it with everything that is wrong with it.
 func (l layer) over(all *configuration) error {
-	var written, known yaml.Node
-	if err := yaml.Unmarshal(l.content, &written); err != nil {
-		return strict.Retell(l.source, err)
-	}
-	if err := yaml.Unmarshal(defaultConfig, &known); err != nil {
-		return err
-	}
-	if written.Kind == 0 {
-		return nil // nothing but comments
-	}
-	wrong := unknownKeys(l.source, "", written.Content[0], known.Content[0])
-	if err := written.Decode(all); err != nil {
-		wrong = append(wrong, strict.Retell(l.source, err))
-	}
-	all.asked = append(all.asked, leaves("", written.Content[0])...)
-	return errors.Join(wrong...)
-}
-
-// leaves gives the paths of all settings below node.
-func leaves(path string, node *yaml.Node) (paths []string) {
-	if node.Kind != yaml.MappingNode || len(node.Content) == 0 || slices.Contains(freeForm(), path) {
-		return []string{path}
-	}
-	for i := 0; i < len(node.Content); i += 2 {
-		paths = append(paths, leaves(strings.TrimPrefix(path+"."+node.Content[i].Value, "."), node.Content[i+1])...)
-	}
-	return paths
-}
-
-// freeForm are the settings whose keys are the user's own.
-func freeForm() []string { return []string{"bootstrap.ingress.values"} }
-
-// unknownKeys finds every key that the default settings do not have, with its line.
-func unknownKeys(file, path string, written, known *yaml.Node) (wrong []error) {
-	if written.Kind != yaml.MappingNode || known.Kind != yaml.MappingNode || slices.Contains(freeForm(), path) {
-		return nil
-	}
-	var names []string
-	for i := 0; i < len(known.Content); i += 2 {
-		names = append(names, known.Content[i].Value)
-	}
-	for i := 0; i < len(written.Content); i += 2 {
-		key := written.Content[i]
-		full := strings.TrimPrefix(path+"."+key.Value, ".")
-		if at := slices.Index(names, key.Value); at >= 0 {
-			wrong = append(wrong, unknownKeys(file, full, written.Content[i+1], known.Content[2*at+1])...)
-			continue
-		}
-		wrong = append(wrong, messages.Usagef("%s, line %v: there is no setting %s", file, key.Line, full).
-			WithHint("%s shows all settings", messages.Hellolab("config")))
-	}
-	return wrong
+	named, err := strict.Known{Defaults: defaultConfig, FreeForm: []string{"bootstrap.ingress.values"}}.Decode(l.source, l.content, all)
+	all.asked = append(all.asked, named...)
+	return err
 }
 
 // showConfig prints the settings that a new lab would get.

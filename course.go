@@ -15,6 +15,7 @@ import (
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
 )
 
 // beginCourse finds the lab, and reads the course that it has. Where the lab cannot be looked for, it says first what is
@@ -119,7 +120,7 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		}
 		text += guide
 		if before {
-			text += "\n" + wrap(p.printer.Text(messages.T("%s shows the files, %s what is still missing",
+			text += "\n" + progress.Wrap(p.printer.Text(messages.T("%s shows the files, %s what is still missing",
 				messages.Hellolab("lab", "show", step.ID()), messages.Hellolab("lab", "check", step.ID()))), "", columns)
 		}
 		return text

@@ -74,7 +74,7 @@ func (p *program) rowsText(rows []check.Row) string {
 				continue
 			}
 			indent := "    " + labels[i] + strings.Repeat(" ", widest-progress.Columns(labels[i])+2)
-			b.WriteString(wrap(p.printer.Text(text), indent, columns))
+			b.WriteString(progress.Wrap(p.printer.Text(text), indent, columns))
 		}
 	}
 	return b.String()
@@ -82,39 +82,6 @@ func (p *program) rowsText(rows []check.Row) string {
 
 // columns is how wide what is for people may be.
 const columns = 80
-
-// wrap breaks a text into lines of that many columns, the first behind a prefix and the others below it. A word that is
-// longer than a line stays whole, so that it can be copied.
-func wrap(text, prefix string, columns int) string {
-	var b strings.Builder
-	line, empty := prefix, true
-	indent := strings.Repeat(" ", progress.Columns(prefix))
-	for _, word := range words(text) {
-		if !empty && progress.Columns(line+strings.TrimRight(word, " ")) > columns {
-			b.WriteString(strings.TrimRight(line, " ") + "\n")
-			line = indent
-		}
-		line, empty = line+word, false
-	}
-	return b.String() + strings.TrimRight(line, " ") + "\n"
-}
-
-// words splits a text where a line may end: behind a space, and between Chinese characters, but not before one that ends
-// a sentence.
-func words(text string) (all []string) {
-	var word strings.Builder
-	last := ' '
-	for _, r := range text {
-		wide := progress.Columns(string(r)) == 2
-		if word.Len() > 0 && (last == ' ' && r != ' ' || (wide || progress.Columns(string(last)) == 2) && r != ' ' && !strings.ContainsRune("，。；：、！？）”》", r) && !strings.ContainsRune("（“《", last)) {
-			all = append(all, word.String())
-			word.Reset()
-		}
-		word.WriteRune(r)
-		last = r
-	}
-	return append(all, word.String())
-}
 
 // listedChapter is a chapter in `lab list -o json`.
 type listedChapter struct {

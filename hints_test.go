@@ -206,7 +206,7 @@ func known(setting string) error {
 var command = regexp.MustCompile(`\b(hellolab (up|down|start|stop|pause|resume|status|images|lab|kubectl|tunnel|ip|config|version|help)\b|` +
 	`kubectl (get|describe|delete|apply|config|logs|edit|scale|patch|set|rollout|exec|run|port-forward)\b|` +
 	`helm (install|uninstall|upgrade|rollback|status|history|push|pull|repo)\b|` +
-	`docker (rm|rmi|volume|logs|tag|pull|push|system|rename|run|build|context (ls|use)|ps|image)\b|sudo )`)
+	`docker (rm|rmi|volume|logs|tag|pull|system|rename|run|build|context (ls|use)|ps|image)\b|sudo )`)
 
 // TestSentencesHoldNoCommands holds that a command is never part of a sentence, where nothing could make it lead to the
 // right lab: it is one of the sentence's arguments.

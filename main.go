@@ -9,7 +9,9 @@ import (
 	"context"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/sirupsen/logrus"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -48,8 +51,9 @@ type program struct {
 	printer messages.Printer
 	story   *progress.Progress
 	log     *logrus.Logger
-	// flags lead hellolab to the lab that this run is about, and settingFlags are the settings that it was given, once they
-	// have been read.
+	// lab is the name of the lab that this run is about, flags lead hellolab there, and settingFlags are the settings that it
+	// was given, once they have been read.
+	lab                 string
 	flags, settingFlags []string
 }
 
@@ -65,9 +69,23 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	return p.exit(ctx, p.dispatch(ctx, byItsName(args)))
 }
 
-// here is the lab that this run is about, for the commands that the user is told to type.
+// here is the lab that this run is about, for the commands that the user is told to type. The word kubectl alone leads to
+// it where there is such a program, and the lab's context is the current one.
 func (p *program) here() messages.Lab {
-	return messages.Lab{Flags: p.flags, Settings: p.settingFlags}
+	lab := messages.Lab{Flags: p.flags, Settings: p.settingFlags}
+	config := kube.Kubeconfig{Context: bootstrap.Context(p.lab)}
+	if p.lab == "" || config.Server() == "" { // there is no lab yet
+		return lab
+	}
+	lab.Namespace = config.Namespace()
+	isCurrent := config.Current() == config.Context
+	if !isCurrent {
+		lab.Context = config.Context
+	}
+	if _, err := exec.LookPath("kubectl"); err != nil || !isCurrent {
+		lab.Kubectl = slices.Concat([]string{"hellolab"}, p.flags, []string{"kubectl"})
+	}
+	return lab
 }
 
 // dispatch runs the command that args name.

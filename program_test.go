@@ -63,8 +63,19 @@ func newMachine(t *testing.T) *machine {
 	} {
 		t.Setenv(name, value)
 	}
+	m.tools("kubectl", "docker")
 	t.Chdir(t.TempDir())
 	return m
+}
+
+// tools has the PATH hold programs of those names, which fail, and no others.
+func (m *machine) tools(names ...string) {
+	m.Helper()
+	folder := m.TempDir()
+	for _, name := range names {
+		m.check(os.WriteFile(filepath.Join(folder, name), []byte("#!/bin/sh\nexit 1\n"), 0o755))
+	}
+	m.Setenv("PATH", folder)
 }
 
 // run runs the program as main does.
@@ -142,6 +153,7 @@ func (m *machine) addLab(name string, settings ...string) {
 	m.engine.AddContainer(enginetest.Container{Name: name + "-registry", State: container.StateRunning,
 		Config:     container.Config{Image: "registry:3", Labels: map[string]string{engine.Label: name}},
 		HostConfig: container.HostConfig{PortBindings: nat.PortMap{"5000/tcp": {{HostIP: "127.0.0.1", HostPort: all.Registry.Port.String()}}}}})
+	m.engine.AddNetwork("kind")
 	m.addCluster(name, since)
 }
 
@@ -305,6 +317,10 @@ func TestCourse(t *testing.T) {
 	m.must(exitDone, []string{"lab", "list"}, "deployment/create", "installed: the state before it")
 	m.must(exitNotYet, []string{"lab", "check"}, "deployment/create", "✗ deployment/hellok8s-deployment", "do        kubectl apply -f deployment.yaml")
 	m.must(exitNotYet, []string{"lab", "check", "-o", "json"}, `"passed": false`)
+	m.tools() // kubectl is hellolab's own then
+	m.must(exitNotYet, []string{"lab", "check"}, "do        hellolab kubectl apply -f deployment.yaml")
+	m.tools("kubectl")
+	m.must(exitNotYet, []string{"lab", "check", "--lang", "zh"}, "kubectl apply -f deployment.yaml")
 	saved := m.must(exitDone, []string{"lab", "save", "lab.yaml", "-o", "json"})
 	if !strings.Contains(saved.stdout, `"file": "lab.yaml"`) {
 		t.Errorf("it prints %s", saved.stdout)
@@ -360,9 +376,6 @@ func TestImagesBuild(t *testing.T) {
 func TestUpIsRefused(t *testing.T) {
 	m := newMachine(t)
 	m.addLab("hellolab")
-	tools := t.TempDir() // a docker command, which kind would call
-	m.check(os.WriteFile(filepath.Join(tools, "docker"), []byte("#!/bin/sh\nexit 1\n"), 0o755))
-	t.Setenv("PATH", tools)
 	m.must(exitFailed, []string{"up", "--workers", "2"}, "the lab hellolab was made with other settings", "bootstrap.workers: 0, not 2", "hellolab down", "hellolab up --workers 2")
 	m.must(exitUsage, []string{"up", "--course", "nowhere"}, "course.yaml cannot be read")
 }

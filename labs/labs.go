@@ -102,7 +102,9 @@ func (l *Labs) State(ctx context.Context) (state State, err error) {
 
 // remember writes the state, but for the passed steps.
 func (l *Labs) remember(ctx context.Context, state State) error {
-	return l.write(ctx, kube.Owner, stateKey, state)
+	ctx, cancel := l.within(ctx)
+	defer cancel()
+	return kube.Retry(ctx, func(ctx context.Context) error { return l.write(ctx, kube.Owner, stateKey, state) })
 }
 
 // write writes one key of the state.
