@@ -395,9 +395,11 @@ func (c *Checker) selectorCause(ctx context.Context, service *corev1.Service, se
 	}
 	slices.Sort(there)
 	if len(there) == 0 {
-		return cause{why: messages.T("the selector %s of service %s matches no pod, and there are no pods with labels", selector, service.Name), next: edit}, nil
+		return cause{why: messages.T("the selector %s of service %s matches no pod, and there are no pods with labels",
+			selector, service.Name), next: edit}, nil
 	}
-	return cause{why: messages.T("the selector %s of service %s matches no pod; the pods there have %s", selector, service.Name, there), next: edit}, nil
+	return cause{why: messages.T("the selector %s of service %s matches no pod; the pods there have %s",
+		selector, service.Name, there), next: edit}, nil
 }
 
 // listens reports whether a web server answers at a port of a pod. If the connection is refused, the API server responds with
