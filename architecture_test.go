@@ -19,7 +19,7 @@ const module = "github.com/hellolab/hellolab"
 // mayImport lists which packages of this module each one may use. main wires them, and may use all.
 var mayImport = map[string][]string{
 	"await":         {"messages"},
-	"bootstrap":     {"await", "engine", "helm", "messages", "port", "progress", "registry"},
+	"bootstrap":     {"await", "engine", "helm", "kube", "messages", "port", "progress", "registry"},
 	"engine":        {"messages", "progress"},
 	"helm":          {"kube"},
 	"images":        {"engine", "messages", "progress"},

@@ -144,23 +144,39 @@ func (p *program) listText(list []listedChapter) string {
 	return table(rows)
 }
 
-// stepText is all there is to know of a step: what to do, and the files.
-func (p *program) stepText(place course.Place, step *course.Step) string {
-	text := p.heading(step) + "\n" + p.guideText(place, step)
-	manifests := step.Manifests()
-	if step.Previous() == nil {
-		manifests = append(slices.Clone(step.Chapter().GivenManifests()), manifests...)
-	}
-	var shown []string
-	for _, manifest := range manifests {
-		if manifest.Name != "" && !slices.Contains(shown, manifest.Name) {
-			shown = append(shown, manifest.Name)
-			text += fmt.Sprintf("\n--- %s\n%s", manifest.Name, manifest.Content)
-		}
-	}
-	return text
+// shownStep is a step in `lab show -o json`.
+type shownStep struct {
+	ID    string      `json:"id"`
+	Title string      `json:"title"`
+	Guide string      `json:"guide"`
+	Files []shownFile `json:"files"`
 }
 
-func (p *program) guideText(place course.Place, step *course.Step) string {
-	return p.printer.Text(place.Guide(step))
+type shownFile struct {
+	Name    string `json:"name"`
+	Content string `json:"content"`
+}
+
+// shown is all there is to know of a step: what to do, and the files.
+func (p *program) shown(place course.Place, step *course.Step) shownStep {
+	shown := shownStep{ID: step.ID(), Title: p.printer.Text(step.Title.Text()), Guide: p.printer.Text(place.Guide(step)), Files: []shownFile{}}
+	manifests := step.Manifests()
+	if step.Previous() == nil {
+		manifests = slices.Concat(step.Chapter().GivenManifests(), manifests)
+	}
+	for _, manifest := range manifests {
+		there := slices.ContainsFunc(shown.Files, func(file shownFile) bool { return file.Name == manifest.Name })
+		if manifest.Name != "" && !there {
+			shown.Files = append(shown.Files, shownFile{manifest.Name, manifest.Content})
+		}
+	}
+	return shown
+}
+
+func (p *program) stepText(step *course.Step, shown shownStep) string {
+	text := p.heading(step) + "\n" + shown.Guide
+	for _, file := range shown.Files {
+		text += fmt.Sprintf("\n--- %s\n%s", file.Name, file.Content)
+	}
+	return text
 }

@@ -15,19 +15,21 @@ import (
 var chartRepository embed.FS
 
 const (
-	// chartsName is the chart repository's release's, and its chart's.
+	// chartsName names the chart repository's release, its chart and its path.
 	chartsName = "charts"
 	// chartsNamespace is hellolab's own.
 	chartsNamespace = "hellolab"
+	// chartsImage is the web server that serves the repository.
+	chartsImage = "nginx"
 )
 
-// ensureCharts installs the chart repository, which holds files from the start, and what the reader puts in later, and
-// waits until it answers. Without the image of its web server, which cannot be had then, there is none.
-func (l *Lab) ensureCharts(ctx context.Context, kube kube, files map[string][]byte) error {
+// ensureCharts installs the chart repository, which holds files from the start, and what users put in later, and waits
+// until it answers. Without the image of its web server in the lab's registry there is none, and it says so.
+func (l *Lab) ensureCharts(ctx context.Context, files map[string][]byte) error {
 	if len(files) == 0 || !l.settings.Bootstrap.Ingress.Enabled {
 		return nil
 	}
-	releases, err := helm.New(kube.config, chartsNamespace, l.log)
+	releases, err := l.releases(chartsNamespace)
 	if err != nil {
 		return err
 	}
@@ -44,20 +46,33 @@ func (l *Lab) ensureCharts(ctx context.Context, kube kube, files map[string][]by
 		encoded[name] = base64.StdEncoding.EncodeToString(content)
 	}
 	values := map[string]any{"files": encoded}
-	if helm.Current(installed, wanted, values) && answersWith(ctx, l.Addresses().Charts+"/index.yaml", http.StatusOK) == nil {
+	url := l.Addresses().Charts
+	answers := func(ctx context.Context) error { return answersWith(ctx, url+"/index.yaml", http.StatusOK) }
+	if helm.Current(installed, wanted, values) && answers(ctx) == nil {
 		return nil // otherwise parts of it may have been deleted, which an upgrade to the same brings back
 	}
-	if image, _, err := l.registry.Find(ctx, "nginx"); err != nil || image == nil {
+	image, _, err := l.registry.Find(ctx, chartsImage)
+	if err != nil {
 		return err
 	}
-	return l.story.Do(ctx, messages.T("chart repository at %s", l.Addresses().Charts), func(ctx context.Context) error {
+	if image == nil {
+		l.story.Say(l.noCharts())
+		return nil
+	}
+	return l.story.Do(ctx, messages.T("chart repository at %s", url), func(ctx context.Context) error {
 		if err := releases.Ensure(ctx, chartsName, wanted, values); err != nil {
 			return messages.Errorf("the chart repository cannot be installed").Because(err).WithHint("run the same command again")
 		}
 		ctx, cancel := l.within(ctx)
 		defer cancel()
-		return await.Poll(ctx, messages.T("the chart repository does not answer"), func(ctx context.Context) error {
-			return answersWith(ctx, l.Addresses().Charts+"/index.yaml", http.StatusOK)
-		})
+		return await.Poll(ctx, messages.T("the chart repository does not answer"), answers)
 	})
+}
+
+// noCharts says that there is no chart repository, and what makes one. The lab's own settings cannot: it keeps them.
+func (l *Lab) noCharts() messages.Text {
+	target := l.Addresses().Registry + "/library/" + chartsImage // as an official image of Docker Hub
+	return messages.T("there is no chart repository at %s, as the image %s is not in the lab's registry; to get one: %s, %s, %s, and %s",
+		l.Addresses().Charts, chartsImage, messages.Shell("docker", "pull", chartsImage), messages.Shell("docker", "tag", chartsImage, target),
+		messages.Shell("docker", "push", target), messages.Hellolab("up"))
 }

@@ -60,7 +60,7 @@ func (c Config) Validate() error {
 	var problems []error
 	wrong := func(format string, args ...any) { problems = append(problems, messages.Usagef(format, args...)) }
 	if !validName.MatchString(c.Name) || len(c.Name) > maxName {
-		wrong("bootstrap.name: %q is no name for a lab: use up to %v lower-case letters, digits and hyphens", c.Name, maxName)
+		wrong("bootstrap.name: %q is not a valid name for a lab: use up to %v lower-case letters, digits and hyphens", c.Name, maxName)
 	}
 	if c.Workers < 0 || c.Workers > 9 {
 		wrong("bootstrap.workers: %v is not between 0 and 9", c.Workers)
@@ -70,7 +70,7 @@ func (c Config) Validate() error {
 	}
 	for _, named := range []struct{ setting, image string }{{"bootstrap.nodeImage", c.NodeImage}, {"bootstrap.ingress.image", c.Ingress.Image}} {
 		if _, err := reference.ParseNormalizedNamed(named.image); err != nil && named.image != "" {
-			wrong("%s: %q is no image name", named.setting, named.image)
+			wrong("%s: %q is not a valid image name", named.setting, named.image)
 		}
 	}
 	if c.Ingress.Enabled && c.Ingress.Chart == "" && c.Ingress.Image == "" {

@@ -11,12 +11,13 @@ import (
 
 	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 )
 
-// Down takes the lab away: its nodes, its registry (unless keepRegistry), its volumes and its kubeconfig entries, and
-// makes the kubectl context from before the lab the current one again. What belongs to anybody else stays. Where there
-// is nothing, that is said, and is no failure.
+// Down removes the lab: its nodes, its registry (unless keepRegistry), its volumes and its kubeconfig entries, and makes
+// the kubectl context from before the lab the current one again. What belongs to anybody else stays. It is no failure
+// where there is nothing.
 func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 	if err := engine.CheckCommand(); err != nil {
 		return err
@@ -26,18 +27,9 @@ func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 		return err
 	}
 	defer unlock()
-	var forgetting error
-	if l.record.exists {
-		err := l.story.Do(ctx, messages.T("removing the cluster %s", l.name()), l.removeNodes)
-		var foreign foreignCluster
-		switch {
-		case errors.As(err, &foreign): // made by somebody since the lab's own went; it stays, and so does its context
-			l.story.Say(messages.T("%s", foreign.told))
-		case err != nil:
-			return err
-		default:
-			forgetting = l.forgetContext(ctx) // told last: the rest can go all the same
-		}
+	forgetting, err := l.removeCluster(ctx)
+	if err != nil {
+		return err
 	}
 	removed := false
 	if !keepRegistry {
@@ -57,13 +49,36 @@ func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 	}
 	l.story.Say(messages.T("the lab %s is gone", l.name()))
 	if keepRegistry {
-		l.story.Say(messages.T("its image registry stays, with what it holds: hellolab up goes on with it, hellolab down removes it"))
+		l.story.Say(messages.T("its image registry stays, with what it holds: %s uses it again, %s removes it",
+			messages.Hellolab("up"), messages.Hellolab("down")))
 	}
 	return forgetting
 }
 
-// removeCaches takes the lab's other volumes away: what builds kept in them.
+// removeCluster removes the lab's nodes, and its entries in the user's kubeconfig. What keeps it from the latter is
+// returned apart: everything else can go all the same.
+func (l *Lab) removeCluster(ctx context.Context) (forgetting, err error) {
+	if !l.record.exists {
+		return nil, nil
+	}
+	err = l.story.Do(ctx, messages.T("removing the cluster %s", l.name()), l.removeNodes)
+	var foreign foreignCluster
+	switch {
+	case errors.As(err, &foreign): // made by somebody since the lab's own went; it stays, and so does its context
+		l.story.Say(messages.T("%s", foreign.failure))
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	return l.forgetContext(ctx), nil
+}
+
+// removeCaches removes the lab's other volumes: what builds kept in them. A build that was killed may have left a
+// container that has one.
 func (l *Lab) removeCaches(ctx context.Context) error {
+	if err := l.removeLeftContainers(ctx); err != nil {
+		return err
+	}
 	found, err := l.docker.VolumeList(ctx, volume.ListOptions{Filters: engine.Labelled(l.name())})
 	if err != nil {
 		return err
@@ -74,21 +89,42 @@ func (l *Lab) removeCaches(ctx context.Context) error {
 		}
 		if err := l.docker.VolumeRemove(ctx, disk.Name, false); err != nil && !errdefs.IsNotFound(err) {
 			return messages.Errorf("the Docker volume %s cannot be removed", disk.Name).Because(err).
-				WithHint("wait until what uses it is done, then run the same command again")
+				WithHint("%s shows what uses it; when that is done, run the same command again",
+					messages.Shell("docker", "ps", "-a", "--filter", "volume="+disk.Name))
 		}
 	}
 	return nil
 }
 
-// forgetContext takes the lab's entries out of the user's kubeconfig, the context from before having been made the
-// current one.
+// removeLeftContainers removes the lab's containers that do not run, but for its registry.
+func (l *Lab) removeLeftContainers(ctx context.Context) error {
+	wanted := engine.Labelled(l.name())
+	wanted.Add("status", container.StateCreated)
+	wanted.Add("status", container.StateExited)
+	left, err := l.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: wanted})
+	if err != nil {
+		return err
+	}
+	for _, found := range left {
+		if nodeName(found) == l.registry.Name() {
+			continue
+		}
+		if err := l.docker.ContainerRemove(ctx, found.ID, container.RemoveOptions{RemoveVolumes: true}); err != nil && !errdefs.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// forgetContext makes the context from before the lab the current one, and removes the lab's entries from the user's
+// kubeconfig.
 func (l *Lab) forgetContext(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, staleLock)
+	ctx, cancel := context.WithTimeout(ctx, kube.StaleLock)
 	defer cancel()
 	var last error
 	err := await.Poll(ctx, messages.Text{}, func(context.Context) error {
-		if l.kubectl.current() == l.kubectl.context {
-			if last = l.kubectl.use(l.record.previousContext); last != nil {
+		if l.kubectl.Current() == l.kubectl.Context {
+			if last = l.kubectl.Use(l.record.previousContext); last != nil {
 				return last
 			}
 		}
@@ -99,7 +135,7 @@ func (l *Lab) forgetContext(ctx context.Context) error {
 		return nil
 	}
 	return messages.Errorf("kubectl's configuration cannot be written").Because(cause(last)).
-		WithHint("kubectl config delete-context %s, when that file can be written", l.kubectl.context)
+		WithHint("when that file can be written: %s", messages.Kubectl("", "config", "delete-context", l.kubectl.Context))
 }
 
 // Stop stops the lab and keeps all of its state.
@@ -124,19 +160,11 @@ func (l *Lab) Stop(ctx context.Context) error {
 	if err := work.Wait(); err != nil {
 		return err
 	}
-	l.story.Say(messages.T("the lab %s is stopped; hellolab start goes on with it", l.name()))
+	l.story.Say(messages.T("the lab %s is stopped; to go on with it: %s", l.name(), messages.Hellolab("start")))
 	return nil
 }
 
-// Start is Up for a lab that exists.
-func (l *Lab) Start(ctx context.Context) error {
-	if !l.record.exists {
-		return l.missing()
-	}
-	return l.Up(ctx, nil, More{})
-}
-
-// existing gives the nodes of a lab that exists, locked.
+// existing returns the nodes of a lab that exists, and locks it.
 func (l *Lab) existing(ctx context.Context) ([]container.Summary, func(), error) {
 	if !l.record.exists {
 		return nil, nil, l.missing()
@@ -151,8 +179,4 @@ func (l *Lab) existing(ctx context.Context) ([]container.Summary, func(), error)
 		return nil, nil, err
 	}
 	return nodes, unlock, nil
-}
-
-func (l *Lab) missing() error {
-	return messages.Errorf("there is no lab named %s", l.name()).WithHint("hellolab up")
 }

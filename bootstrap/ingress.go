@@ -2,17 +2,10 @@ package bootstrap
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"embed"
 	"encoding/base64"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"math/big"
 	"strings"
 	"time"
 
@@ -20,9 +13,11 @@ import (
 	"helm.sh/helm/v3/pkg/release"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/cert"
 
 	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/registry"
 )
@@ -30,13 +25,13 @@ import (
 //go:embed ingress-nginx
 var ingressChart embed.FS
 
-// ingressName is the release's, its namespace's and its chart's.
+// ingressName names the release, its namespace and its chart.
 const ingressName = "ingress-nginx"
 
 // ensureIngress installs the ingress controller and waits until it works: an Ingress is accepted by its webhook, and
 // port 80 answers. Where it works already, nothing happens.
-func (l *Lab) ensureIngress(ctx context.Context, kube kube) error {
-	releases, err := helm.New(kube.config, ingressName, l.log)
+func (l *Lab) ensureIngress(ctx context.Context, api *kube.Cluster) error {
+	releases, err := l.releases(ingressName)
 	if err != nil {
 		return err
 	}
@@ -49,24 +44,24 @@ func (l *Lab) ensureIngress(ctx context.Context, kube kube) error {
 		return err
 	}
 	current := helm.Current(installed, wanted, values)
-	if current && l.ingressWorks(ctx, kube) == nil {
-		return l.untilNodesReady(ctx, kube)
+	if current && l.ingressWorks(ctx, api) == nil {
+		return l.untilNodesReady(ctx, api)
 	}
 	return l.story.Do(ctx, messages.T("ingress controller at %s", l.Addresses().Ingress), func(ctx context.Context) error {
 		ctx, cancel := l.within(ctx)
 		defer cancel()
-		if current && kube.hasController(ctx) { // it only has to come back, after a restart of the node say
-			if l.untilIngressWorks(ctx, kube, comeBackWithin) == nil {
+		if current && hasController(ctx, api) { // it only has to come back, after a restart of the node say
+			if l.untilIngressWorks(ctx, api, comeBackWithin) == nil {
 				return nil
 			}
 		}
 		if err := releases.Ensure(ctx, ingressName, wanted, values); err != nil {
 			return messages.Errorf("the ingress controller's chart cannot be installed").Because(err).
-				WithHint("run the same command again; helm status -n ingress-nginx ingress-nginx shows more")
+				WithHint("run the same command again; %s shows more", messages.Helm(ingressName, "status", ingressName))
 		}
-		if err := l.untilIngressWorks(ctx, kube, l.settings.Bootstrap.Timeout); err != nil {
-			return messages.Errorf("the ingress controller does not work").Because(errors.Join(err, kube.why(ctx, ingressName))).
-				WithHint("kubectl get pods,events -n ingress-nginx")
+		if err := l.untilIngressWorks(ctx, api, l.settings.Bootstrap.Timeout); err != nil {
+			return messages.Errorf("the ingress controller does not work").Because(errors.Join(err, newestWarning(ctx, api, ingressName))).
+				Next(messages.Kubectl(ingressName, "get", "pods,events"))
 		}
 		return nil
 	})
@@ -75,22 +70,22 @@ func (l *Lab) ensureIngress(ctx context.Context, kube kube) error {
 // comeBackWithin is longer than the ingress controller takes to work again after a restart of its node.
 const comeBackWithin = time.Minute
 
-func (l *Lab) untilIngressWorks(ctx context.Context, kube kube, limit time.Duration) error {
+func (l *Lab) untilIngressWorks(ctx context.Context, api *kube.Cluster, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	if err := l.untilNodesReady(ctx, kube); err != nil {
+	if err := l.untilNodesReady(ctx, api); err != nil {
 		return err
 	}
-	return await.Poll(ctx, messages.Text{}, func(ctx context.Context) error { return l.ingressWorks(ctx, kube) })
+	return await.Poll(ctx, messages.Text{}, func(ctx context.Context) error { return l.ingressWorks(ctx, api) })
 }
 
-// hasController reports whether somebody's ingress controller is there at all.
-func (k kube) hasController(ctx context.Context) bool {
-	found, err := k.AppsV1().Deployments(ingressName).List(ctx, metav1.ListOptions{})
+// hasController reports whether there is an ingress controller at all.
+func hasController(ctx context.Context, api *kube.Cluster) bool {
+	found, err := api.AppsV1().Deployments(ingressName).List(ctx, metav1.ListOptions{})
 	return err == nil && len(found.Items) > 0
 }
 
-// ingressChart gives the chart to install and its values. The webhook's certificate of an earlier installation is
+// ingressChart returns the chart to install and its values. The webhook's certificate of an earlier installation is
 // kept.
 func (l *Lab) ingressChart(installed *release.Release) (*chart.Chart, map[string]any, error) {
 	settings := l.settings.Bootstrap.Ingress
@@ -118,8 +113,8 @@ func (l *Lab) ingressChart(installed *release.Release) (*chart.Chart, map[string
 	return embedded, map[string]any{"image": registry.Tagged(settings.Image), "webhook": webhook}, nil
 }
 
-// ingressWorks tries what a reader will do: create an Ingress (a dry run), and open a page.
-func (l *Lab) ingressWorks(ctx context.Context, kube kube) error {
+// ingressWorks tries what a user will do: create an Ingress (a dry run), and open a page.
+func (l *Lab) ingressWorks(ctx context.Context, api *kube.Cluster) error {
 	path, prefix := "/", networkingv1.PathTypePrefix
 	probe := &networkingv1.Ingress{
 		ObjectMeta: metav1.ObjectMeta{Name: "hellolab-probe"},
@@ -131,60 +126,38 @@ func (l *Lab) ingressWorks(ctx context.Context, kube kube) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	accepted, err := kube.NetworkingV1().Ingresses(metav1.NamespaceDefault).Create(ctx, probe,
-		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: owner})
+	accepted, err := api.NetworkingV1().Ingresses(metav1.NamespaceDefault).Create(ctx, probe,
+		metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}, FieldManager: kube.Owner})
 	if err != nil {
 		return err
 	}
 	if accepted.Spec.IngressClassName == nil {
 		return messages.Errorf("no IngressClass is the default one")
 	}
-	// ingress-nginx answers this path itself, whatever rules a reader has
+	// ingress-nginx answers this path itself, whatever rules the user has
 	return answersHTTP(ctx, l.Addresses().Ingress+"/healthz")
 }
 
-// why tells what keeps the pods of a namespace from running: the newest warnings.
-func (k kube) why(ctx context.Context, namespace string) error {
+// newestWarning returns what Kubernetes complained of last in a namespace, or nil.
+func newestWarning(ctx context.Context, api *kube.Cluster, namespace string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	events, err := k.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
-	if err != nil || len(events.Items) == 0 {
+	warnings, err := kube.Events(ctx, api, namespace, "type=Warning")
+	if err != nil || len(warnings) == 0 {
 		return nil
 	}
-	last := events.Items[len(events.Items)-1]
+	last := warnings[len(warnings)-1]
 	return fmt.Errorf("%s %s: %s", strings.ToLower(last.InvolvedObject.Kind), last.InvolvedObject.Name, last.Message)
 }
 
-// webhookCertificate makes the pair that the admission webhook identifies itself with. It signs itself and lives as
-// long as any lab; nobody but the lab's own API server trusts it.
+// webhookCertificate makes the pair that the admission webhook identifies itself with. It lives as long as any lab, and
+// nobody but the lab's own API server trusts it: the authority behind it has signed nothing else, and its key is gone.
 func webhookCertificate() (map[string]any, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	certificates, key, err := cert.GenerateSelfSignedCertKeyWithOptions(cert.SelfSignedCertKeyOptions{
+		Host: "ingress-nginx-controller-admission." + ingressName + ".svc", MaxAge: 10 * 365 * 24 * time.Hour})
 	if err != nil {
 		return nil, err
 	}
-	service := "ingress-nginx-controller-admission." + ingressName + ".svc"
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		Subject:               pkix.Name{CommonName: service},
-		DNSNames:              []string{service},
-		NotBefore:             time.Now().Add(-time.Hour), // the engine's machine may have another clock
-		NotAfter:              time.Now().AddDate(10, 0, 0),
-		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
-		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		BasicConstraintsValid: true,
-		IsCA:                  true,
-	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		return nil, err
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]any{"certificate": encode("CERTIFICATE", certificate), "key": encode("PRIVATE KEY", private)}, nil
-}
-
-func encode(kind string, content []byte) string {
-	return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}))
+	encode := base64.StdEncoding.EncodeToString
+	return map[string]any{"certificate": encode(certificates), "key": encode(key)}, nil
 }

@@ -35,7 +35,6 @@ import (
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 
 	"github.com/hellolab/hellolab/helm"
-	"github.com/hellolab/hellolab/registry"
 )
 
 // TestIngressClass holds that an Ingress of the course, which names no class, gets the controller's.
@@ -297,8 +296,8 @@ func TestIngressChartOfOnesOwn(t *testing.T) {
 
 func defaultLab(t *testing.T) *Lab {
 	t.Helper()
-	lab := &Lab{settings: defaultSettings(t)}
-	lab.registry = registry.New(nil, nil, lab.name(), lab.settings.Registry)
+	lab := &Lab{asked: Asked{Settings: defaultSettings(t)}}
+	lab.use(lab.asked.Settings)
 	return lab
 }
 

@@ -1,7 +1,7 @@
 // Package bootstrap is the life of a lab: a kind cluster, its registry and its ingress controller, brought up, looked
-// at, stopped, started and taken down.
+// at, stopped, started and removed.
 //
-// Everything here converges: a step looks at what is there, and does (and tells) only what is missing. So the same
+// Everything here converges: a step looks at what is there, and does (and reports) only what is missing. So the same
 // list of steps creates a lab, completes half of one after a crash, and changes nothing on a healthy one.
 package bootstrap
 
@@ -15,7 +15,9 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/sirupsen/logrus"
 	"sigs.k8s.io/kind/pkg/cluster"
+	"sigs.k8s.io/kind/pkg/cluster/nodes"
 
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 	"github.com/hellolab/hellolab/registry"
@@ -30,58 +32,69 @@ type Lab struct {
 	settings Settings
 	record   record
 	registry *registry.Registry
-	kind     *cluster.Provider
-	kubectl  kubeconfig
+	kind     provider
+	kubectl  kube.Kubeconfig
+	// releases returns the Helm releases of a namespace of the lab.
+	releases func(namespace string) (releases, error)
 }
 
-// record is what the engine remembers of the lab; see [Settings].
-type record struct {
-	exists bool
-	since  time.Time
-	// previousContext is the kubectl context that was current before the lab's.
-	previousContext string
+// provider creates kind clusters: [cluster.Provider] is one.
+type provider interface {
+	Create(name string, options ...cluster.CreateOption) error
+	Delete(name, kubeconfig string) error
+	ExportKubeConfig(name, kubeconfig string, internal bool) error
+	ListInternalNodes(name string) ([]nodes.Node, error)
 }
 
 // Open returns the lab that asked names: with the settings that it was made with where it exists (and the changeable ones
 // among those that the user asked for), with the asked ones where it does not.
 func Open(ctx context.Context, docker *client.Client, story *progress.Progress, log logrus.FieldLogger, asked Asked) (*Lab, error) {
 	lab := &Lab{
-		asked:    asked,
-		docker:   docker,
-		story:    story,
-		log:      log,
-		settings: asked.Settings,
-		kind:     cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(kindLogger{log})),
-		kubectl:  kubeconfig{Context(asked.Bootstrap.Name)},
+		docker:  docker,
+		story:   story,
+		log:     log,
+		asked:   asked,
+		kind:    cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(kindLogger{log})),
+		kubectl: kube.Kubeconfig{Context: Context(asked.Bootstrap.Name)},
 	}
+	lab.releases = func(namespace string) (releases, error) { return lab.Releases(namespace) }
 	return lab, lab.load(ctx)
 }
 
 // load reads what the engine remembers of the lab.
 func (l *Lab) load(ctx context.Context) error {
-	settings, found, err := recorded(ctx, l.docker, l.settings)
+	settings, found, err := recorded(ctx, l.docker, l.asked.Settings)
 	if err != nil {
 		return err
 	}
 	if l.record = found; found.exists {
-		l.settings = settings.With(l.asked)
+		settings = settings.With(l.asked)
 	}
-	l.registry = registry.New(l.docker, l.story, l.name(), l.settings.Registry)
+	l.use(settings)
 	return nil
+}
+
+// use gives the lab other settings.
+func (l *Lab) use(settings Settings) {
+	l.settings = settings
+	l.registry = registry.New(l.docker, l.story, settings.Bootstrap.Name, settings.Registry)
 }
 
 // Registry is the lab's image registry.
 func (l *Lab) Registry() *registry.Registry { return l.registry }
 
-// Settings are the lab's own where it exists, and those that it would get where it does not.
+// Exists reports whether there is a lab, whatever state it is in.
+func (l *Lab) Exists() bool { return l.record.exists }
+
+// Settings returns those of a lab that exists, and those that it would get where it does not.
 func (l *Lab) Settings() Settings { return l.settings }
 
-func (l *Lab) name() string { return l.settings.Bootstrap.Name }
+func (l *Lab) name() string { return l.asked.Bootstrap.Name }
 
 // Gone reports whether the lab is no more the one that was opened: it was removed, or made anew.
 func (l *Lab) Gone(ctx context.Context) bool {
 	_, now, err := recorded(ctx, l.docker, l.settings)
-	return err == nil && (!now.exists || !now.since.Equal(l.record.since))
+	return err == nil && (!now.exists || !now.since.Equal(l.record.since) || now.token() != l.record.token())
 }
 
 // Lock keeps other hellolabs from changing the lab until unlock is called.
@@ -96,7 +109,7 @@ func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {
 	return unlock, err
 }
 
-// tryLock is lock, but gives nil where another hellolab has the lab.
+// tryLock is lock, but returns nil where another hellolab has the lab.
 func (l *Lab) tryLock(ctx context.Context) (unlock func(), err error) {
 	unlock, err = lockFile(l.name()+".lock", (*flock.Flock).TryLock)
 	if err != nil || unlock == nil {
@@ -134,7 +147,7 @@ func (l *Lab) lockPorts(ctx context.Context) (unlock func(), err error) {
 // retryLock is how often a lock is tried again: files tell nobody when they are unlocked.
 const retryLock = 50 * time.Millisecond
 
-// lockFile takes a lock, or gives nil where somebody has it. It falls with its process, however that ends.
+// lockFile takes a lock, or returns nil where somebody has it. It falls with its process, however that ends.
 func lockFile(base string, take func(*flock.Flock) (bool, error)) (unlock func(), err error) {
 	caches, err := os.UserCacheDir()
 	if err != nil {
@@ -148,7 +161,7 @@ func lockFile(base string, take func(*flock.Flock) (bool, error)) (unlock func()
 	}
 	if err != nil {
 		return nil, messages.Errorf("the lab's lock file cannot be written").Because(err).
-			WithHint("make %s yours: sudo chown -R $USER %s", filepath.Dir(name), filepath.Dir(name))
+			WithHint("make that folder your own: %s", messages.Shell("sudo", "chown", "-R", "$USER", filepath.Dir(name)))
 	}
 	if !locked {
 		return nil, nil
@@ -160,5 +173,21 @@ func lockFile(base string, take func(*flock.Flock) (bool, error)) (unlock func()
 func (l *Lab) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := l.settings.Bootstrap.Timeout
 	return context.WithTimeoutCause(ctx, limit, messages.Errorf("it was not done within %s", limit).
-		WithHint("hellolab up goes on where this stopped; hellolab status shows what is there"))
+		WithHint("%s shows what is there; to go on with more time: %s", messages.Hellolab("status"),
+			messages.Hellolab("up", "--set", "bootstrap.timeout="+(2*limit).String())))
+}
+
+// missing is the error for a lab that does not exist.
+func (l *Lab) missing() error {
+	return messages.Errorf("there is no lab named %s", l.name()).Next(messages.Hellolab("up"))
+}
+
+// notRunning is the error for a lab that is stopped.
+func (l *Lab) notRunning() error {
+	return messages.Errorf("the lab %s does not run", l.name()).Next(messages.Hellolab("start"))
+}
+
+// incomplete is the error for a lab that lacks something.
+func (l *Lab) incomplete() error {
+	return messages.Errorf("the lab %s is not complete", l.name()).Next(messages.Hellolab("up"))
 }

@@ -19,11 +19,11 @@ func (l *Lab) Pause(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.story.Say(messages.T("the lab %s is paused; hellolab resume goes on with it", l.name()))
+	l.story.Say(messages.T("the lab %s is paused; to go on with it: %s", l.name(), messages.Hellolab("resume")))
 	return nil
 }
 
-// Resume goes on with a paused lab.
+// Resume lets a paused lab go on.
 func (l *Lab) Resume(ctx context.Context) error {
 	err := l.eachNode(ctx, container.StatePaused, func(ctx context.Context, id, name string) error {
 		return l.story.Do(ctx, messages.T("resuming node %s", name), func(ctx context.Context) error {
@@ -40,7 +40,7 @@ func (l *Lab) Resume(ctx context.Context) error {
 	return nil
 }
 
-// eachNode does something with the nodes in one state. A lab whose nodes are stopped, or gone, is refused.
+// eachNode calls do with the nodes in one state. A lab whose nodes are stopped, or gone, is refused.
 func (l *Lab) eachNode(ctx context.Context, state container.ContainerState, do func(ctx context.Context, id, name string) error) error {
 	nodes, unlock, err := l.existing(ctx)
 	if err != nil {
@@ -49,9 +49,9 @@ func (l *Lab) eachNode(ctx context.Context, state container.ContainerState, do f
 	defer unlock()
 	switch {
 	case stateOf(nodes) == Stopped:
-		return messages.Errorf("the lab %s does not run", l.name()).WithHint("hellolab start")
+		return l.notRunning()
 	case len(nodes) == 0:
-		return messages.Errorf("the lab %s is not whole", l.name()).WithHint("hellolab up")
+		return l.incomplete()
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	for _, node := range nodes {

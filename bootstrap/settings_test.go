@@ -1,15 +1,13 @@
 package bootstrap
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +16,12 @@ import (
 	"github.com/docker/docker/api/types/system"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
+	"github.com/docker/go-connections/nat"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/engine/enginetest"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
 )
@@ -179,9 +180,10 @@ func TestAutoCandidatesDiffer(t *testing.T) {
 func TestClaimPorts(t *testing.T) {
 	settings, held := freePorts(t)
 	inContainer := settings.Bootstrap.Ports.HTTPS.Number
-	docker := portEngine(t, nil, container.Summary{Names: []string{"/web"}, Ports: []container.Port{{PrivatePort: 443, PublicPort: uint16(inContainer)}}})
+	docker := enginetest.New(t)
+	docker.AddContainer(enginetest.Container{Name: "web", State: container.StateRunning, HostConfig: publish(443, inContainer)})
 	wanted := settings
-	err := settings.claimPorts(t.Context(), docker, ipv4, nil)
+	_, err := settings.claimPorts(t.Context(), docker.Client(), ipv4, nil)
 	if err == nil {
 		t.Fatal("ports that are taken are claimed without an error")
 	}
@@ -193,24 +195,28 @@ func TestClaimPorts(t *testing.T) {
 		if !strings.HasPrefix(problems[i], "port "+published.port.String()+" is taken by ") {
 			t.Errorf("%q does not name the port of %s, %v", problems[i], published.setting, published.port)
 		}
-		if !strings.Contains((messages.Printer{}).Report(err), published.setting+": auto") {
-			t.Errorf("nothing is told to do about %s:\n%s", published.setting, (messages.Printer{}).Report(err))
-		}
+	}
+	hint := "next: stop what has it, or have hellolab choose another port: hellolab up"
+	for _, published := range wanted.ports() {
+		hint += " --set " + published.setting + "=auto"
+	}
+	if report := (messages.Printer{}).Report(err); strings.Count(report, "next: ") != 1 || !strings.HasSuffix(report, hint+"\n") {
+		t.Errorf("the report is\n%s\nwant at its end\n%s", report, hint)
 	}
 	if !strings.HasSuffix(problems[1], "the container web") || strings.Contains(problems[0], "container") {
 		t.Errorf("%q: the container has the second port only", problems)
 	}
 
 	ours := map[string]bool{"bootstrap.ports.http": true, "bootstrap.ports.https": true, "bootstrap.ports.nodePort": true}
-	err = settings.claimPorts(t.Context(), docker, ipv4, ours)
+	_, err = settings.claimPorts(t.Context(), docker.Client(), ipv4, ours)
 	if err == nil || !strings.HasPrefix(err.Error(), "port "+settings.Registry.Port.String()) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("where the lab has the other ports itself, the error is %v", err)
 	}
 	for _, listener := range held {
 		listener.Close()
 	}
-	if err := settings.claimPorts(t.Context(), docker, ipv4, nil); err != nil || !reflect.DeepEqual(settings, wanted) {
-		t.Errorf("free ports are claimed as\n%+v, %v\nwant\n%+v", settings, err, wanted)
+	if claimed, err := settings.claimPorts(t.Context(), docker.Client(), ipv4, nil); err != nil || !reflect.DeepEqual(claimed, wanted) {
+		t.Errorf("free ports are claimed as\n%+v, %v\nwant\n%+v", claimed, err, wanted)
 	}
 }
 
@@ -233,7 +239,8 @@ func TestClaimPortsChoosesNoNumberTwice(t *testing.T) {
 	if err := settings.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	if err := settings.claimPorts(t.Context(), portEngine(t, nil), ipv4, nil); err != nil {
+	settings, err := settings.claimPorts(t.Context(), enginetest.New(t).Client(), ipv4, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if chosen := settings.Bootstrap.Ports.NodePort; chosen.Auto || !slices.Contains(nodePort.candidates, chosen.Number) {
@@ -251,8 +258,13 @@ func TestClaimPortsOfRootlessDocker(t *testing.T) {
 		listener.Close()
 	}
 	settings.Bootstrap.Ports.HTTP, settings.Bootstrap.Ports.HTTPS = port.Port{Auto: true}, port.Port{Number: 443}
-	err := settings.claimPorts(t.Context(), portEngine(t, []string{"name=seccomp,profile=builtin", "name=rootless"}), ipv4, nil)
-	if err == nil || !strings.HasPrefix(err.Error(), "rootless Docker") || !strings.Contains(err.Error(), "443") || !strings.Contains((messages.Printer{}).Hint(err), "bootstrap.ports.https") {
+	docker := enginetest.New(t)
+	docker.SetInfo(func(info *system.Info) {
+		info.SecurityOptions = []string{"name=seccomp,profile=builtin", "name=rootless"}
+	})
+	settings, err := settings.claimPorts(t.Context(), docker.Client(), ipv4, nil)
+	if err == nil || !strings.HasPrefix(err.Error(), "rootless Docker") || !strings.Contains(err.Error(), "443") ||
+		(messages.Printer{}).Hint(err) != "have hellolab choose another port: hellolab up --set bootstrap.ports.https=auto" {
 		t.Errorf("port 443 is claimed with the error %v", err)
 	}
 	if chosen := settings.Bootstrap.Ports.HTTP; chosen.Auto || chosen.Number < 1024 {
@@ -279,16 +291,38 @@ func freePorts(t *testing.T) (Settings, []net.Listener) {
 	return settings, held
 }
 
-// portEngine is a Docker Engine that knows its containers and how it is secured.
-func portEngine(t *testing.T, security []string, containers ...container.Summary) *client.Client {
+// publish is a container's port at a port of this machine.
+func publish(inside, outside int) container.HostConfig {
+	return container.HostConfig{PortBindings: nat.PortMap{nat.Port(strconv.Itoa(inside) + "/tcp"): {{HostIP: "127.0.0.1", HostPort: strconv.Itoa(outside)}}}}
+}
+
+// TestClaimPortsWithoutAChoice holds what is advised where nothing is left to choose from.
+func TestClaimPortsWithoutAChoice(t *testing.T) {
+	t.Parallel()
+	settings := defaultSettings(t)
+	settings.Bootstrap.Ports.NodePort = port.Port{Auto: true}
+	docker := enginetest.New(t)
+	for _, candidate := range settings.ports()[2].candidates {
+		theirs := defaultSettings(t)
+		theirs.Bootstrap.Ports.NodePort = port.Port{Number: candidate}
+		name := fmt.Sprintf("lab-%d", candidate)
+		docker.AddVolume(name+"-settings", map[string]string{engine.Label: name, settingsLabel: marshal(t, theirs)})
+	}
+	ours := map[string]bool{"bootstrap.ports.http": true, "bootstrap.ports.https": true, "registry.port": true}
+	_, err := settings.claimPorts(t.Context(), docker.Client(), ipv4, ours)
+	want := "error: no port is free for bootstrap.ports.nodePort\nnext: choose one yourself: hellolab up --set bootstrap.ports.nodePort=PORT\n"
+	if err == nil || (messages.Printer{}).Report(err) != want {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func marshal(t *testing.T, settings Settings) string {
 	t.Helper()
-	return fakeEngine(t, map[string]http.HandlerFunc{
-		"GET /{api}/info": func(w http.ResponseWriter, _ *http.Request) {
-			json.NewEncoder(w).Encode(system.Info{SecurityOptions: security})
-		},
-		"GET /{api}/containers/json": func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(containers) },
-		"GET /{api}/volumes":         func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(volume.ListResponse{}) },
-	})
+	content, err := yaml.Marshal(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }
 
 // TestClaimPortsOfOtherLabs holds that "auto" leaves alone what another lab has on record, though nothing listens there:
@@ -299,14 +333,11 @@ func TestClaimPortsOfOtherLabs(t *testing.T) {
 		listener.Close()
 	}
 	nodePort := settings.ports()[2]
-	recorded := func(lab string, number int) *volume.Volume {
+	docker := enginetest.New(t)
+	record := func(lab string, number int) {
 		theirs := settings
 		theirs.Bootstrap.Ports.NodePort = port.Port{Number: number}
-		content, err := yaml.Marshal(theirs)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &volume.Volume{Labels: map[string]string{engine.Label: lab, settingsLabel: string(content)}}
+		docker.AddVolume(lab+"-settings", map[string]string{engine.Label: lab, settingsLabel: marshal(t, theirs)})
 	}
 	var free []int
 	for _, candidate := range nodePort.candidates {
@@ -314,20 +345,12 @@ func TestClaimPortsOfOtherLabs(t *testing.T) {
 			free = append(free, candidate)
 		}
 	}
-	docker := fakeEngine(t, map[string]http.HandlerFunc{
-		"GET /{api}/info": func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(system.Info{}) },
-		"GET /{api}/volumes": func(w http.ResponseWriter, r *http.Request) {
-			if filter := r.URL.Query().Get("filters"); !strings.Contains(filter, settingsLabel) {
-				t.Errorf("it asks for the volumes with %q", filter)
-			}
-			json.NewEncoder(w).Encode(volume.ListResponse{Volumes: []*volume.Volume{
-				recorded("other", free[0]), recorded(settings.Bootstrap.Name, free[1]),
-				{Labels: map[string]string{engine.Label: "broken", settingsLabel: "["}},
-			}})
-		},
-	})
+	record("other", free[0])
+	record(settings.Bootstrap.Name, free[1])
+	docker.AddVolume("broken-settings", map[string]string{engine.Label: "broken", settingsLabel: "["})
 	*nodePort.port = port.Port{Auto: true}
-	if err := settings.claimPorts(t.Context(), docker, ipv4, nil); err != nil {
+	settings, err := settings.claimPorts(t.Context(), docker.Client(), ipv4, nil)
+	if err != nil {
 		t.Fatal(err)
 	}
 	if chosen := settings.Bootstrap.Ports.NodePort.Number; chosen != free[1] {
@@ -476,12 +499,15 @@ func TestYAMLRoundTrip(t *testing.T) {
 // TestRecord holds that a lab is found again by its name, as it was made, and with the context to go back to.
 func TestRecord(t *testing.T) {
 	useContext(t, "work")
-	docker := volumeEngine(t)
+	created := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	fake := enginetest.New(t)
+	fake.SetClock(func() time.Time { return created })
+	docker := fake.Client()
 	settings := unusual(t)
 	if _, found, err := recorded(t.Context(), docker, named("web")); found.exists || err != nil {
 		t.Errorf("before it is made, the lab is %+v, %v", found, err)
 	}
-	lab := &Lab{docker: docker, settings: settings, kubectl: kubeconfig{Context("web")}}
+	lab := labOn(docker, settings)
 	if err := lab.remember(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -495,9 +521,13 @@ func TestRecord(t *testing.T) {
 	if _, found, err := recorded(t.Context(), docker, named("other")); found.exists || err != nil {
 		t.Errorf("a lab that was never made is %+v, %v", found, err)
 	}
-	earlier := &Lab{docker: docker, settings: settings, record: record{exists: true, since: created.Add(-time.Hour)}}
-	if lab.Gone(t.Context()) || !earlier.Gone(t.Context()) {
-		t.Errorf("the lab is gone: %v; the one of an hour before it: %v", lab.Gone(t.Context()), earlier.Gone(t.Context()))
+	earlier := labOn(docker, settings)
+	earlier.record = record{exists: true, since: created.Add(-time.Hour), labels: lab.record.labels}
+	namesake := labOn(docker, settings)
+	namesake.record = record{exists: true, since: created, labels: map[string]string{tokenLabel: "another"}}
+	if lab.Gone(t.Context()) || !earlier.Gone(t.Context()) || !namesake.Gone(t.Context()) {
+		t.Errorf("the lab is gone: %v; the one of an hour before it: %v; the one of the same second: %v",
+			lab.Gone(t.Context()), earlier.Gone(t.Context()), namesake.Gone(t.Context()))
 	}
 	for range 2 { // `down` may be run again
 		if err := lab.forget(t.Context()); err != nil {
@@ -516,7 +546,7 @@ func TestRecord(t *testing.T) {
 // record leaves what is wanted as it is.
 func TestRecordOfAnOlderVersion(t *testing.T) {
 	t.Parallel()
-	docker := volumeEngine(t)
+	docker := enginetest.New(t).Client()
 	if _, err := docker.VolumeCreate(t.Context(), volume.CreateOptions{Name: "web-settings", Labels: map[string]string{engine.Label: "web",
 		settingsLabel: "bootstrap: {name: web, workers: 1, ingress: {values: {a: 1}}}\nimages: {account: me}\n"}}); err != nil {
 		t.Fatal(err)
@@ -561,8 +591,9 @@ func TestChangeable(t *testing.T) {
 // not forget which one was before it.
 func TestRecordKeepsThePreviousContext(t *testing.T) {
 	useContext(t, "kind-web")
-	docker := volumeEngine(t)
-	lab := &Lab{docker: docker, settings: unusual(t), kubectl: kubeconfig{Context("web")}, record: record{previousContext: "work"}}
+	docker := enginetest.New(t).Client()
+	lab := labOn(docker, unusual(t))
+	lab.record = record{previousContext: "work"}
 	if err := lab.remember(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -591,7 +622,7 @@ func TestRecordOfOthers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			docker := volumeEngine(t)
+			docker := enginetest.New(t).Client()
 			if _, err := docker.VolumeCreate(t.Context(), volume.CreateOptions{Name: "web-settings", Labels: labels}); err != nil {
 				t.Fatal(err)
 			}
@@ -606,65 +637,11 @@ func TestRecordOfOthers(t *testing.T) {
 	}
 }
 
-var created = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-
-// volumeEngine is a Docker Engine that keeps volumes, and does nothing else.
-func volumeEngine(t *testing.T) *client.Client {
-	t.Helper()
-	volumes := map[string]volume.Volume{}
-	missing := func(w http.ResponseWriter, name string) {
-		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprintf(w, `{"message":"get %s: no such volume"}`, name)
-	}
-	return fakeEngine(t, map[string]http.HandlerFunc{
-		"GET /{api}/info": func(w http.ResponseWriter, _ *http.Request) {
-			fmt.Fprintf(w, `{"SystemTime":%q}`, created.Format(time.RFC3339Nano))
-		},
-		"POST /{api}/volumes/create": func(w http.ResponseWriter, r *http.Request) {
-			var asked volume.CreateOptions
-			if err := json.NewDecoder(r.Body).Decode(&asked); err != nil {
-				t.Error(err)
-			}
-			if _, exists := volumes[asked.Name]; !exists {
-				volumes[asked.Name] = volume.Volume{Name: asked.Name, Labels: asked.Labels}
-			}
-			w.WriteHeader(http.StatusCreated)
-			json.NewEncoder(w).Encode(volumes[asked.Name])
-		},
-		"GET /{api}/volumes/{name}": func(w http.ResponseWriter, r *http.Request) {
-			found, exists := volumes[r.PathValue("name")]
-			if !exists {
-				missing(w, r.PathValue("name"))
-				return
-			}
-			json.NewEncoder(w).Encode(found)
-		},
-		"DELETE /{api}/volumes/{name}": func(w http.ResponseWriter, r *http.Request) {
-			if _, exists := volumes[r.PathValue("name")]; !exists {
-				missing(w, r.PathValue("name"))
-				return
-			}
-			delete(volumes, r.PathValue("name"))
-			w.WriteHeader(http.StatusNoContent)
-		},
-	})
-}
-
-// fakeEngine is a Docker Engine that answers what handlers do.
-func fakeEngine(t *testing.T, handlers map[string]http.HandlerFunc) *client.Client {
-	t.Helper()
-	mux := http.NewServeMux()
-	for pattern, handler := range handlers {
-		mux.HandleFunc(pattern, handler)
-	}
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	docker, err := client.NewClientWithOpts(client.WithHost("tcp://"+server.Listener.Addr().String()), client.WithVersion("1.47"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { docker.Close() })
-	return docker
+// labOn is a lab of an engine, not looked up there yet.
+func labOn(docker *client.Client, settings Settings) *Lab {
+	lab := &Lab{docker: docker, asked: Asked{Settings: settings}, kubectl: kube.Kubeconfig{Context: Context(settings.Bootstrap.Name)}}
+	lab.use(settings)
+	return lab
 }
 
 // named is a lab's settings before any are known but its name.

@@ -6,19 +6,21 @@ import (
 	"github.com/docker/docker/api/types/container"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hellolab/hellolab/registry"
 )
 
 // The states of a lab and of its parts.
 const (
-	Absent  = "absent"
-	Stopped = "stopped"
+	Absent  = registry.Absent
+	Stopped = registry.Stopped
 	Paused  = "paused"
-	Running = "running"
-	// Broken is a lab, or a part of one, that is there and does not work; `hellolab up` mends it.
-	Broken = "broken"
+	Running = registry.Running
+	// Broken is a lab, or a part of one, that is there and does not work; `hellolab up` repairs it.
+	Broken = registry.Broken
 )
 
-// Status is what `hellolab status` tells.
+// Status is what `hellolab status` shows.
 type Status struct {
 	Name string `json:"name"`
 	// State of the lab as a whole: Absent, Stopped, Paused, Running or Broken.
@@ -53,7 +55,7 @@ type PartStatus struct {
 // Status looks at the lab and changes nothing.
 func (l *Lab) Status(ctx context.Context) (Status, error) {
 	settings, at := l.settings.Bootstrap, l.Addresses()
-	status := Status{Name: l.name(), State: Absent, Context: l.kubectl.context, Nodes: []NodeStatus{},
+	status := Status{Name: l.name(), State: Absent, Context: l.kubectl.Context, Nodes: []NodeStatus{},
 		Registry: PartStatus{Address: at.Registry, State: Absent},
 		Ingress:  PartStatus{Address: at.Ingress + "/", State: Absent},
 		NodePort: at.NodePort + "/"}
@@ -79,9 +81,9 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 		status.Ingress.State = status.State
 	}
 	if status.State == Running {
-		l.askKubernetes(ctx, &status)
+		l.statusOfKubernetes(ctx, &status)
 	}
-	if status.State == Running && status.Registry.State != "running" {
+	if status.State == Running && status.Registry.State != Running {
 		status.State = Broken
 	}
 	return status, nil
@@ -106,14 +108,14 @@ func stateOf(nodes []container.Summary) string {
 	return Broken
 }
 
-// askKubernetes fills in what the API server knows.
-func (l *Lab) askKubernetes(ctx context.Context, status *Status) {
+// statusOfKubernetes fills in what the API server knows.
+func (l *Lab) statusOfKubernetes(ctx context.Context, status *Status) {
 	status.State = Broken
 	if l.settings.Bootstrap.Ingress.Enabled {
 		status.Ingress.State = Broken
 	}
-	server, err := l.kube()
-	if err != nil || server.ready(ctx) != nil {
+	server, err := l.kubectl.Cluster()
+	if err != nil || ready(ctx, server) != nil {
 		return
 	}
 	if version, err := server.Discovery().ServerVersion(); err == nil {
@@ -130,7 +132,7 @@ func (l *Lab) askKubernetes(ctx context.Context, status *Status) {
 	}
 }
 
-// readiness marks the nodes that are Ready, and gives the lab's state: Running where all are.
+// readiness marks the nodes that are Ready, and returns the lab's state: Running where all are.
 func readiness(found []corev1.Node, nodes []NodeStatus) string {
 	state := Running
 	for i := range nodes {

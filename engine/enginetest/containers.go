@@ -54,6 +54,7 @@ type running struct {
 	networks   []string
 	files      map[string]string
 	created    time.Time
+	started    time.Time
 	listeners  []*http.Server
 	// thawed is closed while the container is not paused.
 	thawed chan struct{}
@@ -271,7 +272,7 @@ func (e *Engine) inspectContainer(w http.ResponseWriter, r *http.Request) {
 			ContainerJSONBase: &container.ContainerJSONBase{ID: found.id, Name: "/" + found.name, Image: found.config.Image,
 				Created: found.created.UTC().Format(time.RFC3339Nano), HostConfig: &found.hostConfig,
 				State: &container.State{Status: found.state, Running: found.isUp(), Paused: found.state == container.StatePaused,
-					ExitCode: found.exitCode}},
+					ExitCode: found.exitCode, StartedAt: found.started.UTC().Format(time.RFC3339Nano)}},
 			Config: &found.config, NetworkSettings: settings,
 		})
 	})
@@ -306,7 +307,7 @@ func (e *Engine) start(found *running) error {
 			}
 		}
 	}
-	found.state = container.StateRunning
+	found.state, found.started = container.StateRunning, e.now()
 	e.emit(events.ActionStart, found)
 	if program, runs := e.programs[found.config.Image]; runs {
 		go e.run(found, program)

@@ -8,55 +8,29 @@ import (
 	"strings"
 	"time"
 
+	"helm.sh/helm/v3/pkg/chart"
+	"helm.sh/helm/v3/pkg/release"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	applycore "k8s.io/client-go/applyconfigurations/core/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/registry"
 )
 
-// owner is hellolab's name as a field manager.
-const owner = "hellolab"
+// Context is the kubectl context of a lab. kind names it so.
+func Context(lab string) string { return "kind-" + lab }
 
-// kube is the lab's API server.
-type kube struct {
-	*kubernetes.Clientset
-	config clientcmd.ClientConfig
-}
-
-// connect gives the lab's API server once it is ready, and sees to it that the user's kubeconfig leads there.
-func (l *Lab) connect(ctx context.Context) (kube, error) {
-	node, err := l.docker.ContainerInspect(ctx, l.controlPlane())
-	if err != nil {
-		return kube{}, err
+// API returns the lab's API server once it is ready. Where there is no lab, or none that runs, the error says so.
+func (l *Lab) API(ctx context.Context) (*kube.Cluster, error) {
+	if !l.record.exists {
+		return nil, l.missing()
 	}
-	if server := l.kubectl.server(); server == "" || !strings.HasSuffix(server, ":"+published(node, apiServerPort)) {
-		if err := l.exportKubeconfig(ctx); err != nil {
-			return kube{}, err
-		}
-	}
-	server, err := l.kube()
-	if err != nil || server.ready(ctx) == nil {
-		return server, err
-	}
-	ctx, cancel := l.within(ctx)
-	defer cancel()
-	return server, l.story.Do(ctx, messages.T("waiting for the API server"), func(ctx context.Context) error {
-		return await.Poll(ctx, messages.T("the API server does not get ready"), server.ready)
-	})
-}
-
-// API tells how a program reaches the lab's API server, once that is ready. A lab that is not there or does not run is
-// told.
-func (l *Lab) API(ctx context.Context) (*rest.Config, error) {
 	nodes, err := l.nodes(ctx)
 	if err != nil {
 		return nil, err
@@ -65,40 +39,52 @@ func (l *Lab) API(ctx context.Context) (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	state := stateOf(nodes)
-	switch {
-	case !l.record.exists:
-		return nil, messages.Errorf("there is no lab named %s", l.name()).WithHint("hellolab up")
+	switch state := stateOf(nodes); {
 	case state == Paused:
-		return nil, messages.Errorf("the lab %s is paused", l.name()).WithHint("hellolab resume")
+		return nil, messages.Errorf("the lab %s is paused", l.name()).Next(messages.Hellolab("resume"))
 	case state == Stopped:
-		return nil, messages.Errorf("the lab %s does not run", l.name()).WithHint("hellolab start")
+		return nil, l.notRunning()
 	case state != Running || !finished:
-		return nil, messages.Errorf("the lab %s is not whole", l.name()).WithHint("hellolab up")
+		return nil, l.incomplete()
 	}
-	if _, err := l.connect(ctx); err != nil {
-		return nil, err
-	}
-	return l.kubectl.rest()
+	return l.connect(ctx)
 }
 
-// Releases works on the Helm releases of a namespace of the lab's.
+// connect returns the lab's API server once it is ready, and sees to it that the user's kubeconfig leads there.
+func (l *Lab) connect(ctx context.Context) (*kube.Cluster, error) {
+	node, err := l.docker.ContainerInspect(ctx, l.controlPlane())
+	if err != nil {
+		return nil, err
+	}
+	if server := l.kubectl.Server(); server == "" || !strings.HasSuffix(server, ":"+published(node, apiServerPort)) {
+		if err := l.exportKubeconfig(ctx); err != nil {
+			return nil, err
+		}
+	}
+	server, err := l.kubectl.Cluster()
+	if err != nil || ready(ctx, server) == nil {
+		return server, err
+	}
+	ctx, cancel := l.within(ctx)
+	defer cancel()
+	return server, l.story.Do(ctx, messages.T("waiting for the API server"), func(ctx context.Context) error {
+		return await.Poll(ctx, messages.T("the API server does not become ready"), func(ctx context.Context) error { return ready(ctx, server) })
+	})
+}
+
+// Releases returns a client for the Helm releases of a namespace of the lab.
 func (l *Lab) Releases(namespace string) (*helm.Client, error) {
-	return helm.New(l.kubectl.client(), namespace, l.log)
+	return helm.New(l.kubectl.Client(), namespace, l.log)
+}
+
+// releases are the Helm releases of a namespace: [helm.Client] is one.
+type releases interface {
+	Get(name string) (*release.Release, error)
+	Ensure(ctx context.Context, name string, wanted *chart.Chart, values map[string]any) error
 }
 
 // Node is the name of the control plane, and of its container.
 func (l *Lab) Node() string { return l.controlPlane() }
-
-// kube is the client of the API server that the lab's context names.
-func (l *Lab) kube() (kube, error) {
-	config, err := l.kubectl.rest()
-	if err != nil {
-		return kube{}, err
-	}
-	clientset, err := kubernetes.NewForConfig(config)
-	return kube{clientset, l.kubectl.client()}, err
-}
 
 // apiServerPort is the port of the API server in the control plane's container.
 const apiServerPort = 6443
@@ -106,10 +92,9 @@ const apiServerPort = 6443
 // exportKubeconfig writes the lab's context into the user's kubeconfig. kind makes it the current one. Another program
 // may hold that file's lock for a moment.
 func (l *Lab) exportKubeconfig(ctx context.Context) error {
-	before := l.kubectl.current()
-	name := l.kubectl.context
-	return l.story.Do(ctx, messages.T("kubectl context %s", name), func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, staleLock)
+	before := l.kubectl.Current()
+	return l.story.Do(ctx, messages.T("kubectl context %s", l.kubectl.Context), func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, kube.StaleLock)
 		defer cancel()
 		var last error
 		err := await.Poll(ctx, messages.Text{}, func(context.Context) error {
@@ -118,41 +103,42 @@ func (l *Lab) exportKubeconfig(ctx context.Context) error {
 		})
 		if err != nil {
 			return messages.Errorf("kubectl's configuration cannot be written").Because(cause(last)).
-				WithHint("check that the file that $KUBECONFIG names, or ~/.kube/config, can be written, and that nobody left a .lock beside it")
+				WithHint("make the file that $KUBECONFIG names, or ~/.kube/config, writable, and remove a .lock that a killed program left beside it")
 		}
 		if l.settings.Bootstrap.KeepContext {
-			return l.kubectl.use(before)
+			return l.kubectl.Use(before)
 		}
 		return nil
 	})
 }
 
-func (k kube) ready(ctx context.Context) error {
+// ready fails while an API server does not say that it is ready.
+func ready(ctx context.Context, api *kube.Cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := k.RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+	_, err := api.CoreV1().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
 	return err
 }
 
-// ensureRegistryHint tells other tools of the registry, as
+// announceRegistry tells other tools of the registry, as
 // https://github.com/kubernetes/enhancements/tree/master/keps/sig-cluster-lifecycle/generic/1755-communicating-a-local-registry
 // asks for.
-func (k kube) ensureRegistryHint(ctx context.Context, registry *registry.Registry) error {
+func announceRegistry(ctx context.Context, api *kube.Cluster, registry *registry.Registry) error {
 	hint := fmt.Sprintf("host: %q\nhostFromContainerRuntime: %q\nhostFromClusterNetwork: %q\n",
 		registry.Address(), registry.InsideAddress(), registry.InsideAddress())
 	const key, name = "localRegistryHosting.v1", "local-registry-hosting"
-	configMaps := k.CoreV1().ConfigMaps(metav1.NamespacePublic)
+	configMaps := api.CoreV1().ConfigMaps(metav1.NamespacePublic)
 	if found, err := configMaps.Get(ctx, name, metav1.GetOptions{}); err == nil && found.Data[key] == hint {
 		return nil
 	}
 	_, err := configMaps.Apply(ctx, applycore.ConfigMap(name, metav1.NamespacePublic).WithData(map[string]string{key: hint}),
-		metav1.ApplyOptions{FieldManager: owner, Force: true})
+		metav1.ApplyOptions{FieldManager: kube.Owner, Force: true})
 	return err
 }
 
 // untilNodesReady waits until every node is Ready, and its kubelet has been heard of since its container started: for
 // 40 s after a restart the API server still shows what was true before.
-func (l *Lab) untilNodesReady(ctx context.Context, kube kube) error {
+func (l *Lab) untilNodesReady(ctx context.Context, api *kube.Cluster) error {
 	nodes, err := l.nodes(ctx)
 	if err != nil {
 		return err
@@ -168,7 +154,7 @@ func (l *Lab) untilNodesReady(ctx context.Context, kube kube) error {
 			return err
 		}
 	}
-	ready := func(ctx context.Context) (bool, error) { return kube.nodesReady(ctx, since) }
+	ready := func(ctx context.Context) (bool, error) { return nodesReady(ctx, api, since) }
 	if done, err := ready(ctx); done && err == nil {
 		return nil
 	}
@@ -177,24 +163,25 @@ func (l *Lab) untilNodesReady(ctx context.Context, kube kube) error {
 	return l.story.Do(ctx, messages.T("waiting for the nodes to be Ready"), func(ctx context.Context) error {
 		err := await.Watches(ctx, ready,
 			func(ctx context.Context) (watch.Interface, error) {
-				return kube.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{})
+				return api.CoreV1().Nodes().Watch(ctx, metav1.ListOptions{})
 			},
 			func(ctx context.Context) (watch.Interface, error) {
-				return kube.CoordinationV1().Leases(corev1.NamespaceNodeLease).Watch(ctx, metav1.ListOptions{})
+				return api.CoordinationV1().Leases(corev1.NamespaceNodeLease).Watch(ctx, metav1.ListOptions{})
 			})
 		if err != nil {
-			return messages.Errorf("the nodes do not get Ready").Because(err).WithHint("hellolab status, and kubectl describe nodes")
+			return messages.Errorf("the nodes do not become Ready").Because(err).WithHint("%s shows why", messages.Kubectl("", "describe", "nodes"))
 		}
 		return nil
 	})
 }
 
-func (k kube) nodesReady(ctx context.Context, since map[string]time.Time) (bool, error) {
-	nodes, err := k.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+// nodesReady reports whether all nodes of since are Ready, by a lease that was renewed after that time.
+func nodesReady(ctx context.Context, api *kube.Cluster, since map[string]time.Time) (bool, error) {
+	nodes, err := api.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return false, err
 	}
-	leases, err := k.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(ctx, metav1.ListOptions{})
+	leases, err := api.CoordinationV1().Leases(corev1.NamespaceNodeLease).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return false, err
 	}

@@ -1,0 +1,181 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/sirupsen/logrus"
+	"golang.org/x/sync/errgroup"
+	"sigs.k8s.io/kind/pkg/apis/config/defaults"
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+	"sigs.k8s.io/kind/pkg/cluster"
+	"sigs.k8s.io/kind/pkg/exec"
+	kindlog "sigs.k8s.io/kind/pkg/log"
+
+	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/port"
+)
+
+// ingressLabel marks the node whose ports are published.
+const ingressLabel = "hellolab/ingress"
+
+// kindConfig is the cluster that settings ask for.
+func kindConfig(settings Config, addresses []string, cgroupV1 bool) *v1alpha4.Cluster {
+	ports := settings.Ports
+	var mappings []v1alpha4.PortMapping
+	type pair struct{ inside, outside int }
+	var pairs []pair
+	if settings.Ingress.Enabled {
+		pairs = append(pairs, pair{80, ports.HTTP.Number}, pair{443, ports.HTTPS.Number})
+	}
+	pairs = append(pairs, pair{nodePort, ports.NodePort.Number})
+	for _, pair := range pairs {
+		for _, address := range addresses {
+			mappings = append(mappings, v1alpha4.PortMapping{
+				ContainerPort: int32(pair.inside), HostPort: int32(pair.outside), ListenAddress: address, Protocol: v1alpha4.PortMappingProtocolTCP})
+		}
+	}
+	nodes := []v1alpha4.Node{{
+		Role:              v1alpha4.ControlPlaneRole,
+		Image:             nodeImage(settings),
+		Labels:            map[string]string{ingressLabel: "true"},
+		ExtraPortMappings: mappings,
+	}}
+	for range settings.Workers {
+		nodes = append(nodes, v1alpha4.Node{Role: v1alpha4.WorkerRole, Image: nodeImage(settings)})
+	}
+	config := &v1alpha4.Cluster{
+		TypeMeta: v1alpha4.TypeMeta{Kind: "Cluster", APIVersion: "kind.x-k8s.io/v1alpha4"},
+		Name:     settings.Name,
+		Nodes:    nodes,
+		// node images from before containerd 2 look for hosts.toml nowhere unless told to
+		// (https://github.com/kubernetes-sigs/kind/issues/3918); newer ones look there by themselves, and skip a patch
+		// of a section that they do not have
+		ContainerdConfigPatches: []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"" + certsFolder + "\"\n"},
+	}
+	// Each of the controller manager's controllers asks for a token of its own before any of them starts; at the default
+	// 20 requests a second that is 5 s in which the new cluster does nothing else.
+	for _, argument := range []string{"kube-api-qps", "kube-api-burst"} {
+		config.KubeadmConfigPatchesJSON6902 = append(config.KubeadmConfigPatchesJSON6902, v1alpha4.PatchJSON6902{
+			Group: "kubeadm.k8s.io", Version: "v1beta4", Kind: "ClusterConfiguration",
+			Patch: fmt.Sprintf("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: %s, value: \"300\"}\n", argument)})
+	}
+	if cgroupV1 {
+		// kubelet 1.35 and later refuses cgroup v1 unless told otherwise
+		// (https://github.com/kubernetes/kubernetes/pull/134298)
+		config.KubeadmConfigPatches = []string{"kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\nfailCgroupV1: false\n"}
+	}
+	return config
+}
+
+func nodeImage(settings Config) string {
+	if settings.NodeImage != "" {
+		return settings.NodeImage
+	}
+	return defaults.Image
+}
+
+// ensureCluster creates the cluster, or starts those of its nodes that do not run.
+func (l *Lab) ensureCluster(ctx context.Context, nodes []container.Summary) error {
+	if len(nodes) == 0 {
+		return l.createCluster(ctx)
+	}
+	work, ctx := errgroup.WithContext(ctx)
+	for _, node := range nodes {
+		work.Go(func() error { return l.startNode(ctx, node) })
+	}
+	return work.Wait()
+}
+
+// createCluster makes the cluster. kind takes no context: an interrupt reaches the docker commands that it runs, and
+// it removes the nodes then.
+func (l *Lab) createCluster(ctx context.Context) error {
+	settings := l.settings.Bootstrap
+	image, err := engine.EnsureImage(ctx, l.docker, l.story, nodeImage(settings))
+	if err != nil {
+		return err
+	}
+	settings.NodeImage = image
+	info, err := l.docker.Info(ctx)
+	if err != nil {
+		return err
+	}
+	scratch, err := os.MkdirTemp("", "hellolab-*")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(scratch)
+	return l.story.Do(ctx, messages.T("Kubernetes cluster %s", l.name()), func(ctx context.Context) error {
+		err := l.kind.Create(l.name(),
+			cluster.CreateWithV1Alpha4Config(kindConfig(settings, port.Loopback(), info.CgroupVersion == "1")),
+			// the user's own kubeconfig is written to later, and not in the middle of something long
+			cluster.CreateWithKubeconfigPath(filepath.Join(scratch, "kubeconfig")))
+		if err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			l.log.Debug(withOutput(err))
+			return messages.Errorf("kind cannot create the cluster %s", l.name()).Because(cause(err)).
+				WithHint("%s shows everything that kind says", messages.Hellolab("up", "-v"))
+		}
+		// even where something beside has failed meanwhile: the cluster itself is good
+		mark, err := l.mark()
+		if err != nil {
+			return err
+		}
+		return l.writeFiles(context.WithoutCancel(ctx), l.controlPlane(), "/", map[string]string{finishedMark: mark})
+	})
+}
+
+// kindLogger sends what kind says to a debug log: hellolab tells the story itself.
+type kindLogger struct{ log logrus.FieldLogger }
+
+func (k kindLogger) Warn(message string)               { k.log.Debug(message) }
+func (k kindLogger) Warnf(format string, args ...any)  { k.log.Debugf(format, args...) }
+func (k kindLogger) Error(message string)              { k.log.Debug(message) }
+func (k kindLogger) Errorf(format string, args ...any) { k.log.Debugf(format, args...) }
+func (k kindLogger) V(level kindlog.Level) kindlog.InfoLogger {
+	return kindInfo{k.log}
+}
+
+type kindInfo struct{ log logrus.FieldLogger }
+
+func (k kindInfo) Info(message string) { k.log.Debug(strings.TrimRight(message, "\n")) }
+func (k kindInfo) Infof(format string, args ...any) {
+	k.log.Debug(strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+}
+func (k kindInfo) Enabled() bool { return true }
+
+// withOutput is an error of kind's and what the command that failed had printed.
+func withOutput(err error) string {
+	if failed := exec.RunErrorForError(err); failed != nil {
+		return fmt.Sprintf("%v\n%s", err, failed.Output)
+	}
+	return fmt.Sprint(err)
+}
+
+// cause finds the line in what kind's command printed that tells why it failed.
+func cause(err error) error {
+	failed := exec.RunErrorForError(err)
+	if failed == nil {
+		text, _, _ := strings.Cut(strings.TrimSpace(err.Error()), "\n")
+		return errors.New(text)
+	}
+	lines := strings.Split(strings.TrimSpace(string(failed.Output)), "\n")
+	for _, line := range slices.Backward(lines) {
+		if strings.Contains(strings.ToLower(line), "error") {
+			return errors.New(strings.TrimPrefix(strings.TrimSpace(line), "docker: "))
+		}
+	}
+	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
+		return errors.New(last)
+	}
+	return failed.Inner
+}

@@ -1,0 +1,332 @@
+package bootstrap
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+
+	"github.com/hellolab/hellolab/await"
+	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/registry"
+)
+
+const (
+	// the labels that kind puts on its nodes
+	clusterLabel = "io.x-k8s.kind.cluster"
+	roleLabel    = "io.x-k8s.kind.role"
+
+	controlPlane = "control-plane"
+
+	certsFolder = "/etc/containerd/certs.d"
+
+	// prePullWithin is about as long as Kubernetes needs to start.
+	prePullWithin = 20 * time.Second
+)
+
+// nodes returns the containers of the lab's cluster, the control plane first, running or not. It fails with a
+// [foreignCluster] where they are somebody else's.
+func (l *Lab) nodes(ctx context.Context) ([]container.Summary, error) {
+	nodes, err := l.docker.ContainerList(ctx, container.ListOptions{
+		All: true, Filters: filters.NewArgs(filters.Arg("label", clusterLabel+"="+l.name()))})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(nodes, func(a, b container.Summary) int {
+		return strings.Compare(a.Labels[roleLabel]+nodeName(a), b.Labels[roleLabel]+nodeName(b))
+	})
+	if len(nodes) == 0 {
+		return nil, nil
+	}
+	ours, err := l.owns(ctx, nodes[0])
+	if err == nil && !ours {
+		err = foreignCluster{messages.Errorf("there is a kind cluster named %s already, and hellolab did not make it", l.name()).
+			WithHint("choose another name for the lab: %s", messages.Shell("hellolab", "--name").Usage("NAME up"))}
+	}
+	return nodes, err
+}
+
+// foreignCluster is the error about a cluster that is not the lab's.
+type foreignCluster struct{ failure *messages.Error }
+
+func (f foreignCluster) Error() string { return f.failure.Error() }
+func (f foreignCluster) Unwrap() error { return f.failure }
+
+// owns reports whether the cluster that a node is of, the first of its nodes, is the lab's. A finished cluster has the
+// token of the lab's record. Of what an interrupted creation left (and of clusters by older versions) the time and the
+// ports tell: it was made after the record, and publishes port 30000 where the settings say. (The engine keeps that while
+// a container is stopped, unlike the list of its present ports.)
+func (l *Lab) owns(ctx context.Context, node container.Summary) (bool, error) {
+	if !l.record.exists {
+		return false, nil
+	}
+	finished, mark, err := readMark(ctx, l.docker, node.ID)
+	if err != nil {
+		return false, err
+	}
+	if finished && (mark[tokenLabel] != "" || l.record.token() != "") {
+		return mark[tokenLabel] == l.record.token(), nil
+	}
+	if time.Unix(node.Created, 0).Before(l.record.since) {
+		return false, nil
+	}
+	if node.Labels[roleLabel] != controlPlane {
+		return true, nil // a worker without its control plane is the rest of an interrupted creation
+	}
+	found, err := l.docker.ContainerInspect(ctx, node.ID)
+	if errdefs.IsNotFound(err) {
+		return true, nil // it has just gone
+	}
+	return err == nil && published(found, nodePort) == l.settings.Bootstrap.Ports.NodePort.String(), err
+}
+
+// published returns the port of this machine that a container's port is published at, or "".
+func published(found container.InspectResponse, inside int) string {
+	for candidate, bindings := range found.HostConfig.PortBindings {
+		if candidate.Int() == inside && len(bindings) > 0 {
+			return bindings[0].HostPort
+		}
+	}
+	return ""
+}
+
+// finished reports whether the cluster was created to its end. A finished cluster that has lost a node is an error.
+func (l *Lab) finished(ctx context.Context, nodes []container.Summary) (bool, error) {
+	if len(nodes) == 0 || nodes[0].Labels[roleLabel] != controlPlane {
+		return false, nil
+	}
+	_, err := l.docker.ContainerStatPath(ctx, nodes[0].ID, finishedMark)
+	if errdefs.IsNotFound(err) {
+		return false, nil
+	}
+	if wanted := 1 + l.settings.Bootstrap.Workers; err == nil && len(nodes) != wanted {
+		return false, messages.Errorf("the cluster %s has %v nodes, not %v", l.name(), len(nodes), wanted).
+			WithHint("begin anew, without what is in the cluster: %s, then %s", messages.Hellolab("down"), messages.Hellolab("up"))
+	}
+	return err == nil, err
+}
+
+// setUpNode sends a node's containerd to the registry, and the registry to the node's network.
+func (l *Lab) setUpNode(ctx context.Context, node string) error {
+	if _, err := l.docker.ContainerStatPath(ctx, node, path.Join(certsFolder, l.registry.Address(), "hosts.toml")); err != nil {
+		if err := l.writeFiles(ctx, node, certsFolder, l.registry.Hosts()); err != nil {
+			return err
+		}
+	}
+	found, err := l.docker.ContainerInspect(ctx, node)
+	if err != nil {
+		return err
+	}
+	for network := range found.NetworkSettings.Networks {
+		if err := l.registry.EnsureConnected(ctx, network); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watchNodes sends the names of the lab's nodes as their containers start, where they are new. Nothing depends on it
+// but time: every node is looked at again when all are there.
+func (l *Lab) watchNodes(ctx context.Context, fresh bool) <-chan string {
+	started := make(chan string)
+	if !fresh {
+		return started
+	}
+	all, _ := l.docker.Events(ctx, events.ListOptions{Filters: filters.NewArgs(
+		filters.Arg("type", string(events.ContainerEventType)),
+		filters.Arg("event", string(events.ActionStart)),
+		filters.Arg("label", clusterLabel+"="+l.name()))})
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case event := <-all:
+				select {
+				case started <- event.Actor.Attributes["name"]:
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+	return started
+}
+
+// writeFiles puts files into a container, at their paths below folder.
+func (l *Lab) writeFiles(ctx context.Context, name, folder string, files map[string]string) error {
+	var archive bytes.Buffer
+	writer := tar.NewWriter(&archive)
+	for file, content := range files {
+		full := strings.TrimPrefix(path.Join(folder, file), "/")
+		if err := writer.WriteHeader(&tar.Header{Name: full, Mode: 0o644, Size: int64(len(content)), ModTime: time.Now()}); err != nil {
+			return err
+		}
+		if _, err := writer.Write([]byte(content)); err != nil {
+			return err
+		}
+	}
+	if err := writer.Close(); err != nil {
+		return err
+	}
+	return l.docker.CopyToContainer(ctx, name, "/", &archive, container.CopyToContainerOptions{})
+}
+
+// prePull has the control plane fetch the ingress controller's image while Kubernetes starts. Kubelet would fetch it
+// later, so a failure is nothing but lost time.
+func (l *Lab) prePull(ctx context.Context, controllerIn gate) error {
+	if err := controllerIn.wait(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, prePullWithin)
+	defer cancel()
+	image := registry.Tagged(l.settings.Bootstrap.Ingress.Image)
+	nodes, err := l.kind.ListInternalNodes(l.name())
+	for _, node := range nodes {
+		if node.String() != l.controlPlane() {
+			continue
+		}
+		// the node's containerd starts a moment after its container
+		err = await.Poll(ctx, messages.Verbatim(image), func(ctx context.Context) error {
+			return node.CommandContext(ctx, "ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", certsFolder, image).Run()
+		})
+	}
+	l.log.Debugf("pulled %s ahead: %s", image, withOutput(err))
+	return nil
+}
+
+// removeNodes removes the cluster's containers and their volumes. It returns when the engine has let go of them.
+func (l *Lab) removeNodes(ctx context.Context) error {
+	for {
+		nodes, err := l.nodes(ctx)
+		if err != nil {
+			return err
+		}
+		if len(nodes) == 0 {
+			break
+		}
+		for _, node := range nodes {
+			if err := l.removeNode(ctx, node.ID); err != nil {
+				return messages.Errorf("the node %s cannot be removed", nodeName(node)).Because(err).
+					WithHint("%s, then run the same command again", messages.Shell("docker", "rm", "-fv", nodeName(node)))
+			}
+		}
+	}
+	return l.untilNameFree(ctx)
+}
+
+// disposable reports whether a container is a node of the lab's, or what an earlier [Lab.untilNameFree] left when it was
+// killed.
+func (l *Lab) disposable(found container.InspectResponse) bool {
+	return found.Config.Labels[clusterLabel] == l.name() || found.Config.Labels[engine.Label] == l.name()
+}
+
+// untilNameFree waits for a container that a killed hellolab's docker command may still be creating: the engine keeps
+// its name long before it shows it in any list, as it copies the node image's /var first. So it creates a container of
+// that name, which never runs: a conflict says that the name is not free. Any other failure says nothing about the name.
+func (l *Lab) untilNameFree(ctx context.Context) error {
+	waiting, cancel := l.within(ctx)
+	defer cancel()
+	var failed error // for good
+	err := await.Poll(waiting, messages.Text{}, func(ctx context.Context) error {
+		var free bool
+		if free, failed = l.tryName(ctx); failed == nil && !free {
+			return messages.Errorf("the Docker Engine is still creating it")
+		}
+		return nil
+	})
+	if err := errors.Join(failed, err); err != nil {
+		return messages.Errorf("the node %s cannot be removed", l.controlPlane()).Because(err).
+			WithHint("%s, then run the same command again", messages.Shell("docker", "rm", "-fv", l.controlPlane()))
+	}
+	return nil
+}
+
+// tryName reports whether the control plane's name is free. It removes what is in the way, if that is the lab's.
+func (l *Lab) tryName(ctx context.Context) (free bool, err error) {
+	created, err := l.docker.ContainerCreate(ctx,
+		&container.Config{Image: l.settings.Registry.Image, Labels: map[string]string{engine.Label: l.name()}}, nil, nil, nil, l.controlPlane())
+	if err == nil {
+		return true, l.removeNode(ctx, created.ID)
+	}
+	if !errdefs.IsConflict(err) {
+		return true, nil // without the image, or without room for a container, no node is being made either
+	}
+	if found, err := l.docker.ContainerInspect(ctx, l.controlPlane()); err == nil && l.disposable(found) {
+		return false, l.removeNode(ctx, found.ID)
+	}
+	return false, nil
+}
+
+func (l *Lab) removeNode(ctx context.Context, id string) error {
+	gone, failed := l.docker.ContainerWait(ctx, id, container.WaitConditionRemoved)
+	err := l.docker.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
+	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) { // a conflict: it is on its way out already
+		return err
+	}
+	select {
+	case <-gone:
+		return nil
+	case err := <-failed:
+		if errdefs.IsNotFound(err) {
+			return nil
+		}
+		return err
+	}
+}
+
+func (l *Lab) startNode(ctx context.Context, node container.Summary) error {
+	var start func(context.Context) error
+	switch node.State {
+	case container.StatePaused:
+		start = func(ctx context.Context) error { return l.docker.ContainerUnpause(ctx, node.ID) }
+	case container.StateExited, container.StateCreated:
+		start = func(ctx context.Context) error {
+			return l.docker.ContainerStart(ctx, node.ID, container.StartOptions{})
+		}
+	default:
+		return nil
+	}
+	name := nodeName(node)
+	return l.story.Do(ctx, messages.T("starting node %s", name), func(ctx context.Context) error {
+		if err := start(ctx); err != nil {
+			return messages.Errorf("the node %s does not start", name).Because(err).
+				WithHint("if a port is taken, stop the program that has it and run the same command again; %s shows more",
+					messages.Shell("docker", "logs", name))
+		}
+		return nil
+	})
+}
+
+// setUpNodes makes every node's containerd ask the registry.
+func (l *Lab) setUpNodes(ctx context.Context) error {
+	nodes, err := l.nodes(ctx)
+	if err != nil {
+		return err
+	}
+	for _, node := range nodes {
+		if err := l.setUpNode(ctx, nodeName(node)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Lab) controlPlane() string { return l.name() + "-" + controlPlane }
+
+func nodeName(node container.Summary) string {
+	if len(node.Names) == 0 { // on its way out
+		return node.ID
+	}
+	return strings.TrimPrefix(node.Names[0], "/")
+}

@@ -1,0 +1,99 @@
+package kube
+
+import (
+	"os"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Kubeconfig is the user's own configuration of kubectl ($KUBECONFIG, or ~/.kube/config) as one of its contexts sees it,
+// whether that is the current one, or there yet.
+type Kubeconfig struct{ Context string }
+
+// StaleLock is the age at which a lock file beside a kubeconfig must have been forgotten: nobody needs one for seconds.
+const StaleLock = 10 * time.Second
+
+// load reads the files that kubectl would read.
+func load() (*api.Config, *clientcmd.ClientConfigLoadingRules, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	config, err := rules.Load()
+	return config, rules, err
+}
+
+// Current returns the user's current context, or "" where there is none.
+func (k Kubeconfig) Current() string {
+	config, _, err := load()
+	if err != nil {
+		return ""
+	}
+	return config.CurrentContext
+}
+
+// Check fails where the configuration cannot be read, or where a program that was killed left a lock on it.
+func (k Kubeconfig) Check() error {
+	_, rules, err := load()
+	if err != nil {
+		return messages.Errorf("kubectl's configuration cannot be read").Because(err).
+			WithHint("correct that file, or name another one: %s", messages.Shell("export").Usage("KUBECONFIG=FILE"))
+	}
+	for _, file := range rules.GetLoadingPrecedence() {
+		lock := file + ".lock" // by convention of kind and client-go, which create it and remove it when they are done
+		if found, err := os.Stat(lock); err == nil && time.Since(found.ModTime()) > StaleLock {
+			return messages.Errorf("kubectl's configuration is locked by %s", lock).
+				WithHint("a program that was killed left that file; if no kubectl is running, remove it: %s", messages.Shell("rm", lock))
+		}
+	}
+	return nil
+}
+
+// Server returns the URL of the context's API server, or "" where there is no such context.
+func (k Kubeconfig) Server() string {
+	config, _, err := load()
+	if err != nil || config.Contexts[k.Context] == nil {
+		return ""
+	}
+	cluster := config.Clusters[config.Contexts[k.Context].Cluster]
+	if cluster == nil {
+		return ""
+	}
+	return cluster.Server
+}
+
+// Use makes another context the user's current one, if it exists; "" is none.
+func (k Kubeconfig) Use(context string) error {
+	config, rules, err := load()
+	if err != nil || config.Contexts[context] == nil && context != "" || config.CurrentContext == context {
+		return err
+	}
+	config.CurrentContext = context
+	return clientcmd.ModifyConfig(rules, *config, false)
+}
+
+// Client is the context's configuration in the shape that Helm wants.
+func (k Kubeconfig) Client() clientcmd.ClientConfig {
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		clientcmd.NewDefaultClientConfigLoadingRules(),
+		&clientcmd.ConfigOverrides{CurrentContext: k.Context})
+}
+
+// Cluster returns the cluster that the context leads to. Nothing is sent to it yet.
+func (k Kubeconfig) Cluster() (*Cluster, error) {
+	config, err := k.rest()
+	if err != nil {
+		return nil, err
+	}
+	return New(config)
+}
+
+func (k Kubeconfig) rest() (*rest.Config, error) {
+	config, err := k.Client().ClientConfig()
+	if err == nil {
+		config.QPS, config.Burst = -1, -1 // a lab's own API server needs no protection from its only client
+	}
+	return config, err
+}
