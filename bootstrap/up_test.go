@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	running = "web-registry:running web-control-plane:running"
+	running = "web-control-plane:running web-registry:running"
 	volumes = "web-registry web-settings"
 )
 

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -177,6 +178,7 @@ func (w *world) has(containers, volumes string) {
 	for _, found := range w.engine.Containers() {
 		names = append(names, found.Name+":"+string(found.State))
 	}
+	slices.Sort(names)
 	if got := strings.Join(names, " "); got != containers {
 		w.t.Errorf("the containers are %q, want %q", got, containers)
 	}
