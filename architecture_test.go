@@ -20,7 +20,7 @@ const module = "github.com/hellolab/hellolab"
 var mayImport = map[string][]string{
 	"await":         {"messages"},
 	"bootstrap":     {"await", "engine", "helm", "kube", "messages", "port", "progress", "registry"},
-	"engine":        {"messages"},
+	"engine":        {"messages", "progress"},
 	"helm":          {"kube"},
 	"images":        {"engine", "messages", "progress"},
 	"kube":          {"await", "messages"},

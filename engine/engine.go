@@ -1,16 +1,14 @@
 // Package engine finds the Docker Engine and connects to it.
 //
 // The Docker SDK reads DOCKER_HOST only; the docker command line, which kind calls, also knows contexts. So the
-// endpoint is resolved once, here, and main hands the same one to both. Otherwise a reader with Colima or Docker
-// Desktop may end up with a cluster in one engine and a registry in another
-// (https://github.com/abiosoft/colima/issues/468).
+// endpoint is resolved once, here, and main passes the same one to both. Otherwise a user with Colima or Docker Desktop
+// may end up with a cluster in one engine and a registry in another (https://github.com/abiosoft/colima/issues/468).
 package engine
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"io/fs"
 	"maps"
 	"net/url"
@@ -20,14 +18,15 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/docker/cli/cli/config"
+	"github.com/docker/cli/cli/config/configfile"
 	"github.com/docker/cli/cli/context/store"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
-	"github.com/docker/docker/pkg/jsonmessage"
 
 	"github.com/hellolab/hellolab/messages"
 )
@@ -42,10 +41,7 @@ func Endpoint(getenv func(string) string) (string, error) {
 		return local(messages.Verbatim("DOCKER_HOST"), host)
 	}
 	folder := configFolder(getenv)
-	name := getenv("DOCKER_CONTEXT")
-	if name == "" {
-		name = currentContext(folder)
-	}
+	name := cmp.Or(getenv("DOCKER_CONTEXT"), readConfiguration(folder).CurrentContext)
 	if name == "" || name == "default" {
 		return "", nil
 	}
@@ -56,7 +52,12 @@ func Endpoint(getenv func(string) string) (string, error) {
 	metadata, err := contexts.GetMetadata(name)
 	if err != nil {
 		return "", messages.Errorf("the docker context %q cannot be read", name).Because(err).
-			WithHint("choose one that exists: docker context ls, docker context use NAME")
+			WithHint("choose one that exists: %s, %s", messages.Shell("docker", "context", "ls"), messages.Shell("docker", "context", "use").Usage("NAME"))
+	}
+	if files, err := contexts.ListTLSFiles(name); err == nil && len(files["docker"]) > 0 {
+		return "", messages.Errorf("the docker context %s uses TLS certificates, which hellolab does not read", name).
+			WithHint("set DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH instead, or choose another context: %s",
+				messages.Shell("docker", "context", "use").Usage("NAME"))
 	}
 	if found, ok := metadata.Endpoints["docker"].(endpoint); ok {
 		return local(messages.T("the docker context %s", name), found.Host)
@@ -70,21 +71,15 @@ func local(source messages.Text, host string) (string, error) {
 	elsewhere := err == nil && address.Scheme == "tcp" && !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, address.Hostname())
 	if strings.HasPrefix(host, "ssh://") || elsewhere {
 		return "", messages.Errorf("%s points at %s, an engine on another machine, whose ports are not at localhost", source, host).
-			WithHint("choose an engine on this machine: docker context use default")
+			WithHint("choose an engine on this machine: %s", messages.Shell("docker", "context", "use", "default"))
 	}
 	return host, nil
 }
 
-// configuration is what counts here of the docker command's config.json.
-type configuration struct {
-	CurrentContext string
-	Proxies        map[string]ProxyConfig
-}
+// ProxyConfig holds the proxies that the docker command passes on to containers.
+type ProxyConfig = configfile.ProxyConfig
 
-// ProxyConfig is what the docker command tells containers of proxies.
-type ProxyConfig struct{ HTTPProxy, HTTPSProxy, NoProxy string }
-
-// Proxies gives the proxies that the docker command's configuration names for all engines.
+// Proxies returns the proxies that the docker command's configuration names for all engines.
 func Proxies(getenv func(string) string) ProxyConfig {
 	return readConfiguration(configFolder(getenv)).Proxies["default"]
 }
@@ -100,28 +95,39 @@ func configFolder(getenv func(string) string) string {
 	return filepath.Join(home, ".docker")
 }
 
-func currentContext(folder string) string { return readConfiguration(folder).CurrentContext }
-
-func readConfiguration(folder string) (config configuration) {
-	content, err := os.ReadFile(filepath.Join(folder, "config.json"))
-	if err != nil || json.Unmarshal(content, &config) != nil {
-		return configuration{}
+// readConfiguration reads the docker command's config.json. One that cannot be read is an empty one.
+func readConfiguration(folder string) *configfile.ConfigFile {
+	if read, err := config.Load(folder); err == nil {
+		return read
 	}
-	return config
+	return configfile.New("")
 }
 
-// Connect gives a client of the engine at endpoint that speaks its API version. It fails where none answers.
+// pingWithin bounds the first call. An engine that accepts connections and never answers is a usual failure: Docker
+// Desktop while it starts, a virtual machine's socket after sleep.
+const pingWithin = 10 * time.Second
+
+// Connect returns a client of the engine at endpoint that uses its API version. It fails where no engine answers.
 func Connect(ctx context.Context, endpoint string) (*client.Client, error) {
+	return connect(ctx, endpoint, pingWithin)
+}
+
+func connect(ctx context.Context, endpoint string, within time.Duration) (*client.Client, error) {
 	options := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
 	if endpoint != "" {
 		options = append(options, client.WithHost(endpoint))
 	}
-	docker, err := client.NewClientWithOpts(options...)
+	docker, err := client.NewClientWithOpts(append(options, bounded)...)
 	if err != nil {
-		return nil, messages.Errorf("the Docker Engine's address %q is not usable", endpoint).Because(err).
-			WithHint("unset DOCKER_HOST, or give it an address such as unix:///var/run/docker.sock")
+		return nil, messages.Errorf("the Docker Engine's address %q is not valid", endpoint).Because(err).
+			WithHint("unset DOCKER_HOST, or set it to an address such as unix:///var/run/docker.sock")
 	}
-	if _, err := docker.Ping(ctx); err != nil {
+	ping, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if _, err := docker.Ping(ping); err != nil {
+		if ctx.Err() == nil && ping.Err() != nil {
+			return nil, silent(docker.DaemonHost())
+		}
 		return nil, unreachable(docker.DaemonHost(), err)
 	}
 	return docker, nil
@@ -131,85 +137,44 @@ func Connect(ctx context.Context, endpoint string) (*client.Client, error) {
 func CheckCommand() error {
 	if _, err := exec.LookPath("docker"); err != nil {
 		return messages.Errorf("the docker command is not on this machine's PATH").
-			WithHint("install Docker's command line (Debian and Ubuntu: sudo apt-get install docker.io; Docker Desktop has it), then run the same command again")
+			WithHint("install Docker's command line (Debian and Ubuntu: %s; Docker Desktop includes it), then run the same command again",
+				messages.Shell("sudo", "apt-get", "install", "docker.io"))
 	}
 	return nil
 }
 
+// unreachable is the error for an engine that cannot be connected to.
 func unreachable(host string, cause error) error {
-	failure := messages.Errorf("no Docker Engine answers at %s", host)
 	if errors.Is(cause, fs.ErrPermission) || strings.Contains(cause.Error(), "permission denied") {
 		return messages.Errorf("this user may not use the Docker Engine at %s", host).
-			WithHint("sudo usermod -aG docker $USER, then log in again")
+			WithHint("%s, then log in again", messages.Shell("sudo", "usermod", "-aG", "docker", "$USER"))
 	}
+	failure := messages.Errorf("no Docker Engine answers at %s", host)
 	if runtime.GOOS == "linux" {
-		return failure.WithHint("start it (sudo systemctl start docker), then run the same command again")
+		return failure.WithHint("start it (%s), then run the same command again", messages.Shell("sudo", "systemctl", "start", "docker"))
 	}
-	return failure.WithHint("start Docker Desktop (or colima start), then run the same command again")
+	return failure.WithHint("start Docker Desktop (or %s), then run the same command again", messages.Shell("colima", "start"))
 }
 
-// Pull gets an image that the engine does not hold yet, and reports the share that has come, 0 to 1.
-func Pull(ctx context.Context, docker *client.Client, reference string, progress func(share float64)) error {
-	stream, err := docker.ImagePull(ctx, reference, image.PullOptions{})
-	if err != nil {
-		return pullFailed(reference, err)
+// silent is the error for an engine that accepts a call and does not answer it in time.
+func silent(host string) error {
+	failure := messages.Errorf("the Docker Engine at %s does not respond", host)
+	if runtime.GOOS == "linux" {
+		return failure.WithHint("restart it (%s), then run the same command again", messages.Shell("sudo", "systemctl", "restart", "docker"))
 	}
-	defer stream.Close()
-	var layers shares
-	for decoder := json.NewDecoder(stream); ; {
-		var message jsonmessage.JSONMessage
-		switch err := decoder.Decode(&message); {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return pullFailed(reference, err)
-		case message.Error != nil: // the engine answers 200 and puts the failure inside the stream
-			return pullFailed(reference, message.Error)
-		case message.Progress != nil && message.Status == "Downloading":
-			progress(layers.add(message.ID, message.Progress.Current, message.Progress.Total))
-		}
-	}
+	return failure.WithHint("restart Docker Desktop (or %s), then run the same command again", messages.Shell("colima", "restart"))
 }
 
-func pullFailed(reference string, cause error) error {
-	return messages.Errorf("the image %s cannot be pulled", reference).Because(cause).
-		WithHint("check this machine's way to that image registry, or name an image that can be had in a config file (hellolab config shows the settings)")
-}
-
-// shares adds up what has come of each layer.
-type shares map[string][2]int64
-
-func (s *shares) add(layer string, current, total int64) float64 {
-	if *s == nil {
-		*s = shares{}
-	}
-	(*s)[layer] = [2]int64{current, total}
-	var have, want int64
-	for _, share := range *s {
-		have, want = have+share[0], want+share[1]
-	}
-	if want == 0 {
-		return 0
-	}
-	return min(1, float64(have)/float64(want)) // some layers tell no size
-}
-
-// HasImage reports whether the engine holds an image.
-func HasImage(ctx context.Context, docker *client.Client, reference string) bool {
-	_, err := docker.ImageInspect(ctx, reference)
-	return err == nil
-}
-
-// Architecture is the engine's, and so the nodes', which is not always this program's.
+// Architecture returns the engine's, and so the nodes', which is not always this program's.
 func Architecture(ctx context.Context, docker *client.Client) (string, error) {
 	version, err := docker.ServerVersion(ctx)
 	return version.Arch, err
 }
 
-// Labelled is the filter for what belongs to the lab.
+// Labelled returns the filter for what belongs to the lab.
 func Labelled(lab string) filters.Args { return filters.NewArgs(filters.Arg("label", Label+"="+lab)) }
 
-// Publisher names the running container that publishes a port of the host, or "".
+// Publisher returns the name of the running container that publishes a port of the host, or "".
 func Publisher(ctx context.Context, docker *client.Client, port int) string {
 	containers, err := docker.ContainerList(ctx, container.ListOptions{})
 	if err != nil {
@@ -225,7 +190,7 @@ func Publisher(ctx context.Context, docker *client.Client, port int) string {
 	return ""
 }
 
-// EnsureVolume creates a volume of a lab's unless there is one. A volume of that name which is not the lab's is refused.
+// EnsureVolume creates a volume of the lab unless it exists. A volume of that name which is not the lab's is refused.
 func EnsureVolume(ctx context.Context, docker *client.Client, name, lab string, labels map[string]string) error {
 	all := map[string]string{Label: lab}
 	maps.Copy(all, labels)
@@ -236,8 +201,8 @@ func EnsureVolume(ctx context.Context, docker *client.Client, name, lab string, 
 	return err
 }
 
-// ForeignVolume is the error for a volume that has the name of the lab's and is not the lab's.
+// ForeignVolume is the error for a volume that has the name of one of the lab's and belongs to somebody else.
 func ForeignVolume(name string) error {
-	return messages.Errorf("a Docker volume named %s is there already, and it is not this lab's", name).
-		WithHint("choose another name for the lab: hellolab up --name NAME")
+	return messages.Errorf("a Docker volume named %s exists already, and it is not this lab's", name).
+		WithHint("choose another name for the lab: %s", messages.Hellolab("up").Usage("--name NAME"))
 }

@@ -7,16 +7,14 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/docker/docker/client"
-
 	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/engine/enginetest"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -64,6 +62,8 @@ func TestEndpointRefused(t *testing.T) {
 	t.Parallel()
 	folder := dockerConfig(t, "far", map[string]string{"far": "ssh://me@far"})
 	lost := dockerConfig(t, "gone", nil)
+	secured := dockerConfig(t, "secured", map[string]string{"secured": "tcp://127.0.0.1:2376"})
+	write(t, filepath.Join(secured, "contexts", "tls", contextID("secured"), "docker", "ca.pem"), "a certificate")
 	for _, test := range []struct {
 		name        string
 		environment map[string]string
@@ -73,6 +73,7 @@ func TestEndpointRefused(t *testing.T) {
 		{"a context on another machine", map[string]string{"DOCKER_CONFIG": folder}, []string{"far", "ssh://me@far"}},
 		{"a context named on another machine", map[string]string{"DOCKER_CONFIG": folder, "DOCKER_CONTEXT": "far"}, []string{"far", "ssh://me@far"}},
 		{"a current context that is gone", map[string]string{"DOCKER_CONFIG": lost}, []string{`"gone"`}},
+		{"a context with TLS", map[string]string{"DOCKER_CONFIG": secured}, []string{"secured", "TLS"}},
 		{"a context that was never there", map[string]string{"DOCKER_CONFIG": folder, "DOCKER_CONTEXT": "never"}, []string{`"never"`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -117,7 +118,8 @@ func TestPull(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			docker := fakeEngine(t, func(w http.ResponseWriter, r *http.Request) {
+			docker := enginetest.New(t)
+			docker.Handle("POST /images/create", func(w http.ResponseWriter, r *http.Request) {
 				if image := r.URL.Query().Get("fromImage") + ":" + r.URL.Query().Get("tag"); !strings.HasSuffix(image, "nginx:1") {
 					t.Errorf("the engine is asked for %s", image)
 				}
@@ -125,7 +127,7 @@ func TestPull(t *testing.T) {
 				w.WriteHeader(test.status)
 				io.WriteString(w, test.stream)
 			})
-			err := engine.Pull(t.Context(), docker, "nginx:1", func(float64) {})
+			err := engine.Pull(t.Context(), docker.Client(), "nginx:1", func(float64) {})
 			if test.want == "" {
 				if err != nil {
 					t.Errorf("the error is %v", err)
@@ -193,27 +195,13 @@ func TestPullProgressOfUnknownSize(t *testing.T) {
 
 func sharesOf(t *testing.T, stream []string) []float64 {
 	t.Helper()
-	docker := fakeEngine(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Join(stream, "\n")) })
+	docker := enginetest.New(t)
+	docker.Handle("POST /images/create", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Join(stream, "\n")) })
 	var shares []float64
-	if err := engine.Pull(t.Context(), docker, "nginx:1", func(share float64) { shares = append(shares, share) }); err != nil {
+	if err := engine.Pull(t.Context(), docker.Client(), "nginx:1", func(share float64) { shares = append(shares, share) }); err != nil {
 		t.Fatal(err)
 	}
 	return shares
-}
-
-// fakeEngine is an engine that does nothing but pull.
-func fakeEngine(t *testing.T, pull http.HandlerFunc) *client.Client {
-	t.Helper()
-	mux := http.NewServeMux()
-	mux.HandleFunc("POST /{api}/images/create", pull)
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	docker, err := client.NewClientWithOpts(client.WithHost("tcp://"+server.Listener.Addr().String()), client.WithVersion("1.47"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { docker.Close() })
-	return docker
 }
 
 // dockerConfig is a folder such as ~/.docker, with the docker command line's contexts in it.
@@ -222,11 +210,16 @@ func dockerConfig(t *testing.T, current string, contexts map[string]string) stri
 	folder := t.TempDir()
 	write(t, filepath.Join(folder, "config.json"), encode(t, map[string]any{"currentContext": current, "auths": map[string]any{}}))
 	for name, host := range contexts {
-		sum := sha256.Sum256([]byte(name))
-		write(t, filepath.Join(folder, "contexts", "meta", hex.EncodeToString(sum[:]), "meta.json"), encode(t, map[string]any{
+		write(t, filepath.Join(folder, "contexts", "meta", contextID(name), "meta.json"), encode(t, map[string]any{
 			"Name": name, "Metadata": map[string]any{}, "Endpoints": map[string]any{"docker": map[string]any{"Host": host, "SkipTLSVerify": false}}}))
 	}
 	return folder
+}
+
+// contextID is the folder of a context.
+func contextID(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:])
 }
 
 func encode(t *testing.T, value any) string {

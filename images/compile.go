@@ -3,8 +3,10 @@ package images
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"go/version"
 	"io"
 	"maps"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -24,10 +27,13 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// module makes the sources a module: the oldest Go that compiles them.
-const module = "module hellok8s\n\ngo 1.21\n"
+// oldestGo compiles the sources.
+const oldestGo = "1.21"
 
-// compile is the command that compiles every one of packages, and tells each package as it is done.
+// module makes the sources a module.
+const module = "module hellok8s\n\ngo " + oldestGo + "\n"
+
+// compile is the command that compiles packages, and prints each package that it has compiled.
 func compile(goCommand string, packages ...string) []string {
 	return append([]string{goCommand, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", "out/"}, packages...)
 }
@@ -37,14 +43,14 @@ func count(goCommand string, packages ...string) []string {
 	return append([]string{goCommand, "list", "-deps", "-f", "package"}, packages...)
 }
 
-// environment is what go build depends upon, whatever the user's own settings say.
+// environment holds what go build depends on, whatever the user's own settings are.
 func environment(architecture string) []string {
 	return []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + architecture, "GOTOOLCHAIN=local", "GOENV=off", "GOFLAGS=", "GOWORK=off", "GOPROXY=off", "GO111MODULE=on"}
 }
 
-// compiler makes programs of sources, all in one go.
+// compiler compiles sources, all at once.
 type compiler interface {
-	// compile gives the program of each tag. sources are main.go files by tag.
+	// compile returns the program of each tag. sources are main.go files by tag.
 	compile(ctx context.Context, sources map[string][]byte, architecture string, progress func(share float64)) (map[string][]byte, error)
 }
 
@@ -65,17 +71,54 @@ func files(sources map[string][]byte) (laidOut map[string][]byte, packages []str
 // hostCompiler is this machine's Go.
 type hostCompiler struct{ goCommand string }
 
-// findHost gives this machine's Go, or nil.
-func findHost() compiler {
+// findHost returns this machine's Go, or why it cannot compile the sources.
+func findHost(ctx context.Context) (compiler, error) {
 	path, err := exec.LookPath("go")
 	if err != nil {
-		return nil
+		return nil, needsGo(messages.Errorf("there is no Go on this machine's PATH"))
 	}
-	return hostCompiler{path}
+	command := exec.CommandContext(ctx, path, "env", "GOVERSION")
+	command.Env = append(command.Environ(), "GOTOOLCHAIN=local", "GOENV=off", "GOFLAGS=", "GOWORK=off")
+	printed, err := command.Output()
+	if err != nil {
+		return nil, needsGo(messages.Errorf("this machine's Go (%s) does not work", path).Because(err))
+	}
+	if found := strings.TrimSpace(string(printed)); !newEnough(found) {
+		return nil, needsGo(messages.Errorf("this machine's Go (%s, %s) is too old", path, cmp.Or(found, "?")))
+	}
+	return hostCompiler{path}, nil
 }
 
+func needsGo(failure *messages.Error) error {
+	return failure.WithHint("install Go %s or later, or compile in a container: %s", oldestGo, messages.Hellolab("images", "build", "--builder", "docker"))
+}
+
+// newEnough reports whether a Go of that version, as `go env GOVERSION` prints it, compiles the sources. Go before 1.16
+// prints nothing; what was built from Go's own repository prints "devel" and counts as new.
+func newEnough(printed string) bool {
+	found, _, _ := strings.Cut(printed, " ")
+	return found == "devel" || version.IsValid(found) && version.Compare(found, "go"+oldestGo) >= 0
+}
+
+// leftFor is how old the folder of a build has to be to count as left behind by a build that was killed.
+const leftFor = 24 * time.Hour
+
+// sweep removes the folders of builds that were killed.
+func sweep(folder string, now time.Time) {
+	left, _ := filepath.Glob(filepath.Join(folder, strings.Replace(buildFolder, "*", "[0-9]*", 1)))
+	for _, old := range left {
+		if found, err := os.Stat(old); err == nil && found.IsDir() && now.Sub(found.ModTime()) > leftFor {
+			os.RemoveAll(old)
+		}
+	}
+}
+
+// buildFolder is the name of a build's temporary folder.
+const buildFolder = "hellolab-build-*"
+
 func (h hostCompiler) compile(ctx context.Context, sources map[string][]byte, architecture string, progress func(float64)) (map[string][]byte, error) {
-	folder, err := os.MkdirTemp("", "hellolab-build-*")
+	sweep(os.TempDir(), time.Now())
+	folder, err := os.MkdirTemp("", buildFolder)
 	if err != nil {
 		return nil, err
 	}
@@ -114,12 +157,12 @@ func (h hostCompiler) compile(ctx context.Context, sources map[string][]byte, ar
 	return programs, nil
 }
 
-// dockerCompiler is a container of an image with Go. It takes the sources on stdin and gives the programs on stdout, so
+// dockerCompiler is a container of an image with Go. It reads the sources on stdin and writes the programs to stdout, so
 // that nothing has to be shared with the engine's machine, and it removes itself however this program ends.
 type dockerCompiler struct {
 	docker *client.Client
 	image  string
-	// cache is a volume that keeps what has been compiled, and lab whose it is.
+	// cache is a volume that keeps what has been compiled, and lab its owner.
 	cache, lab string
 }
 
@@ -152,7 +195,7 @@ func (d dockerCompiler) compile(ctx context.Context, sources map[string][]byte, 
 	return d.converse(ctx, created.ID, input, progress)
 }
 
-// converse hands the container the sources, and takes what it gives.
+// converse starts the container, sends it the sources, and returns the programs that it sends back.
 func (d dockerCompiler) converse(ctx context.Context, id string, input io.Reader, progress func(float64)) (map[string][]byte, error) {
 	stream, err := d.docker.ContainerAttach(ctx, id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
 	if err != nil {
@@ -185,7 +228,7 @@ func (d dockerCompiler) converse(ctx context.Context, id string, input io.Reader
 	return unpack(&archive)
 }
 
-// unpack gives the files of a tar archive by their names.
+// unpack returns the files of a tar archive by their names.
 func unpack(archive io.Reader) (map[string][]byte, error) {
 	programs := map[string][]byte{}
 	for reader := tar.NewReader(archive); ; {
@@ -256,7 +299,8 @@ func (o *output) failure(err error) error {
 	defer o.mutex.Unlock()
 	text := o.text.String() + string(o.rest)
 	if strings.Contains(text, "no space left on device") {
-		return messages.Errorf("the disk is full").WithHint("make room (docker system df shows what Docker holds), then run the same command again")
+		return messages.Errorf("the disk is full").
+			WithHint("make room on the disk (%s shows what Docker uses), then run the same command again", messages.Shell("docker", "system", "df"))
 	}
 	var lines []string
 	for line := range strings.Lines(text) {

@@ -23,10 +23,10 @@ var validAccount = regexp.MustCompile(`^[a-z0-9]+([._-][a-z0-9]+)*$`)
 func (c Config) Validate() error {
 	var problems []error
 	if !validAccount.MatchString(c.Account) {
-		problems = append(problems, messages.Usagef("images.account: %q is no account's name", c.Account))
+		problems = append(problems, messages.Usagef("images.account: %q is not a valid account name", c.Account))
 	}
 	if _, err := reference.ParseNormalizedNamed(c.Builder); err != nil {
-		problems = append(problems, messages.Usagef("%s: %q is no image name", "images.builder", c.Builder))
+		problems = append(problems, messages.Usagef("images.builder: %q is not a valid image name", c.Builder))
 	}
 	return errors.Join(problems...)
 }

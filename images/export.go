@@ -10,9 +10,8 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// Export writes the sources of all tags into folder, each with a Dockerfile like the course's, for readers who build by
-// hand. Files that a reader changed are left alone, and nothing is written then, unless force says to. It gives the
-// folders written.
+// Export writes the sources of all tags into folder, each with a Dockerfile like the course's, for users who build by
+// hand. It returns the folders written. Where the user has changed a file, nothing is written, unless force is set.
 func Export(folder string, builder string, force bool) ([]string, error) {
 	files := map[string][]byte{}
 	var folders []string
@@ -29,8 +28,8 @@ func Export(folder string, builder string, force bool) ([]string, error) {
 	}
 	if !force {
 		if changed := changed(files); len(changed) > 0 {
-			return nil, messages.Usagef("these files have been changed: %s", changed).
-				WithHint("export into another folder, or give them up with --force")
+			return nil, messages.Usagef("these files have been changed: %s", strings.Join(changed, ", ")).
+				WithHint("export into another folder, or overwrite them with --force")
 		}
 	}
 	for name, content := range files {
@@ -45,7 +44,8 @@ func Export(folder string, builder string, force bool) ([]string, error) {
 }
 
 func unwritable(err error) error {
-	return messages.Errorf("the sources cannot be written").Because(err).WithHint("choose a folder of your own: hellolab images export DIR")
+	return messages.Errorf("the sources cannot be written").Because(err).
+		WithHint("choose a folder of your own: %s", messages.Hellolab("images", "export").Usage("DIR"))
 }
 
 // changed lists the files that exist with another content.
@@ -63,7 +63,7 @@ func changed(files map[string][]byte) (names []string) {
 	return names
 }
 
-// dockerfile is what a reader builds by hand: a stage with Go, and a small one with nothing but the program.
+// dockerfile is for building by hand: a stage with Go, and a small one with nothing but the program.
 func dockerfile(builder string) string {
 	builder, _, _ = strings.Cut(builder, "@") // a digest is more than a beginner wants to read
 	return fmt.Sprintf(`# The first stage compiles.

@@ -25,28 +25,28 @@ import (
 
 // Store is the registry, as far as images go.
 type Store interface {
-	// Find gives the manifest and the digest of an image, or nil where there is none.
+	// Find returns the manifest and the digest of an image, or nil where there is none.
 	Find(ctx context.Context, image string) (manifest *v1.Manifest, digest string, err error)
-	// Put writes an image, reports the share that is done, and gives its digest.
+	// Put writes an image, reports the share that is done, and returns its digest.
 	Put(ctx context.Context, name string, image v1.Image, progress func(share float64)) (digest string, err error)
-	// Address is where people and docker push find the registry.
+	// Address is where the user and docker push reach the registry.
 	Address() string
 }
 
-// Builder makes the course's images.
+// Builder builds the course's images.
 type Builder struct {
 	Docker *client.Client
 	Story  *progress.Progress
-	// Store is the registry; nil where there is none to ask.
+	// Store is the registry; nil where there is none.
 	Store  Store
 	Config Config
-	// Lab whose the build cache is.
+	// Lab owns the build cache.
 	Lab string
-	// Compiler is "docker", "host", or "auto": this machine's Go where there is one, and a container otherwise.
+	// Compiler is "docker", "host", or "auto": this machine's Go where it is new enough, and a container otherwise.
 	Compiler string
 	// Folder of sources to build instead of the built-in ones, or "".
 	Folder string
-	// Replace puts the built images in the place of the reader's own, too.
+	// Replace overwrites the user's own images, too.
 	Replace bool
 	// Cache is a folder that keeps the programs, or "".
 	Cache string
@@ -61,16 +61,16 @@ type State struct {
 	// Digest and Size (bytes, uncompressed) of what the registry holds; empty where it holds nothing.
 	Digest string `json:"digest"`
 	Size   int64  `json:"size"`
-	// Current says that it was made from the source at hand.
+	// Current is set where it was built from the present source.
 	Current bool `json:"current"`
-	// Own says that it is the reader's: pushed by hand, or built from a changed source.
+	// Own is set where it is the user's: pushed by hand, or built from a changed source.
 	Own bool `json:"own"`
 }
 
 // name is the course's name for a tag: "guangzhengli/hellok8s:v1".
 func (b *Builder) name(tag Tag) string { return b.Config.Account + "/hellok8s:" + tag.Name }
 
-// List tells of every tag whether the registry has it, and whether it is up to date.
+// List returns the state of every tag in the registry.
 func (b *Builder) List(ctx context.Context) ([]State, error) {
 	architecture, err := engine.Architecture(ctx, b.Docker)
 	if err != nil {
@@ -87,7 +87,7 @@ func (b *Builder) List(ctx context.Context) ([]State, error) {
 	return states, nil
 }
 
-// state asks the registry about a tag.
+// state returns a tag's state in the registry, and its source.
 func (b *Builder) state(ctx context.Context, tag Tag, architecture string) (State, []byte, error) {
 	state := State{Tag: tag.Name, Chapter: tag.Chapter, Image: b.name(tag)}
 	source, err := tag.Source(b.Folder)
@@ -108,11 +108,11 @@ func (b *Builder) state(ctx context.Context, tag Tag, architecture string) (Stat
 	return state, source, nil
 }
 
-// Build makes the images that are not up to date, and gives the references of all tags, with digests, as docker and YAML
-// take them. Images of the reader's own are kept, unless b.Replace says otherwise, and their tags given.
+// Build builds the images that are not up to date, and returns the references of all tags, with digests, as docker and
+// YAML accept them. Images of the user's own are kept, unless b.Replace is set, and their tags returned.
 func (b *Builder) Build(ctx context.Context, tags []Tag) (references, kept []string, err error) {
 	if !slices.Contains([]string{"auto", "docker", "host"}, b.Compiler) {
-		return nil, nil, messages.Usagef("there is no builder %q", b.Compiler).WithHint("--builder auto, docker or host")
+		return nil, nil, messages.Usagef("there is no builder %q", b.Compiler).WithHint("choose one: --builder auto, docker or host")
 	}
 	architecture, err := engine.Architecture(ctx, b.Docker)
 	if err != nil {
@@ -156,7 +156,7 @@ func (b *Builder) Build(ctx context.Context, tags []Tag) (references, kept []str
 	return references, kept, err
 }
 
-// push makes an image of a program, and gives its reference in the registry.
+// push makes an image of a program, and returns its reference in the registry.
 func (b *Builder) push(ctx context.Context, tag Tag, program, source []byte, architecture string) (string, error) {
 	builtIn, err := tag.Source("")
 	if err != nil {
@@ -181,7 +181,7 @@ func (b *Builder) reference(tag Tag, digest string) string {
 	return b.Store.Address() + "/" + b.name(tag) + "@" + digest
 }
 
-// programs gives the compiled tags: what is kept from before, and the rest in one go.
+// programs returns the compiled tags: what is kept from before, and the rest compiled together.
 func (b *Builder) programs(ctx context.Context, sources map[string][]byte, architecture string) (map[string][]byte, error) {
 	programs, missing := map[string][]byte{}, map[string][]byte{}
 	for tag, source := range sources {
@@ -200,7 +200,7 @@ func (b *Builder) programs(ctx context.Context, sources map[string][]byte, archi
 	}
 	for tag, source := range missing {
 		if compiled[tag] == nil {
-			return nil, messages.Errorf("the compiler gave nothing for the image %s", tag)
+			return nil, messages.Errorf("the compiler returned no program for the image %s", tag)
 		}
 		programs[tag] = compiled[tag]
 		b.keep(b.kept(source, architecture), compiled[tag])
@@ -242,25 +242,22 @@ func (b *Builder) compile(ctx context.Context, sources map[string][]byte, archit
 	return programs, err
 }
 
-// compiler chooses who compiles.
+// compiler chooses what compiles.
 func (b *Builder) compiler(ctx context.Context) (compiler, messages.Text, error) {
-	host := findHost()
-	switch {
-	case b.Compiler == "host" && host == nil:
-		return nil, messages.Text{}, messages.Errorf("there is no Go on this machine's PATH").
-			WithHint("hellolab images build --builder docker, or install Go")
-	case b.Compiler == "host", b.Compiler == "auto" && host != nil:
-		return host, messages.T("this machine's Go"), nil
-	}
-	image := b.Config.Builder
-	if !engine.HasImage(ctx, b.Docker, image) {
-		step := b.Story.Start(messages.T("pulling %s", strings.Split(image, "@")[0]))
-		err := engine.Pull(ctx, b.Docker, image, func(share float64) { step.Detail(messages.Percent(share)) })
-		step.End(err)
-		if err != nil {
-			return nil, messages.Text{}, messages.Errorf("the builder image cannot be had").Because(err).
-				WithHint("install Go, or name an image with Go that can be had (images.builder in a config file); hellolab up --no-images leaves these images out")
+	if b.Compiler != "docker" {
+		host, err := findHost(ctx)
+		if err == nil {
+			return host, messages.T("this machine's Go"), nil
+		}
+		if b.Compiler == "host" {
+			return nil, messages.Text{}, err
 		}
 	}
-	return dockerCompiler{b.Docker, image, b.Lab + "-go-cache", b.Lab}, messages.T("the image %s", strings.Split(image, "@")[0]), nil
+	image, err := engine.EnsureImage(ctx, b.Docker, b.Story, b.Config.Builder)
+	if err != nil {
+		return nil, messages.Text{}, messages.Errorf("the builder image is not available").Because(err).
+			WithHint("install Go %s or later; or continue without these images: %s", oldestGo, messages.Hellolab("up", "--no-images"))
+	}
+	shown, _, _ := strings.Cut(image, "@")
+	return dockerCompiler{b.Docker, image, b.Lab + "-go-cache", b.Lab}, messages.T("the image %s", shown), nil
 }

@@ -42,6 +42,9 @@ func TestSelect(t *testing.T) {
 	if some, err := Select([]string{"bad", "v1"}); err != nil || len(some) != 2 || some[0].Name != "bad" {
 		t.Errorf("two names select %v, %v", some, err)
 	}
+	if once, err := Select([]string{"v1", "bad", "v1"}); err != nil || len(once) != 2 || once[0].Name != "v1" || once[1].Name != "bad" {
+		t.Errorf("a name given twice selects %v, %v", once, err)
+	}
 	if _, err := Select([]string{"v9"}); !messages.IsUsage(err) {
 		t.Errorf("an unknown name gives %v", err)
 	}
@@ -187,9 +190,9 @@ func TestKeep(t *testing.T) {
 // TestHostCompiler compiles for real where this machine's Go is at hand, which it is for whoever runs tests.
 func TestHostCompiler(t *testing.T) {
 	t.Parallel()
-	host := findHost()
-	if host == nil {
-		t.Fatal("there is no Go")
+	host, err := findHost(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
 	sources := map[string][]byte{}
 	for _, tag := range Tags() {

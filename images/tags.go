@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/hellolab/hellolab/messages"
@@ -31,28 +32,30 @@ func Tags() []Tag {
 	}
 }
 
-// Select gives the tags of those names, or all of them for none.
+// Select returns the tags of those names, each once, or all of them for none.
 func Select(names []string) ([]Tag, error) {
 	if len(names) == 0 {
 		return Tags(), nil
 	}
 	var selected []Tag
-	var known []string
-	for _, tag := range Tags() {
-		known = append(known, tag.Name)
-	}
 	for _, name := range names {
-		found := false
-		for _, tag := range Tags() {
-			if tag.Name == name {
-				selected, found = append(selected, tag), true
-			}
+		at := slices.IndexFunc(Tags(), func(tag Tag) bool { return tag.Name == name })
+		if at < 0 {
+			return nil, messages.Usagef("there is no image tag %q", name).
+				WithHint("%s, with one or more of: %s", messages.Hellolab("images", "build").Usage("TAG"), strings.Join(tagNames(), ", "))
 		}
-		if !found {
-			return nil, messages.Usagef("there is no image tag %q", name).WithHint("hellolab images build TAG, with one or more of: %s", known)
+		if tag := Tags()[at]; !slices.Contains(selected, tag) {
+			selected = append(selected, tag)
 		}
 	}
 	return selected, nil
+}
+
+func tagNames() (names []string) {
+	for _, tag := range Tags() {
+		names = append(names, tag.Name)
+	}
+	return names
 }
 
 // Source is a tag's main.go: the built-in one, or the one in folder, which `images export` filled, unless that is "".
@@ -63,12 +66,12 @@ func (t Tag) Source(folder string) ([]byte, error) {
 	content, err := os.ReadFile(filepath.Join(folder, t.Name, "main.go"))
 	if err != nil {
 		return nil, messages.Usagef("the source of the image %s cannot be read", t.Name).Because(err).
-			WithHint("hellolab images export %s writes all sources there", folder)
+			WithHint("%s writes all sources there", messages.Hellolab("images", "export", folder))
 	}
 	return content, nil
 }
 
-// fingerprint tells one image's content: its source, and how that is compiled and packed.
+// fingerprint identifies an image's content: its source, and how that is compiled and packed.
 func fingerprint(source []byte, architecture string) string {
 	hash := sha256.New()
 	io.WriteString(hash, strings.Join(append(compile("GO"), environment(architecture)...), " ")+packing)

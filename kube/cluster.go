@@ -1,5 +1,4 @@
-// Package kube is the lab's API server: objects of any kind, applied, listed, deleted and
-// watched.
+// Package kube is the client of the lab's API server: objects of any kind, applied, listed, deleted and watched.
 package kube
 
 import (
@@ -8,14 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/discovery"
@@ -28,6 +26,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/hellolab/hellolab/await"
+	"github.com/hellolab/hellolab/messages"
 )
 
 // Owner is hellolab's name as a field manager: the only one, whatever the program's file is called.
@@ -96,43 +95,7 @@ func (g getter) ToRawKubeConfigLoader() clientcmd.ClientConfig {
 		&clientcmd.ConfigOverrides{Context: clientcmdapi.Context{Namespace: g.namespace}})
 }
 
-// Reference names an object, and the very one where UID is set.
-type Reference struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Namespace  string `json:"namespace,omitempty"`
-	Name       string `json:"name"`
-	UID        string `json:"uid,omitempty"`
-}
-
-// Refer gives the reference to an object.
-func Refer(object *unstructured.Unstructured) Reference {
-	return Reference{object.GetAPIVersion(), object.GetKind(), object.GetNamespace(), object.GetName(), string(object.GetUID())}
-}
-
-// String is how kubectl names the object: "deployment/hellok8s-deployment -n dev".
-func (r Reference) String() string {
-	name := strings.ToLower(r.Kind) + "/" + r.Name
-	if r.Namespace != "" && r.Namespace != metav1.NamespaceDefault {
-		name += " -n " + r.Namespace
-	}
-	return name
-}
-
-// Same reports whether both name an object of one kind, namespace and name, in whatever version of its API.
-func (r Reference) Same(other Reference) bool {
-	return r.Kind == other.Kind && r.Namespace == other.Namespace && r.Name == other.Name && group(r.APIVersion) == group(other.APIVersion)
-}
-
-func group(apiVersion string) string {
-	name, _, found := strings.Cut(apiVersion, "/")
-	if !found {
-		return ""
-	}
-	return name
-}
-
-// resource is where objects of a kind are found.
+// resource returns the client for the objects of a kind.
 func (c *Cluster) resource(apiVersion, kind, namespace string) (dynamic.ResourceInterface, error) {
 	version, err := schema.ParseGroupVersion(apiVersion)
 	if err != nil {
@@ -148,7 +111,7 @@ func (c *Cluster) resource(apiVersion, kind, namespace string) (dynamic.Resource
 	return c.objects.Resource(mapping.Resource).Namespace(cmp.Or(namespace, metav1.NamespaceDefault)), nil
 }
 
-// APIVersion finds the version of the API that a kind is in, for those that name none.
+// APIVersion finds the version of the API that has a kind.
 func (c *Cluster) APIVersion(kind string) (string, error) {
 	lists, err := c.discovery.ServerPreferredResources()
 	for _, list := range lists {
@@ -161,7 +124,7 @@ func (c *Cluster) APIVersion(kind string) (string, error) {
 	return "", cmp.Or(err, error(&meta.NoKindMatchError{GroupKind: schema.GroupKind{Kind: kind}}))
 }
 
-// Get gives an object, or nil where there is none.
+// Get returns an object, or nil if there is none.
 func (c *Cluster) Get(ctx context.Context, r Reference) (*unstructured.Unstructured, error) {
 	resource, err := c.resource(r.APIVersion, r.Kind, r.Namespace)
 	if err != nil {
@@ -174,11 +137,11 @@ func (c *Cluster) Get(ctx context.Context, r Reference) (*unstructured.Unstructu
 	return found, err
 }
 
-// lastApplied is where kubectl apply keeps what it applied. With it there, a reader's own kubectl apply takes over
-// without a warning, and removes the fields that the reader has removed.
+// lastApplied is where kubectl apply keeps what it applied. With it, the user's own kubectl apply takes over without a
+// warning, and removes the fields that the user has removed.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
-// Apply brings an object to what is wanted (server-side apply), as one of a chapter's.
+// Apply applies an object of a chapter (server-side apply).
 func (c *Cluster) Apply(ctx context.Context, wanted *unstructured.Unstructured, chapter string) error {
 	resource, err := c.resource(wanted.GetAPIVersion(), wanted.GetKind(), wanted.GetNamespace())
 	if err != nil {
@@ -205,149 +168,19 @@ func (c *Cluster) Apply(ctx context.Context, wanted *unstructured.Unstructured, 
 	return err
 }
 
-// Knows fails where the API server has no objects of that kind.
+// Knows returns an error if the API server has no objects of that kind.
 func (c *Cluster) Knows(object *unstructured.Unstructured) error {
 	_, err := c.resource(object.GetAPIVersion(), object.GetKind(), object.GetNamespace())
 	return err
 }
 
-// Create makes an object that must not be there yet, in the name of a field manager.
+// Create creates an object, in the name of a field manager.
 func (c *Cluster) Create(ctx context.Context, object *unstructured.Unstructured, manager string) (*unstructured.Unstructured, error) {
 	resource, err := c.resource(object.GetAPIVersion(), object.GetKind(), object.GetNamespace())
 	if err != nil {
 		return nil, err
 	}
 	return resource.Create(ctx, object, metav1.CreateOptions{FieldManager: manager})
-}
-
-// Delete takes objects away, with what they own, and waits until they are gone. It does nothing to an object that has
-// another UID than its reference.
-func (c *Cluster) Delete(ctx context.Context, references []Reference) error {
-	work, ctx := errgroup.WithContext(ctx)
-	for _, reference := range references {
-		work.Go(func() error { return c.delete(ctx, reference) })
-	}
-	return work.Wait()
-}
-
-func (c *Cluster) delete(ctx context.Context, r Reference) error {
-	resource, err := c.resource(r.APIVersion, r.Kind, r.Namespace)
-	if meta.IsNoMatchError(err) {
-		return nil // its kind is gone, and the object with it
-	}
-	if err != nil {
-		return err
-	}
-	foreground := metav1.DeletePropagationForeground
-	options := metav1.DeleteOptions{PropagationPolicy: &foreground}
-	found, err := resource.Get(ctx, r.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) || err == nil && r.UID != "" && string(found.GetUID()) != r.UID {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	uid := found.GetUID()
-	options.Preconditions = &metav1.Preconditions{UID: &uid}
-	if err := resource.Delete(ctx, r.Name, options); apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil
-	} else if err != nil {
-		return err
-	}
-	gone := func(ctx context.Context) (bool, error) {
-		now, err := resource.Get(ctx, r.Name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) || err == nil && now.GetUID() != uid {
-			return true, nil
-		}
-		return false, err
-	}
-	return await.Watches(ctx, gone, func(ctx context.Context) (watch.Interface, error) {
-		return resource.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + r.Name})
-	})
-}
-
-// ignoredKinds are those that are no part of anybody's work: Kubernetes makes them by itself.
-func ignoredKinds() []string {
-	return []string{"Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics", "ControllerRevision"}
-}
-
-// List gives all objects in namespaces that somebody made, sorted by namespace, kind and name: not those that
-// Kubernetes makes in every namespace. Those that a controller made for another object are among them only if owned.
-func (c *Cluster) List(ctx context.Context, namespaces []string, owned bool) ([]*unstructured.Unstructured, error) {
-	lists, err := c.discovery.ServerPreferredResources()
-	if err != nil && len(lists) == 0 {
-		return nil, err
-	}
-	var (
-		work, together = errgroup.WithContext(ctx)
-		found          = make(chan []*unstructured.Unstructured)
-		all            []*unstructured.Unstructured
-	)
-	for _, list := range lists {
-		version, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil {
-			return nil, err
-		}
-		for _, kind := range list.APIResources {
-			if !kind.Namespaced || slices.Contains(ignoredKinds(), kind.Kind) || !verbs(kind, "list", "create", "delete") {
-				continue
-			}
-			work.Go(func() error {
-				items, err := c.list(together, version.WithResource(kind.Name))
-				found <- items
-				return err
-			})
-		}
-	}
-	failed := make(chan error, 1)
-	go func() {
-		failed <- work.Wait()
-		close(found)
-	}()
-	for items := range found {
-		for _, object := range items {
-			if slices.Contains(namespaces, object.GetNamespace()) && !builtIn(object) && (owned || metav1.GetControllerOf(object) == nil) {
-				all = append(all, object)
-			}
-		}
-	}
-	slices.SortFunc(all, func(a, b *unstructured.Unstructured) int {
-		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetName(), b.GetName()))
-	})
-	return all, <-failed
-}
-
-func verbs(kind metav1.APIResource, wanted ...string) bool {
-	return !slices.ContainsFunc(wanted, func(verb string) bool { return !slices.Contains(kind.Verbs, verb) })
-}
-
-// list gives all objects of a kind. A kind whose server does not answer, or that has gone, has none.
-func (c *Cluster) list(ctx context.Context, resource schema.GroupVersionResource) ([]*unstructured.Unstructured, error) {
-	list, err := c.objects.Resource(resource).List(ctx, metav1.ListOptions{})
-	if apierrors.IsNotFound(err) || apierrors.IsMethodNotSupported(err) || apierrors.IsServiceUnavailable(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var items []*unstructured.Unstructured
-	for i := range list.Items {
-		items = append(items, &list.Items[i])
-	}
-	return items, nil
-}
-
-// builtIn reports whether Kubernetes makes an object of that name by itself.
-func builtIn(object *unstructured.Unstructured) bool {
-	switch object.GetKind() {
-	case "ConfigMap":
-		return object.GetName() == "kube-root-ca.crt"
-	case "ServiceAccount":
-		return object.GetName() == "default"
-	case "Service":
-		return object.GetNamespace() == metav1.NamespaceDefault && object.GetName() == "kubernetes"
-	}
-	return false
 }
 
 // Untouched reports whether nobody but hellolab and controllers has changed an object since it was made.
@@ -358,7 +191,7 @@ func Untouched(object *unstructured.Unstructured) bool {
 	})
 }
 
-// Changes are the watches that tell of everything that chapters are made of.
+// Changes returns the watches for everything that chapters are made of.
 func (c *Cluster) Changes() []await.Watch {
 	var all []await.Watch
 	for _, resource := range []schema.GroupVersionResource{
@@ -381,9 +214,40 @@ func (c *Cluster) Changes() []await.Watch {
 	return all
 }
 
-// Passing reports whether err says that the API server could not ask an admission webhook, which is worth another
-// try, rather than that an object was refused.
+// Watch returns the watch for an object's changes.
+func (c *Cluster) Watch(r Reference) await.Watch {
+	return func(ctx context.Context) (watch.Interface, error) {
+		resource, err := c.resource(r.APIVersion, r.Kind, r.Namespace)
+		if err != nil {
+			return nil, err
+		}
+		return resource.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + r.Name})
+	}
+}
+
+// Retry tries until it succeeds, until the API server refuses for good, or until ctx ends.
+func Retry(ctx context.Context, try func(context.Context) error) error {
+	var refused error
+	err := await.Poll(ctx, messages.Text{}, func(ctx context.Context) error {
+		err := try(ctx)
+		if err == nil || Passing(err) {
+			return err
+		}
+		refused = err
+		return nil
+	})
+	return errors.Join(refused, err)
+}
+
+// Passing reports whether err is worth another try: the API server restarts, is busy, or cannot reach an admission
+// webhook. An object that it refuses is not.
 func Passing(err error) bool {
-	return apierrors.IsInternalError(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
-		apierrors.IsTooManyRequests(err) || apierrors.IsConflict(err) || errors.Is(err, context.DeadlineExceeded)
+	return apierrors.IsInternalError(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsServiceUnavailable(err) ||
+		apierrors.IsTooManyRequests(err) || apierrors.IsConflict(err) || unreachable(err)
+}
+
+// unreachable reports whether a request got no answer.
+func unreachable(err error) bool {
+	return utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsHTTP2ConnectionLost(err) ||
+		utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err) // a context's end, too
 }

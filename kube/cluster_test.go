@@ -3,9 +3,14 @@ package kube_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
+	"net/url"
+	"os"
 	"reflect"
-	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -87,56 +92,52 @@ func TestUntouched(t *testing.T) {
 	}
 }
 
-// TestPassing holds that what is refused for good is not tried again until the time is over.
+// TestPassing holds that a request is tried again while the API server restarts or cannot reach a webhook, and not once it
+// has been refused for good.
 func TestPassing(t *testing.T) {
 	t.Parallel()
 	pods := schema.GroupResource{Resource: "pods"}
+	sent := func(err error) error { return &url.Error{Op: "Post", URL: "https://localhost", Err: err} }
 	for _, err := range []error{apierrors.NewInternalError(errors.New("failed calling webhook")), apierrors.NewServerTimeout(pods, "create", 1),
-		apierrors.NewTooManyRequests("later", 1), apierrors.NewConflict(pods, "web", nil), context.DeadlineExceeded} {
+		apierrors.NewTooManyRequests("later", 1), apierrors.NewConflict(pods, "web", nil), apierrors.NewServiceUnavailable("starting"), context.DeadlineExceeded,
+		sent(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}), sent(io.EOF), sent(io.ErrUnexpectedEOF),
+		sent(&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}), sent(errors.New("http2: client connection lost")), sent(os.ErrDeadlineExceeded)} {
 		if !kube.Passing(err) {
 			t.Errorf("%v is not tried again", err)
 		}
 	}
 	for _, err := range []error{apierrors.NewBadRequest("no"), apierrors.NewInvalid(schema.GroupKind{Kind: "Pod"}, "web", nil),
-		apierrors.NewForbidden(pods, "web", nil), apierrors.NewNotFound(pods, "web"), errors.New("connection refused")} {
+		apierrors.NewForbidden(pods, "web", nil), apierrors.NewNotFound(pods, "web"), errors.New("connection refused"), context.Canceled} {
 		if kube.Passing(err) {
 			t.Errorf("%v is tried again", err)
 		}
 	}
 }
 
-func named(namespace, name string) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(namespace + "/" + name)}
+// TestRetry holds that a restart of the API server costs time and nothing else, and that a refusal is returned at once.
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := kubetest.New(t, &corev1.Pod{ObjectMeta: named("dev", "a")})
+		cluster := server.Cluster()
+		server.Break(&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)})
+		time.AfterFunc(20*time.Second, func() { server.Break(nil) })
+		get := func(ctx context.Context) error {
+			_, err := cluster.CoreV1().Pods("dev").Get(ctx, "a", metav1.GetOptions{})
+			return err
+		}
+		if err := kube.Retry(t.Context(), get); err != nil {
+			t.Errorf("after the restart: %v", err)
+		}
+		server.Fail("GET", "/pods/a", -1, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "a", nil))
+		before := time.Now()
+		if err := kube.Retry(t.Context(), get); !apierrors.IsForbidden(err) || time.Since(before) != 0 {
+			t.Errorf("refused, it ends after %s with %v", time.Since(before), err)
+		}
+	})
 }
 
-// TestList holds what counts as made by somebody.
-func TestList(t *testing.T) {
-	t.Parallel()
-	child, controls := named("default", "child"), true
-	child.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", Controller: &controls}}
-	cluster := kubetest.New(t,
-		&corev1.Pod{ObjectMeta: named("dev", "b")}, &corev1.Pod{ObjectMeta: named("dev", "a")}, &corev1.Pod{ObjectMeta: child},
-		&corev1.Pod{ObjectMeta: named("kube-system", "etcd")},
-		&corev1.ConfigMap{ObjectMeta: named("dev", "kube-root-ca.crt")}, &corev1.ConfigMap{ObjectMeta: named("dev", "settings")},
-		&corev1.ServiceAccount{ObjectMeta: named("dev", "default")}, &corev1.ServiceAccount{ObjectMeta: named("dev", "robot")},
-		&corev1.Service{ObjectMeta: named("default", "kubernetes")}, &corev1.Service{ObjectMeta: named("dev", "kubernetes")},
-		&corev1.Event{ObjectMeta: named("dev", "event")}).Cluster()
-	for owned, want := range map[bool]string{
-		false: "configmap/settings -n dev, pod/a -n dev, pod/b -n dev, service/kubernetes -n dev, serviceaccount/robot -n dev",
-		true:  "pod/child, configmap/settings -n dev, pod/a -n dev, pod/b -n dev, service/kubernetes -n dev, serviceaccount/robot -n dev",
-	} {
-		found, err := cluster.List(t.Context(), []string{"default", "dev"}, owned)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for _, object := range found {
-			names = append(names, kube.Refer(object).String())
-		}
-		if got := strings.Join(names, ", "); got != want {
-			t.Errorf("with owned %v, there are\n%s\nwant\n%s", owned, got, want)
-		}
-	}
+func named(namespace, name string) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID(namespace + "/" + name)}
 }
 
 func TestGet(t *testing.T) {
@@ -174,31 +175,6 @@ func TestAPIVersion(t *testing.T) {
 	}
 }
 
-// TestDelete holds that an object which took another's place under its name is left alone, and that what is gone already,
-// or whose kind is, is no failure.
-func TestDelete(t *testing.T) {
-	t.Parallel()
-	cluster := kubetest.New(t, &corev1.Pod{ObjectMeta: named("dev", "a")}, &corev1.Pod{ObjectMeta: named("dev", "b")}, &corev1.Pod{ObjectMeta: named("dev", "c")}).Cluster()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if err := cluster.Delete(ctx, []kube.Reference{
-		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "a"},
-		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "b", UID: "another"},
-		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "c", UID: "dev/c"},
-		{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "d"},
-		{APIVersion: "example.com/v1", Kind: "Gadget", Namespace: "dev", Name: "a"},
-	}); err != nil {
-		t.Fatal(err)
-	}
-	left, err := cluster.List(t.Context(), []string{"dev"}, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(left) != 1 || left[0].GetName() != "b" {
-		t.Errorf("left are %v", left)
-	}
-}
-
 // TestApply holds that an applied object is labelled with its chapter, and can be taken over by kubectl apply; and that the
 // object that was passed stays as it is.
 func TestApply(t *testing.T) {
@@ -226,5 +202,81 @@ func TestApply(t *testing.T) {
 	}
 	if !reflect.DeepEqual(wanted, before) {
 		t.Errorf("the course's object has become %v", wanted.Object)
+	}
+}
+
+// TestConfig holds that whatever is made of a cluster's configuration is hellolab's towards the API server, and is not
+// slowed down; and that nobody changes it for the others.
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	server := kubetest.New(t)
+	cluster := server.Cluster()
+	config := cluster.Config()
+	if config.UserAgent != kube.Owner || config.QPS != -1 || config.Host != server.Config().Host {
+		t.Errorf("it is %+v", config)
+	}
+	config.Host = "http://other"
+	if cluster.Config().Host != server.Config().Host {
+		t.Error("the host of the cluster has changed")
+	}
+}
+
+// TestGetter holds that kubectl's and Helm's packages find the cluster, its kinds by their short names, and the namespace.
+func TestGetter(t *testing.T) {
+	t.Parallel()
+	getter := kubetest.New(t).Cluster().Getter("dev")
+	if namespace, _, err := getter.ToRawKubeConfigLoader().Namespace(); err != nil || namespace != "dev" {
+		t.Errorf("the namespace is %s, %v", namespace, err)
+	}
+	mapper, err := getter.ToRESTMapper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kind, err := mapper.KindFor(schema.GroupVersionResource{Resource: "deployments"}); err != nil || kind.Kind != "Deployment" {
+		t.Errorf("deployments are %v, %v", kind, err)
+	}
+	if client, err := getter.ToDiscoveryClient(); err != nil || client == nil {
+		t.Errorf("the kinds are %v, %v", client, err)
+	}
+	if config, err := getter.ToRESTConfig(); err != nil || config.UserAgent != kube.Owner {
+		t.Errorf("the configuration is %v, %v", config, err)
+	}
+}
+
+// TestWatch holds that the watch of an object is woken by that object alone.
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := kubetest.New(t, &corev1.Pod{ObjectMeta: named("dev", "a")}, &corev1.Pod{ObjectMeta: named("dev", "b")})
+		watch, err := server.Cluster().Watch(kube.Reference{APIVersion: "v1", Kind: "Pod", Namespace: "dev", Name: "b"})(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Delete("Pod", "dev", "a")
+		server.Delete("Pod", "dev", "b")
+		<-watch.ResultChan() // it is there
+		change := <-watch.ResultChan()
+		watch.Stop()
+		if object, ok := change.Object.(*unstructured.Unstructured); !ok || object.GetName() != "b" || change.Type != "DELETED" {
+			t.Errorf("the change is %+v", change)
+		}
+		if _, err := server.Cluster().Watch(kube.Reference{APIVersion: "v1", Kind: "Gadget", Name: "a"})(t.Context()); err == nil {
+			t.Error("an unknown kind is watched")
+		}
+	})
+}
+
+func TestKnows(t *testing.T) {
+	t.Parallel()
+	cluster := kubetest.New(t).Cluster()
+	for kind, known := range map[string]bool{"Pod": true, "Gadget": false} {
+		object := &unstructured.Unstructured{}
+		object.SetAPIVersion("v1")
+		object.SetKind(kind)
+		if err := cluster.Knows(object); err == nil != known {
+			t.Errorf("%s: %v", kind, err)
+		}
+		if _, err := cluster.Create(t.Context(), object, "me"); err == nil {
+			t.Errorf("a %s without a namespace is created", kind)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package labs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -106,13 +107,11 @@ func (l *Labs) withTunnel(ctx context.Context, do func(context.Context) error) e
 
 // walk applies what is given, and does the actions.
 func (l *Labs) walk(ctx context.Context, snapshot *course.Snapshot) error {
-	for _, manifest := range snapshot.Given {
-		if err := l.apply(ctx, snapshot.Chapter, manifest); err != nil {
-			return err
-		}
+	if err := l.applyAll(ctx, snapshot.Chapter, snapshot.Given); err != nil {
+		return err
 	}
 	for _, action := range snapshot.Actions {
-		if err := l.act(ctx, action.Step, action); err != nil {
+		if err := l.act(ctx, action); err != nil {
 			return messages.Errorf("the step %s cannot be made", action.Step.ID()).Because(err).
 				WithHint("run the same command again; %s shows how the lab is", messages.Hellolab("status"))
 		}
@@ -120,28 +119,35 @@ func (l *Labs) walk(ctx context.Context, snapshot *course.Snapshot) error {
 	return nil
 }
 
-func (l *Labs) act(ctx context.Context, step *course.Step, action course.Action) error {
+// act does one action.
+func (l *Labs) act(ctx context.Context, action course.Action) error {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
-	namespace := action.Namespace
-	switch {
-	case action.Undo != nil:
-		return l.undo(ctx, namespace, action.Undo)
-	case action.Complete != "":
-		return l.untilComplete(ctx, namespace, action.Complete)
-	case action.Replace != "":
-		return l.replace(ctx, namespace, action.Replace)
-	case action.Install != nil:
-		return l.install(ctx, step, action)
-	case action.Upgrade != nil:
-		return l.upgrade(ctx, action)
-	case action.Rollback != nil:
-		return l.rollback(action.Rollback)
-	case action.Publish != nil:
-		return l.publish(ctx, action.Publish)
+	switch operation := action.Operation.(type) {
+	case *course.Apply:
+		return l.applyAll(ctx, action.Step.Chapter(), action.Manifests())
+	case *course.Undo:
+		return l.undo(ctx, action.Namespace, operation)
+	case *course.Complete:
+		return l.untilComplete(ctx, action.Namespace, operation.Workload)
+	case *course.Replace:
+		return l.replace(ctx, action.Namespace, operation.Deployment)
+	case *course.Install:
+		return l.install(ctx, action, &operation.Release)
+	case *course.Upgrade:
+		return l.upgrade(ctx, action, &operation.Release)
+	case *course.Rollback:
+		return l.rollback(operation)
+	case *course.Publish:
+		return l.publish(ctx, operation)
 	}
-	for _, manifest := range action.Manifests() {
-		if err := l.apply(ctx, step.Chapter(), manifest); err != nil {
+	panic(fmt.Sprintf("nothing is written that does %T", action.Operation))
+}
+
+// applyAll applies manifests one after the other.
+func (l *Labs) applyAll(ctx context.Context, chapter *course.Chapter, manifests []course.Manifest) error {
+	for _, manifest := range manifests {
+		if err := l.apply(ctx, chapter, manifest); err != nil {
 			return err
 		}
 	}

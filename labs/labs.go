@@ -6,13 +6,16 @@
 package labs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	applycore "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"github.com/hellolab/hellolab/await"
@@ -40,6 +43,8 @@ type Labs struct {
 
 // Config is the section "labs" of config.yaml.
 type Config struct {
+	// Course is the folder of another course than the built-in one, or "".
+	Course string `yaml:"course"`
 	// Timeout bounds each wait for a chapter's state.
 	Timeout time.Duration `yaml:"timeout"`
 }
@@ -47,12 +52,12 @@ type Config struct {
 // Validate reports what is wrong with c.
 func (c Config) Validate() error {
 	if c.Timeout < time.Second {
-		return messages.Usagef("labs.timeout: %s is too short: use 3m, say", c.Timeout)
+		return messages.Usagef("labs.timeout: %s is too short: use 3m, for example", c.Timeout)
 	}
 	return nil
 }
 
-// State is what the cluster remembers of the course, in a ConfigMap.
+// State is the course's state, kept in a ConfigMap of the cluster.
 type State struct {
 	// Step whose snapshot is installed: CHAPTER/STEP, or "".
 	Step string `json:"step"`
@@ -76,7 +81,7 @@ const (
 	passedManager = kube.Owner + "-check"
 )
 
-// State reads what the cluster remembers.
+// State reads the course's state from the cluster.
 func (l *Labs) State(ctx context.Context) (state State, err error) {
 	found, err := l.Cluster.CoreV1().ConfigMaps(stateNamespace).Get(ctx, stateName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -85,7 +90,7 @@ func (l *Labs) State(ctx context.Context) (state State, err error) {
 	if err != nil {
 		return state, err
 	}
-	// where somebody has edited it, the labels still tell whose the objects are
+	// if somebody has edited it, the labels of the objects still say which are hellolab's
 	if json.Unmarshal([]byte(found.Data[stateKey]), &state) != nil {
 		state = State{}
 	}
@@ -97,7 +102,9 @@ func (l *Labs) State(ctx context.Context) (state State, err error) {
 
 // remember writes the state, but for the passed steps.
 func (l *Labs) remember(ctx context.Context, state State) error {
-	return l.write(ctx, kube.Owner, stateKey, state)
+	ctx, cancel := l.within(ctx)
+	defer cancel()
+	return kube.Retry(ctx, func(ctx context.Context) error { return l.write(ctx, kube.Owner, stateKey, state) })
 }
 
 // write writes one key of the state.
@@ -121,7 +128,7 @@ func (l *Labs) write(ctx context.Context, manager, key string, value any) error 
 	return apply()
 }
 
-// pass notes that a check has passed.
+// pass records that a check has passed.
 func (l *Labs) pass(ctx context.Context, step *course.Step) error {
 	state, err := l.State(ctx)
 	if err != nil || slices.Contains(state.Passed, step.ID()) {
@@ -130,7 +137,7 @@ func (l *Labs) pass(ctx context.Context, step *course.Step) error {
 	return l.write(ctx, passedManager, passedKey, append(state.Passed, step.ID()))
 }
 
-// Check gives a row for every expectation of a step, and notes where all are met.
+// Check returns a row for every expectation of a step, and records the step as passed if all are met.
 func (l *Labs) Check(ctx context.Context, step *course.Step) ([]check.Row, error) {
 	rows, err := l.Checker.Step(ctx, step)
 	if err == nil && check.Met(rows) {
@@ -139,49 +146,67 @@ func (l *Labs) Check(ctx context.Context, step *course.Step) ([]check.Row, error
 	return rows, err
 }
 
-// Follow checks a step whenever something changes, shows the rows, and goes on to the next step of the chapter where all
-// are met, until the chapter is done or ctx ends. A cluster that cannot be asked is told of, and given up after Timeout.
+// Follow checks a step whenever something changes, shows the rows, and goes on to the next step of the chapter once all
+// are met, until the chapter is done or ctx ends. It ends with an error if show returns one, or if the API server cannot be
+// reached for Timeout.
 func (l *Labs) Follow(ctx context.Context, step *course.Step, show func(*course.Step, []check.Row) error) error {
 	for ; step != nil; step = step.Next() {
-		var since time.Time // when the trouble began
-		var lost error      // what it is, once it has lasted too long
-		err := await.Changes(ctx, time.Second, func(ctx context.Context) (bool, error) {
-			rows, err := l.Check(ctx, step)
-			if err == nil {
-				since = time.Time{}
-				return check.Met(rows), show(step, rows)
-			}
-			if ctx.Err() != nil {
-				return false, err
-			}
-			if since.IsZero() {
-				since = time.Now()
-				l.Story.Say(messages.T("%s; the check goes on trying", err))
-			}
-			if time.Since(since) < l.Timeout {
-				return false, err
-			}
-			lost = err
-			return true, nil
-		}, l.Cluster.Changes()...)
-		if lost != nil {
-			err = messages.Errorf("the lab cannot be asked").Because(lost).WithHint("hellolab status")
-		}
-		if err != nil {
+		if err := l.follow(ctx, step, show); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Current is the step whose snapshot is installed, or the one that is to be done where that is the snapshot before it.
+// follow is Follow for one step.
+func (l *Labs) follow(ctx context.Context, step *course.Step, show func(*course.Step, []check.Row) error) error {
+	var since time.Time // when the API server stopped answering
+	var failed error    // what ends the watch before the step is done
+	err := await.Changes(ctx, time.Second, func(ctx context.Context) (bool, error) {
+		rows, err := l.Check(ctx, step)
+		switch {
+		case err == nil:
+			since = time.Time{}
+			failed = show(step, rows)
+			return failed != nil || check.Met(rows), nil
+		case ctx.Err() != nil:
+			return false, err
+		case since.IsZero():
+			since = time.Now()
+			l.Story.Say(messages.T("%s; trying again until it works", err))
+		}
+		if time.Since(since) < l.Timeout {
+			return false, err
+		}
+		failed = messages.Errorf("the lab's API server cannot be reached").Because(err).Next(messages.Hellolab("status"))
+		return true, nil
+	}, l.Cluster.Changes()...)
+	return cmp.Or(failed, err)
+}
+
+// present lists what is in namespaces, without what controllers made for other objects. APIs that another server than
+// Kubernetes' own serves, and that do not answer, are left out with a message: nothing of the course's is in them.
+func (l *Labs) present(ctx context.Context, namespaces []string) ([]*unstructured.Unstructured, error) {
+	there, err := l.Cluster.List(ctx, namespaces, false)
+	var missing kube.Unavailable
+	if !errors.As(err, &missing) {
+		return there, err
+	}
+	for _, version := range missing.Versions {
+		l.Story.Say(messages.T("the API %s is not available: its objects are neither saved nor removed", version.String()))
+	}
+	return there, nil
+}
+
+// Current returns the step whose snapshot is installed, or the one to be done next if that is the snapshot before it.
 func (l *Labs) Current(ctx context.Context) (*course.Step, error) {
 	state, err := l.State(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if state.Step == "" {
-		return nil, messages.Usagef("no chapter is installed").WithHint("name one: hellolab lab check CHAPTER/STEP; hellolab lab list shows all")
+		return nil, messages.Usagef("no chapter is installed").
+			WithHint("name a step: %s; %s shows all", messages.Hellolab("lab", "check").Usage("CHAPTER/STEP"), messages.Hellolab("lab", "list"))
 	}
 	return l.Course.Find(state.Step)
 }

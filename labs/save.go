@@ -10,13 +10,17 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -33,12 +37,13 @@ const (
 	savedSchema = "hellolab/v1"
 )
 
-// Save writes the state of the course's namespaces into a file: what the reader or hellolab made there, Secrets'
-// content and the revisions of Deployments included. What programs have written into volumes is not in it. A file that is
-// there already is kept unless force is set.
+// Save writes the state of the course's namespaces to a file: everything that the user or hellolab made there, with the
+// content of Secrets and the revisions of Deployments, but without what programs have written to volumes. A file that
+// exists is kept unless force is set. It fails if any object cannot be read: a file without it would look complete.
 func (l *Labs) Save(ctx context.Context, file string, force bool) error {
 	if _, err := os.Stat(file); err == nil && !force {
-		return messages.Usagef("%s is there already", file).WithHint("name another file, or add --force to overwrite it")
+		return messages.Usagef("%s exists already", file).
+			WithHint("%s overwrites it", messages.Hellolab("lab", "save", "--force", file))
 	}
 	objects, err := l.Cluster.List(ctx, l.Course.Namespaces, true)
 	if err != nil {
@@ -57,12 +62,13 @@ func (l *Labs) Save(ctx context.Context, file string, force bool) error {
 		return err
 	}
 	if err := replaceFile(file, content); err != nil {
-		return messages.Errorf("the lab cannot be saved").Because(err).WithHint("name a file that you can write: hellolab lab save FILE")
+		return messages.Errorf("the lab cannot be saved").Because(err).
+			WithHint("name a file that you can write: %s", messages.Hellolab("lab", "save").Usage("FILE"))
 	}
 	return nil
 }
 
-// saved lists what goes into a file. What is on its way out does not, nor what is in a namespace that is.
+// saved returns the objects of a file: without those that are being deleted, or whose namespace is.
 func (l *Labs) saved(state State, namespaces []corev1.Namespace, objects []*unstructured.Unstructured) []*unstructured.Unstructured {
 	var there []*unstructured.Unstructured
 	leaving := map[string]bool{}
@@ -81,8 +87,7 @@ func (l *Labs) saved(state State, namespaces []corev1.Namespace, objects []*unst
 	return append([]*unstructured.Unstructured{l.header(state, kept)}, there...)
 }
 
-// header is the first object of a saved file: where hellolab finds the course's state again, and which of its objects
-// the reader has changed.
+// header is the first object of a saved file: the course's state, and which of hellolab's objects the user has changed.
 func (l *Labs) header(state State, objects []*unstructured.Unstructured) *unstructured.Unstructured {
 	var touched []string
 	for _, object := range objects {
@@ -115,8 +120,8 @@ func namespaceObject(namespace corev1.Namespace) *unstructured.Unstructured {
 	return object
 }
 
-// worthSaving reports whether an object of all those there is nobody's offspring, or holds a Deployment's revision. What
-// is on its way out is not.
+// worthSaving reports whether an object has no controller, or is a ReplicaSet of a live Deployment. Objects that are being
+// deleted are skipped.
 func worthSaving(object *unstructured.Unstructured, all []*unstructured.Unstructured) bool {
 	if object.GetDeletionTimestamp() != nil {
 		return false
@@ -128,8 +133,8 @@ func worthSaving(object *unstructured.Unstructured, all []*unstructured.Unstruct
 		})
 }
 
-// portable is an object without what only its cluster gave it, so that another can take it. Its status stays, as the
-// record of what to wait for.
+// portable is an object without the fields that belong to its cluster, so that it can be created in another one. It keeps
+// its status, as the record of what to wait for.
 func portable(object *unstructured.Unstructured) *unstructured.Unstructured {
 	object = object.DeepCopy()
 	for _, field := range []string{"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "ownerReferences", "selfLink", "finalizers", "deletionTimestamp"} {
@@ -172,7 +177,7 @@ func portable(object *unstructured.Unstructured) *unstructured.Unstructured {
 	return object
 }
 
-// withoutToken takes the volume away that the API server adds to every pod, for the service account's token.
+// withoutToken removes the volume that the API server adds to every pod for the service account's token.
 func withoutToken(pod *unstructured.Unstructured) {
 	const prefix = "kube-api-access-"
 	drop := func(list []any) []any {
@@ -199,14 +204,14 @@ func withoutToken(pod *unstructured.Unstructured) {
 	}
 }
 
-// write puts objects into a saved file's form.
+// write encodes objects as a saved file.
 func write(objects []*unstructured.Unstructured) ([]byte, error) {
 	body, err := encode(objects)
 	sum := sha256.Sum256(body)
 	return append([]byte(firstWords+hex.EncodeToString(sum[:])+"\n"), body...), err
 }
 
-// encode puts objects into YAML.
+// encode encodes objects as YAML.
 func encode(objects []*unstructured.Unstructured) ([]byte, error) {
 	var body bytes.Buffer
 	for _, object := range objects {
@@ -220,22 +225,42 @@ func encode(objects []*unstructured.Unstructured) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// replaceFile writes a file in one go: a program that is killed leaves the old one, or the new one. Others may not read
-// it, since it holds Secrets.
+// replaceFile writes a file in one go, and onto the disk: a program that is killed, or a machine that loses its power,
+// leaves the old one or the new one. Others may not read it, since it holds Secrets.
 func replaceFile(file string, content []byte) error {
-	temporary, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*")
+	folder := filepath.Dir(file)
+	temporary, err := os.CreateTemp(folder, filepath.Base(file)+".*")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary.Name()) // gone already, where all went well
+	defer os.Remove(temporary.Name()) // gone already, if all went well
 	_, err = temporary.Write(content)
-	if err := errors.Join(err, temporary.Close()); err != nil {
+	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
 		return err
 	}
-	return os.Rename(temporary.Name(), file)
+	if err := os.Rename(temporary.Name(), file); err != nil {
+		return err
+	}
+	return syncFolder(folder)
 }
 
-// writeAside keeps objects of the reader's that have to go, as YAML for kubectl apply, and gives the file's name.
+// syncFolder writes a folder's list of names onto the disk. Windows does that by itself, and refuses to be told.
+func syncFolder(folder string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	opened, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	err = opened.Sync()
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil // not every file system can
+	}
+	return errors.Join(err, opened.Close())
+}
+
+// writeAside saves objects of the user's before they are removed, as YAML for kubectl apply, and returns the file's name.
 func (l *Labs) writeAside(objects []*unstructured.Unstructured) (string, error) {
 	var namespaces []string
 	var saved []*unstructured.Unstructured
@@ -253,7 +278,7 @@ func (l *Labs) writeAside(objects []*unstructured.Unstructured) (string, error) 
 	return l.keep(".yaml", content)
 }
 
-// keep writes what is the reader's into a new file, whose name is the time, a number where that is taken, and an ending.
+// keep writes the user's content to a new file, whose name is the time, a number if that name is taken, and an ending.
 func (l *Labs) keep(ending string, content []byte) (string, error) {
 	if err := os.MkdirAll(l.Saved, 0o700); err != nil {
 		return "", err
@@ -268,43 +293,49 @@ func (l *Labs) keep(ending string, content []byte) (string, error) {
 	}
 }
 
-// savedLab is what a saved file holds.
+// savedLab is the content of a saved file.
 type savedLab struct {
 	state   State
 	objects []*unstructured.Unstructured
-	// touched are hellolab's objects that the reader has changed: "configmap/hellok8s-config -n dev".
+	// touched are hellolab's objects that the user has changed: "configmap/hellok8s-config -n dev".
 	touched []string
 }
 
-// open reads a saved file, and refuses what is none.
+// open reads a saved file, and refuses any other.
 func (l *Labs) open(file string) (lab savedLab, err error) {
+	save := messages.Hellolab("lab", "save")
 	content, err := os.ReadFile(file)
 	if err != nil {
-		return lab, messages.Usagef("%s cannot be read", file).Because(err).WithHint("name a file that hellolab lab save wrote")
+		return lab, messages.Usagef("%s cannot be read", file).Because(err).WithHint("name a file that %s wrote", save)
 	}
 	line, body, _ := bytes.Cut(content, []byte("\n"))
 	sum, found := strings.CutPrefix(strings.TrimSuffix(string(line), "\r"), firstWords)
 	if !found {
-		return lab, messages.Usagef("%s is not a file that hellolab lab save wrote", file).WithHint("hellolab lab save FILE writes one; other YAML is for kubectl apply -f")
+		return lab, messages.Usagef("%s is not a file that %s wrote", file, save).
+			WithHint("%s writes one; for other YAML, use %s", save.Usage("FILE"), messages.Kubectl("", "apply", "-f", file))
 	}
 	if actual := sha256.Sum256(body); hex.EncodeToString(actual[:]) != sum {
 		return lab, messages.Usagef("%s is damaged or has been changed: its content is not what was saved", file).
-			WithHint("get the file again, as it was saved; what it holds can be read, and kubectl apply -f takes the parts")
+			WithHint("get the original file again; or copy what you need of it to another file, and use %s", messages.Kubectl("", "apply", "-f").Usage("FILE"))
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(body))
 	for {
-		var object map[string]any
-		if err := decoder.Decode(&object); errors.Is(err, io.EOF) {
+		var node yaml.Node
+		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
 			return lab, messages.Usagef("%s is not YAML", file).Because(err)
 		}
-		lab.objects = append(lab.objects, &unstructured.Unstructured{Object: course.Integers(object)})
+		object, err := course.DecodeObject(&node)
+		if err != nil {
+			return lab, messages.Usagef("%s is not YAML", file).Because(err)
+		}
+		lab.objects = append(lab.objects, object)
 	}
 	return l.unpack(file, lab)
 }
 
-// unpack takes the header off the objects, and refuses what does not belong to the course.
+// unpack reads the header off the objects, and refuses a file of another course.
 func (l *Labs) unpack(file string, lab savedLab) (savedLab, error) {
 	foreign := func(why messages.Text) error {
 		return messages.Usagef("%s was saved from another course: %s", file, why).WithHint("name the course that it is from: --course DIR")
@@ -339,15 +370,17 @@ func (l *Labs) unpack(file string, lab savedLab) (savedLab, error) {
 	return lab, nil
 }
 
-// Restore brings the course's namespaces to what a saved file holds, on the lab that it was saved from or on another
-// one. Objects of the reader's that are there are named and saved first. A Job that had finished runs once more.
+// Restore brings the course's namespaces to the state in a saved file, of this lab or of another one. Objects of the user's
+// that are there are named and saved first. A Job that had finished runs once more.
 func (l *Labs) Restore(ctx context.Context, file string) error {
 	lab, err := l.open(file)
 	if err != nil {
 		return err
 	}
 	for _, object := range lab.objects {
-		if err := l.Cluster.Knows(object); err != nil {
+		if err := l.Cluster.Knows(object); err != nil && !meta.IsNoMatchError(err) {
+			return err
+		} else if err != nil {
 			return messages.Usagef("%s holds %s, whose kind this lab does not know", file, kube.Refer(object)).Because(err).
 				WithHint("install what brings that kind, then run the same command again")
 		}
@@ -365,7 +398,8 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 			return err
 		}
 		if err := l.recreate(ctx, lab); err != nil {
-			return messages.Errorf("the lab is only half restored").Because(err).WithHint("run the same command again")
+			return messages.Errorf("the lab is only half restored").Because(err).
+				WithHint("%s starts over; %s empties the namespaces", messages.Hellolab("lab", "restore", file), messages.Hellolab("lab", "reset"))
 		}
 		if err := l.write(ctx, passedManager, passedKey, lab.state.Passed); err != nil {
 			return err
@@ -374,9 +408,9 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 	})
 }
 
-// recreate makes objects in an order in which they find each other: what pods need first, then the revisions of
-// Deployments with their pods and all else, which may need each other to get ready, then the Deployments, which take the
-// revisions for their own.
+// recreate creates objects in the order of their dependencies: first what pods need, then the revisions of Deployments with
+// their pods and everything else, which may need each other to become ready, then the Deployments, which adopt the
+// revisions.
 func (l *Labs) recreate(ctx context.Context, lab savedLab) error {
 	for now := range ranks {
 		work, together := errgroup.WithContext(ctx)
@@ -396,14 +430,14 @@ func (l *Labs) recreate(ctx context.Context, lab savedLab) error {
 	return nil
 }
 
-// reader is the field manager of what the reader had changed before it was saved, so that it does not pass for
+// reader is the field manager of objects that the user had changed before they were saved, so that they do not count as
 // untouched.
 const reader = "reader"
 
-// ranks is how many there are.
+// ranks is the number of ranks.
 const ranks = 5
 
-// rank orders the kinds for recreate.
+// rank is the round of recreate in which a kind is created.
 func rank(kind string) int {
 	switch kind {
 	case "Namespace":
@@ -418,22 +452,12 @@ func rank(kind string) int {
 	return 3
 }
 
+// recreateOne creates an object and waits until it is as far as it was.
 func (l *Labs) recreateOne(parent context.Context, object *unstructured.Unstructured, manager string) error {
 	ctx, cancel := l.within(parent)
 	defer cancel()
-	wanted := object.DeepCopy()
-	unstructured.RemoveNestedField(wanted.Object, "status")
-	var refused error
-	err := await.Poll(ctx, messages.Text{}, func(ctx context.Context) error {
-		_, err := l.Cluster.Create(ctx, wanted, manager)
-		if err != nil && !kube.Passing(err) {
-			refused = err
-			return nil
-		}
-		return err
-	})
-	if err := errors.Join(refused, err); err != nil {
-		return messages.Errorf("the API server does not take %s", kube.Refer(object)).Because(err)
+	if err := l.create(ctx, object, manager); err != nil {
+		return messages.Errorf("the API server does not accept %s", kube.Refer(object)).Because(err)
 	}
 	if object.GetKind() == "Namespace" {
 		return l.untilUsable(ctx, object.GetName())
@@ -442,8 +466,38 @@ func (l *Labs) recreateOne(parent context.Context, object *unstructured.Unstruct
 	return parent.Err()
 }
 
-// untilAsSaved waits until an object is as far as it was when it was saved. One that does not get there is told of: it is
-// restored all the same.
+// create creates an object without its status. A request that seemed to fail may have been carried out all the same: then
+// the object is there at the next try.
+func (l *Labs) create(ctx context.Context, object *unstructured.Unstructured, manager string) error {
+	wanted := object.DeepCopy()
+	unstructured.RemoveNestedField(wanted.Object, "status")
+	tries := 0
+	return kube.Retry(ctx, func(ctx context.Context) error {
+		tries++
+		_, err := l.Cluster.Create(ctx, wanted, manager)
+		if !apierrors.IsAlreadyExists(err) || tries == 1 {
+			return err
+		}
+		there, getErr := l.Cluster.Get(ctx, kube.Refer(wanted))
+		if getErr != nil {
+			return getErr
+		}
+		if there != nil && !createdBy(there, manager) {
+			return err
+		}
+		return nil
+	})
+}
+
+// createdBy reports whether a field manager has written an object itself, not only its status or scale.
+func createdBy(object *unstructured.Unstructured, manager string) bool {
+	return slices.ContainsFunc(object.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
+		return entry.Manager == manager && entry.Subresource == ""
+	})
+}
+
+// untilAsSaved waits until an object is as far as it was when it was saved. One that does not get there in time is
+// reported, but still restored.
 func (l *Labs) untilAsSaved(ctx context.Context, saved *unstructured.Unstructured) {
 	reference := kube.Refer(saved)
 	fields := map[string][]string{
@@ -452,7 +506,7 @@ func (l *Labs) untilAsSaved(ctx context.Context, saved *unstructured.Unstructure
 	if len(fields) == 0 {
 		return
 	}
-	err := await.Changes(ctx, time.Second, func(ctx context.Context) (bool, error) {
+	err := await.Watches(ctx, func(ctx context.Context) (bool, error) {
 		now, err := l.Cluster.Get(ctx, reference)
 		if err != nil || now == nil {
 			return false, err
@@ -464,13 +518,13 @@ func (l *Labs) untilAsSaved(ctx context.Context, saved *unstructured.Unstructure
 			}
 		}
 		return true, nil
-	}, l.Cluster.Changes()...)
+	}, l.Cluster.Watch(reference))
 	if err != nil && !errors.Is(err, context.Canceled) {
 		l.Story.Say(messages.T("%s is there, but not yet as it was", reference))
 	}
 }
 
-// asFar reports whether a field of a status has got to where it was: a number, or a pod's phase. It may be beyond that.
+// asFar reports whether a field of a status has reached its earlier value, or is beyond it: a number, or a pod's phase.
 func asFar(before, after any) bool {
 	switch before := before.(type) {
 	case nil:

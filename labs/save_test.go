@@ -23,11 +23,15 @@ import (
 // object reads one from YAML, with numbers as the API server's clients have them.
 func object(t *testing.T, text string) *unstructured.Unstructured {
 	t.Helper()
-	var content map[string]any
+	var content yaml.Node
 	if err := yaml.Unmarshal([]byte(text), &content); err != nil {
 		t.Fatal(err)
 	}
-	return &unstructured.Unstructured{Object: course.Integers(content)}
+	read, err := course.DecodeObject(&content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
 }
 
 // small is a course of two steps, in the namespaces default and dev.

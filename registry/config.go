@@ -29,20 +29,20 @@ func (c Config) Validate() error {
 	for _, image := range append([]string{c.Image}, c.Images...) {
 		named, err := reference.ParseNormalizedNamed(image)
 		if err != nil {
-			problems = append(problems, messages.Usagef("registry: %q is no image name", image))
+			problems = append(problems, messages.Usagef("registry: %q is not a valid image name", image))
 			continue
 		}
 		_, tagged := named.(reference.Tagged)
 		_, digested := named.(reference.Digested)
 		if digested && !tagged {
-			problems = append(problems, messages.Usagef("registry: %q has a digest and no tag, and the tag is where it is kept", image))
+			problems = append(problems, messages.Usagef("registry: %q has a digest and no tag; images are stored by tag, so add one", image))
 		}
 	}
 	for _, upstream := range c.Upstreams {
 		named, err := reference.ParseNormalizedNamed(upstream + "/name")
 		// a repository's name, which the upstream's becomes a part of, has no place for a port
 		if err != nil || reference.Domain(named) != upstream || strings.Contains(upstream, ":") {
-			problems = append(problems, messages.Usagef("registry.upstreams: %q is no image registry's name", upstream))
+			problems = append(problems, messages.Usagef("registry.upstreams: %q is not the name of an image registry", upstream))
 		}
 	}
 	return errors.Join(problems...)

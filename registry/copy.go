@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"os"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -26,7 +26,7 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// Copy brings an image of somebody else's into the registry, from the local engine or, where that lacks it, from its
+// Copy copies an image of somebody else's into the registry, from the local engine or, where that lacks it, from its
 // origin. It does nothing where the registry holds it.
 func (r *Registry) Copy(ctx context.Context, image string) error {
 	target, err := r.reference(image)
@@ -42,7 +42,7 @@ func (r *Registry) Copy(ctx context.Context, image string) error {
 	return err
 }
 
-// Find gives the manifest and the digest of an image of the registry's, or nil where it has none of that name.
+// Find returns the manifest and the digest of an image of the registry's, or nil where it has none of that name.
 func (r *Registry) Find(ctx context.Context, image string) (*v1.Manifest, string, error) {
 	target, err := r.reference(image)
 	if err != nil {
@@ -63,7 +63,7 @@ func (r *Registry) Find(ctx context.Context, image string) (*v1.Manifest, string
 	return manifest, digest.String(), err
 }
 
-// Tags lists what the registry has of a repository: the tags, or none.
+// Tags lists the tags of a repository in the registry.
 func (r *Registry) Tags(ctx context.Context, repository string) ([]string, error) {
 	target, err := r.reference(repository)
 	if err != nil {
@@ -79,15 +79,14 @@ func (r *Registry) Tags(ctx context.Context, repository string) ([]string, error
 	return tags, nil
 }
 
-// Put writes an image into the registry, reports the share that is done, and gives its digest.
+// Put writes an image into the registry, reports the share that is done, and returns its digest.
 func (r *Registry) Put(ctx context.Context, name string, image v1.Image, progress func(share float64)) (string, error) {
 	target, err := r.reference(name)
 	if err != nil {
 		return "", err
 	}
 	if err := r.write(ctx, target, image, progress); err != nil {
-		return "", messages.Errorf("%s cannot be written into the image registry", name).Because(err).
-			WithHint("docker logs %s", r.Name())
+		return "", messages.Errorf("%s cannot be written into the image registry", name).Because(err).Next(r.logs())
 	}
 	digest, err := image.Digest()
 	return digest.String(), err
@@ -104,8 +103,8 @@ func (r *Registry) holds(ctx context.Context, target name.Reference) (bool, erro
 	return false, r.unreachable(err)
 }
 
-// options are how the lab's own registry is asked. Joining the cluster's network makes the engine publish its port
-// anew, and for that moment nobody listens there.
+// options are those of requests to the lab's own registry. When it joins the cluster's network, the engine publishes its
+// port anew, and for that moment nothing listens there.
 func (r *Registry) options(ctx context.Context) []remote.Option {
 	return []remote.Option{
 		remote.WithContext(ctx),
@@ -124,15 +123,15 @@ func isMissing(err error) bool {
 }
 
 func (r *Registry) unreachable(err error) error {
-	return messages.Errorf("the image registry at %s cannot be asked", r.Address()).Because(err).WithHint("hellolab up")
+	return messages.Errorf("the image registry at %s cannot be reached", r.Address()).Because(err).Next(messages.Hellolab("up"))
 }
 
-// reference is the image's place in the registry, as this machine reaches it. 127.0.0.1 is used rather than
+// reference returns an image's place in the registry, as this machine reaches it. 127.0.0.1 is used rather than
 // localhost: the latter may be ::1 first, where another program may listen.
 func (r *Registry) reference(image string) (name.Reference, error) {
 	repository, err := Repository(image)
 	if err != nil {
-		return nil, messages.Usagef("%q is no image name", image)
+		return nil, messages.Usagef("%q is not a valid image name", image)
 	}
 	return name.ParseReference(net.JoinHostPort("127.0.0.1", r.config.Port.String())+"/"+repository, name.Insecure)
 }
@@ -160,64 +159,90 @@ func (r *Registry) find(ctx context.Context, image string, progress func(float64
 		}
 	}
 	found, err = r.fromOrigin(ctx, image)
+	if err != nil {
+		err = unavailable(image, pulling, err)
+	}
 	return found, cleanup, err
 }
 
-// inEngine gives the ID of an image that the local engine holds for the nodes' architecture, or "". Where a digest is
-// asked for, any image that has it will do: one that came from a mirror and was given its true name with docker tag.
-func (r *Registry) inEngine(ctx context.Context, image string) (string, error) {
-	found, err := r.docker.ImageInspect(ctx, image)
-	if err != nil {
-		_, digest, pinned := strings.Cut(image, "@")
-		if !pinned {
-			return "", nil
-		}
-		found, err = r.docker.ImageInspect(ctx, Tagged(image))
-		matches := func(reference string) bool { return strings.HasSuffix(reference, "@"+digest) }
-		if err != nil || !slices.ContainsFunc(found.RepoDigests, matches) {
-			return "", nil
-		}
+// unavailable is the error for an image that neither the engine nor this program gets. The engine's reason comes first:
+// its mirrors and its proxy are the ones to correct.
+func unavailable(image string, pulling, fetching error) error {
+	cause := fetching
+	if pulling != nil {
+		cause = errors.Join(messages.Errorf("through Docker").Because(errors.Unwrap(pulling)), messages.Errorf("directly").Because(fetching))
 	}
-	architecture, err := engine.Architecture(ctx, r.docker)
-	if err != nil || found.Architecture != architecture {
-		return "", err
-	}
-	return found.ID, nil
+	failure := messages.Errorf("the image %s is not on this machine and cannot be pulled", image).Because(cause)
+	failure.Hint = engine.PullHint(image, cause)
+	return failure
 }
 
-// fromEngine gives an image of the local engine's, or nil. Its layers are pushed as they are, uncompressed: everything
-// stays on this machine, where compressing them would take most of the time.
+// fromEngine returns an image of the local engine's that is for the nodes' architecture, or nil. Its layers are pushed as
+// they are, uncompressed: everything stays on this machine, where compressing them would take most of the time.
 func (r *Registry) fromEngine(ctx context.Context, image string) (v1.Image, func(), error) {
 	cleanup := func() {}
-	id, err := r.inEngine(ctx, image)
-	if err != nil || id == "" {
+	found, err := engine.Find(ctx, r.docker, image)
+	if err != nil || found == nil {
 		return nil, cleanup, err
 	}
-	archive, err := os.CreateTemp("", "hellolab-image-*.tar")
+	if architecture, err := engine.Architecture(ctx, r.docker); err != nil || found.Architecture != architecture {
+		return nil, cleanup, err
+	}
+	archive, err := newArchive()
 	if err != nil {
 		return nil, cleanup, err
 	}
-	cleanup = func() {
-		archive.Close()
-		os.Remove(archive.Name())
+	if err := r.save(ctx, found.ID, archive); err != nil {
+		return nil, archive.remove, messages.Errorf("%s cannot be exported from the Docker Engine", image).Because(err).
+			WithHint("check the free space in %s, then run the same command again", os.TempDir())
 	}
-	saved, err := r.docker.ImageSave(ctx, []string{id})
+	loaded, err := tarball.Image(archive.open, nil)
 	if err != nil {
-		return nil, cleanup, err
-	}
-	defer saved.Close()
-	if _, err := io.Copy(archive, saved); err != nil {
-		return nil, cleanup, messages.Errorf("%s cannot be taken out of the Docker Engine", image).Because(err).
-			WithHint("check the free space in %s", os.TempDir())
-	}
-	loaded, err := tarball.ImageFromPath(archive.Name(), nil)
-	if err != nil {
-		return nil, cleanup, err
+		return nil, archive.remove, err
 	}
 	plain, err := uncompressed(loaded)
-	return plain, cleanup, err
+	return plain, archive.remove, err
 }
 
+// save writes the engine's archive of an image.
+func (r *Registry) save(ctx context.Context, id string, into io.Writer) error {
+	saved, err := r.docker.ImageSave(ctx, []string{id})
+	if err != nil {
+		return err
+	}
+	defer saved.Close()
+	_, err = io.Copy(into, saved)
+	return err
+}
+
+// archiveFile is a temporary file for an image, which may be large. Where the system allows it, the file has no name any
+// more when it is filled, so that it goes with this process, however that ends.
+type archiveFile struct {
+	*os.File
+	named bool
+}
+
+func newArchive() (archiveFile, error) {
+	file, err := os.CreateTemp("", "hellolab-image-*.tar")
+	if err != nil {
+		return archiveFile{}, err
+	}
+	return archiveFile{file, os.Remove(file.Name()) != nil}, nil
+}
+
+// open returns a reader of the whole file; several may read at a time.
+func (a archiveFile) open() (io.ReadCloser, error) {
+	return io.NopCloser(io.NewSectionReader(a.File, 0, math.MaxInt64)), nil
+}
+
+func (a archiveFile) remove() {
+	a.Close()
+	if a.named {
+		os.Remove(a.Name())
+	}
+}
+
+// fromOrigin returns an image of the registry that its name stands for.
 func (r *Registry) fromOrigin(ctx context.Context, image string) (v1.Image, error) {
 	architecture, err := engine.Architecture(ctx, r.docker)
 	if err != nil {
@@ -227,13 +252,19 @@ func (r *Registry) fromOrigin(ctx context.Context, image string) (v1.Image, erro
 	if err != nil {
 		return nil, err
 	}
-	found, err := remote.Image(source, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain),
-		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}))
-	if err != nil {
-		return nil, messages.Errorf("the image %s is neither in the Docker Engine nor to be had from its registry", image).Because(err).
-			WithHint("docker pull %s (from a mirror, then docker tag, if need be), then run the same command again", Tagged(image))
-	}
-	return found, nil
+	return remote.Image(source, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain),
+		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}),
+		remote.WithTransport(originTransport()), remote.WithRetryBackoff(remote.Backoff{Duration: time.Second, Factor: 1, Steps: 2}))
+}
+
+// originTransport gives up soon where nothing responds: the engine has tried before, and each of the images is tried
+// again. What does arrive may take its time.
+func originTransport() *http.Transport {
+	origin := remote.DefaultTransport.(*http.Transport).Clone()
+	origin.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+	origin.TLSHandshakeTimeout = 10 * time.Second
+	origin.ResponseHeaderTimeout = respondWithin
+	return origin
 }
 
 func (r *Registry) write(ctx context.Context, target name.Reference, image v1.Image, progress func(float64)) error {
@@ -252,7 +283,7 @@ func (r *Registry) write(ctx context.Context, target name.Reference, image v1.Im
 	return err
 }
 
-// uncompressed is image with its layers as plain tar files.
+// uncompressed returns image with its layers as plain tar files.
 func uncompressed(image v1.Image) (v1.Image, error) {
 	config, err := image.ConfigFile()
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log"
@@ -30,6 +29,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"github.com/hellolab/hellolab/engine/enginetest"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
 	"github.com/hellolab/hellolab/progress"
@@ -364,43 +364,93 @@ func registryAt(t *testing.T, url string, docker *client.Client) *Registry {
 	return New(docker, progress.New(progress.Options{Out: io.Discard}), "web", Config{Port: port.Port{Number: parsed}})
 }
 
-// engineWith is a Docker Engine, as far as Copy needs one, that holds one image; without image, it fails to save it.
+// engineWith is an engine that holds one image; without image, it fails to save it.
 func engineWith(t *testing.T, tag string, image v1.Image) *client.Client {
 	t.Helper()
-	id := v1.Hash{Algorithm: "sha256", Hex: strings.Repeat("0", 64)}
+	docker := enginetest.New(t)
+	held := enginetest.Image{Names: []string{tag}, Architecture: "amd64"}
 	if image != nil {
-		var err error
-		if id, err = image.ConfigName(); err != nil {
+		id, err := image.ConfigName()
+		if err != nil {
 			t.Fatal(err)
 		}
+		held.ID, held.Save = id.String(), saved(image)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{api}/version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"Arch":"amd64"}`) })
-	mux.HandleFunc("GET /{api}/images/"+tag+"/json", func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode(map[string]string{"Id": id.String(), "Architecture": "amd64", "Os": "linux"})
-	})
-	mux.HandleFunc("GET /{api}/images/get", func(w http.ResponseWriter, r *http.Request) {
-		if asked := r.URL.Query()["names"]; !slices.Equal(asked, []string{id.String()}) {
-			t.Errorf("the engine is asked for the images %q", asked)
-		}
-		if image == nil {
-			w.WriteHeader(http.StatusInternalServerError)
-			return
-		}
+	docker.AddImages(held)
+	return docker.Client()
+}
+
+// saved writes what docker save does of an image.
+func saved(image v1.Image) func(io.Writer) error {
+	return func(w io.Writer) error {
 		reference, err := name.NewTag("saved:latest")
 		if err != nil {
-			t.Error(err)
+			return err
 		}
-		if err := tarball.Write(reference, image, w); err != nil {
-			t.Error(err)
-		}
-	})
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	docker, err := client.NewClientWithOpts(client.WithHost("tcp://"+server.Listener.Addr().String()), client.WithVersion("1.47"))
+		return tarball.Write(reference, image, w)
+	}
+}
+
+// TestCopyOfATaggedImage holds that an image which came from a mirror and was given its usual name with docker tag is
+// copied, though the engine has its digest under the mirror's name only.
+func TestCopyOfATaggedImage(t *testing.T) {
+	t.Parallel()
+	docker := enginetest.New(t)
+	image := compressedImage(t, [][]byte{archive(t, "bin/app", 5000)})
+	docker.AddImages(enginetest.Image{Names: []string{"mirror.example/web@" + someDigest, "web:1"}, Save: saved(image)})
+	registry := serve(t, docker.Client())
+	if err := registry.Copy(t.Context(), "web:1@"+someDigest); err != nil {
+		t.Error(err)
+	}
+	if calls := docker.Calls(); slices.Contains(calls, "POST /images/create") {
+		t.Errorf("the engine pulls: %q", calls)
+	}
+}
+
+// TestCopyFromOrigin holds that an image which the engine cannot pull comes from its own registry, for the engine's
+// architecture.
+func TestCopyFromOrigin(t *testing.T) {
+	t.Parallel()
+	origin := serve(t, nil)
+	place := "127.0.0.1:" + origin.config.Port.String() + "/web:1"
+	target, err := name.ParseReference(place)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { docker.Close() })
-	return docker
+	if err := remote.Write(target, compressedImage(t, [][]byte{archive(t, "bin/app", 5000)})); err != nil {
+		t.Fatal(err)
+	}
+	found, cleanup, err := serve(t, enginetest.New(t).Client()).find(t.Context(), place, func(float64) {})
+	defer cleanup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if config, err := found.ConfigFile(); err != nil || config.Architecture != "amd64" {
+		t.Errorf("what is found is %+v, %v", config, err)
+	}
+}
+
+// TestCopyTellsBothReasons holds that where nobody gets an image, the user sees why the engine does not, since mirrors and
+// proxies are set there, and why its registry does not either.
+func TestCopyTellsBothReasons(t *testing.T) {
+	t.Parallel()
+	docker := enginetest.New(t)
+	docker.Handle("POST /images/create", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"errorDetail":{"message":"toomanyrequests: slow down"},"error":"toomanyrequests: slow down"}`)
+	})
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	t.Cleanup(origin.Close)
+	_, cleanup, err := serve(t, docker.Client()).find(t.Context(), strings.TrimPrefix(origin.URL, "http://")+"/web:1", func(float64) {})
+	defer cleanup()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"through Docker: toomanyrequests: slow down", "directly: ", "403 Forbidden"} {
+		if !strings.Contains((messages.Printer{}).Error(err), want) {
+			t.Errorf("the error is %q, want %q in it", (messages.Printer{}).Error(err), want)
+		}
+	}
+	if hint := (messages.Printer{}).Hint(err); !strings.Contains(hint, "docker login") {
+		t.Errorf("the hint is %q, want it to be about the limit", hint)
+	}
 }

@@ -25,8 +25,22 @@ import (
 	"github.com/hellolab/hellolab/progress"
 )
 
-// answerWithin bounds the wait for a registry that has just been started.
-const answerWithin = 30 * time.Second
+const (
+	// answerWithin bounds the wait for a registry that has just been started.
+	answerWithin = 30 * time.Second
+
+	// respondWithin bounds the wait for a response to what has been sent to the registry. One that is paused or frozen
+	// accepts connections and never responds.
+	respondWithin = 30 * time.Second
+)
+
+// The states of a registry. Broken is one whose container runs and does not answer.
+const (
+	Running = "running"
+	Stopped = "stopped"
+	Absent  = "absent"
+	Broken  = "broken"
+)
 
 // Registry is a lab's image registry: a container named after the lab, and a volume of the same name.
 type Registry struct {
@@ -37,33 +51,24 @@ type Registry struct {
 	local  *http.Transport
 }
 
-// New gives the registry of a lab. config.Port has to be a number by now. Nothing is started.
+// New returns the registry of a lab. config.Port has to be a number by now. Nothing is started.
 func New(docker *client.Client, story *progress.Progress, lab string, config Config) *Registry {
-	// Loopback is never asked for through a proxy, whatever HTTP_PROXY says.
 	local := http.DefaultTransport.(*http.Transport).Clone()
-	local.Proxy = nil
+	local.Proxy = nil // loopback is not reached through a proxy, whatever HTTP_PROXY says
+	local.ResponseHeaderTimeout = respondWithin
 	return &Registry{docker, story, lab, config, local}
 }
 
-// Name is the registry's container's and volume's.
+// Name is the name of the registry's container and of its volume.
 func (r *Registry) Name() string { return r.lab + "-registry" }
 
-// Address is where people and docker push find the registry, and how YAML may name it too.
+// Address is where the user and docker push reach the registry; image names may begin with it.
 func (r *Registry) Address() string { return net.JoinHostPort("localhost", r.config.Port.String()) }
 
-// InsideAddress is where nodes and pods find the registry.
+// InsideAddress is where nodes and pods reach the registry.
 func (r *Registry) InsideAddress() string { return net.JoinHostPort(r.Name(), Internal) }
 
-// The states of a registry.
-const (
-	Absent  = "absent"
-	Stopped = "stopped"
-	Running = "running"
-	// Broken is one whose container runs, and which does not answer.
-	Broken = "broken"
-)
-
-// State returns the registry's state: Absent, Stopped, Running or Broken.
+// State returns the registry's state: [Running], [Stopped], [Absent] or [Broken].
 func (r *Registry) State(ctx context.Context) (string, error) {
 	found, err := r.inspect(ctx)
 	switch {
@@ -79,7 +84,7 @@ func (r *Registry) State(ctx context.Context) (string, error) {
 	return Running, nil
 }
 
-// Ensure makes the registry run and answer. It does nothing where it does already.
+// Ensure starts the registry, if need be, and waits until it answers.
 func (r *Registry) Ensure(ctx context.Context) error {
 	found, err := r.inspect(ctx)
 	if err != nil {
@@ -101,7 +106,7 @@ func (r *Registry) Ensure(ctx context.Context) error {
 		}
 		if err := r.docker.ContainerStart(ctx, r.Name(), container.StartOptions{}); err != nil {
 			return messages.Errorf("the image registry %s does not start", r.Name()).Because(err).
-				WithHint("docker logs %s", r.Name())
+				Next(r.logs())
 		}
 		return r.untilAnswers(ctx)
 	})
@@ -131,12 +136,12 @@ func (r *Registry) EnsureConnected(ctx context.Context, networkName string) erro
 	}
 	if err != nil && !connected() {
 		return messages.Errorf("the image registry cannot join the Docker network %s", networkName).Because(err).
-			WithHint("hellolab down, then hellolab up")
+			WithHint("begin anew: %s, then %s (everything in the cluster is lost)", messages.Hellolab("down"), messages.Hellolab("up"))
 	}
 	return nil
 }
 
-// PublishedPort is the port of this machine that the registry's container was made with, or 0 where there is none.
+// PublishedPort returns the port of this machine that the registry's container was created with, or 0 without one.
 func (r *Registry) PublishedPort(ctx context.Context) (int, error) {
 	found, err := r.inspect(ctx)
 	if err != nil || found == nil {
@@ -157,7 +162,7 @@ func (r *Registry) Stop(ctx context.Context) error {
 	return r.docker.ContainerStop(ctx, r.Name(), container.StopOptions{})
 }
 
-// RemoveContainer takes the registry's container away; its content stays.
+// RemoveContainer removes the registry's container; its content stays.
 func (r *Registry) RemoveContainer(ctx context.Context) error {
 	found, err := r.inspect(ctx)
 	if err != nil || found == nil {
@@ -170,8 +175,8 @@ func (r *Registry) RemoveContainer(ctx context.Context) error {
 	return err
 }
 
-// Remove takes the registry and its content away, and nothing that another program made. It reports whether there
-// was anything.
+// Remove removes the registry and its content, and nothing that another program made. It reports whether there was
+// anything to remove.
 func (r *Registry) Remove(ctx context.Context) (bool, error) {
 	found, err := r.inspect(ctx)
 	if err != nil {
@@ -190,7 +195,7 @@ func (r *Registry) Remove(ctx context.Context) (bool, error) {
 	return true, r.docker.VolumeRemove(ctx, r.Name(), false)
 }
 
-// inspect gives the lab's registry, or nil where there is none. A container of that name which is not the lab's is an
+// inspect returns the lab's registry, or nil where there is none. A container of that name which is not the lab's is an
 // error.
 func (r *Registry) inspect(ctx context.Context) (*container.InspectResponse, error) {
 	found, err := r.docker.ContainerInspect(ctx, r.Name())
@@ -200,17 +205,17 @@ func (r *Registry) inspect(ctx context.Context) (*container.InspectResponse, err
 	case err != nil:
 		return nil, err
 	case found.Config.Labels[engine.Label] != r.lab:
-		return nil, messages.Errorf("a container named %s is there already, and it is not this lab's", r.Name()).
-			WithHint("choose another name for the lab (hellolab up --name NAME), or rename the container: docker rename %s NAME", r.Name())
+		return nil, messages.Errorf("a container named %s exists already, and it is not this lab's", r.Name()).
+			WithHint("choose another name for the lab (%s), or rename the container (%s)",
+				messages.Hellolab("up").Usage("--name NAME"), messages.Shell("docker", "rename", r.Name()).Usage("NAME"))
 	}
 	return &found, nil
 }
 
 func (r *Registry) create(ctx context.Context) error {
-	if !engine.HasImage(ctx, r.docker, r.config.Image) {
-		if err := r.pull(ctx); err != nil {
-			return err
-		}
+	image, err := engine.EnsureImage(ctx, r.docker, r.story, r.config.Image)
+	if err != nil {
+		return err
 	}
 	if err := engine.EnsureVolume(ctx, r.docker, r.Name(), r.lab, nil); err != nil {
 		return err
@@ -220,14 +225,14 @@ func (r *Registry) create(ctx context.Context) error {
 	for _, address := range port.Loopback() {
 		bindings = append(bindings, nat.PortBinding{HostIP: address, HostPort: strconv.Itoa(r.config.Port.Number)})
 	}
-	_, err := r.docker.ContainerCreate(ctx,
+	_, err = r.docker.ContainerCreate(ctx,
 		&container.Config{
-			Image:        r.config.Image,
+			Image:        image,
 			Labels:       map[string]string{engine.Label: r.lab},
 			ExposedPorts: nat.PortSet{inside: {}},
 			Env: []string{
 				"REGISTRY_STORAGE_DELETE_ENABLED=true",
-				// registry 3 sends traces to localhost:4318 unless told not to
+				// registry 3 sends traces to localhost:4318 by default
 				// (https://github.com/distribution/distribution/issues/4270)
 				"OTEL_TRACES_EXPORTER=none",
 			},
@@ -237,18 +242,14 @@ func (r *Registry) create(ctx context.Context) error {
 			RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
 			Mounts:        []mount.Mount{{Type: mount.TypeVolume, Source: r.Name(), Target: "/var/lib/registry"}},
 		}, nil, nil, r.Name())
-	if errdefs.IsConflict(err) { // somebody else of this lab's was faster
+	if errdefs.IsConflict(err) { // another command for this lab was faster
 		return nil
 	}
 	return err
 }
 
-func (r *Registry) pull(ctx context.Context) error {
-	step := r.story.Start(messages.T("pulling %s", Tagged(r.config.Image)))
-	err := engine.Pull(ctx, r.docker, r.config.Image, func(share float64) { step.Detail(messages.Percent(share)) })
-	step.End(err)
-	return err
-}
+// logs is the command that shows why the registry does not work.
+func (r *Registry) logs() messages.Command { return messages.Shell("docker", "logs", r.Name()) }
 
 // answers reports whether a registry answers at the lab's port, and not just any server.
 func (r *Registry) answers(ctx context.Context) bool {
@@ -274,7 +275,7 @@ func (r *Registry) untilAnswers(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return messages.Errorf("the image registry at %s does not answer", r.Address()).Because(context.Cause(ctx)).
-				WithHint("docker logs %s", r.Name())
+				Next(r.logs())
 		case <-tick.C:
 		}
 	}

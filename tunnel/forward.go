@@ -24,6 +24,7 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 	streamspdy "k8s.io/streaming/pkg/httpstream/spdy"
 
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -227,7 +228,7 @@ func (d *dialer) overWebSocket(ctx context.Context, to Endpoint) (httpstream.Con
 	if err != nil {
 		return nil, err
 	}
-	return streamspdy.NewClientConnectionWithPings(portforward.NewTunnelingConnection(manager, socket), portforward.PingPeriod)
+	return streamspdy.NewClientConnectionWithPings(portforward.NewTunnelingConnection(kube.Owner, socket), portforward.PingPeriod)
 }
 
 // overSPDY is how older ones are, and those behind a proxy that knows no WebSocket.

@@ -29,6 +29,7 @@ import (
 	"k8s.io/client-go/util/retry"
 
 	"github.com/hellolab/hellolab/await"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -48,8 +49,6 @@ type Tunnel struct {
 }
 
 const (
-	// manager is whose the addresses are, in the Services' managed fields.
-	manager = "hellolab"
 	// only is the address that every machine has, and macOS no other.
 	only = "127.0.0.1"
 	// retryEvery is how soon a port is tried again that was taken.
@@ -83,7 +82,7 @@ func (t *Tunnel) Run(ctx context.Context) error {
 	}, r.changes()...) == nil // which the end of ctx is not
 	err := r.end(ctx)
 	if gone {
-		return messages.Errorf("the lab is gone, and the tunnel with it").WithHint("hellolab up, then hellolab tunnel")
+		return messages.Errorf("the lab is gone, and the tunnel with it").WithHint("%s, then %s", messages.Hellolab("up"), messages.Hellolab("tunnel"))
 	}
 	return err
 }
@@ -207,7 +206,8 @@ func (r *run) end(ctx context.Context) error {
 	var failures []error
 	for _, s := range r.services {
 		if err := r.withdraw(ctx, s); err != nil && !r.gone(ctx) { // no lab any more, and no Service
-			failures = append(failures, messages.Errorf("%s keeps its address", s).Because(err).WithHint("run: hellolab tunnel; it takes the address away when it ends"))
+			failure := messages.Errorf("%s keeps its address", s).Because(err)
+			failures = append(failures, failure.WithHint("%s takes the address away when it ends", messages.Hellolab("tunnel")))
 		}
 	}
 	ended := make(chan struct{})
@@ -259,7 +259,7 @@ func (r *run) write(ctx context.Context, s *service) error {
 			return err
 		}
 		object.Status.LoadBalancer.Ingress = shown(s.address)
-		_, err = services.UpdateStatus(ctx, object, metav1.UpdateOptions{FieldManager: manager})
+		_, err = services.UpdateStatus(ctx, object, metav1.UpdateOptions{FieldManager: kube.Owner})
 		return err
 	})
 	if apierrors.IsNotFound(err) {
@@ -373,7 +373,8 @@ func (r *run) open(ctx context.Context, s *service, ports []port, before string)
 			return
 		}
 		if errors.Is(failure, fs.ErrPermission) {
-			r.tell(s, messages.T("port %v of %s may not be opened by this user; run: sudo hellolab tunnel, or give the Service a port from 1024 on", failed.number, s))
+			r.tell(s, messages.T("port %v of %s may not be opened by this user; run sudo %s, or give the Service a port from 1024 on",
+				failed.number, s, messages.Hellolab("tunnel")))
 			return
 		}
 	}

@@ -4,6 +4,7 @@ package check
 
 import (
 	"context"
+	"fmt"
 
 	"golang.org/x/sync/errgroup"
 
@@ -67,7 +68,7 @@ func Met(rows []Row) bool {
 // Row looks at one expectation of a step. What the cluster shows as the cause goes before what the course says of it.
 func (c *Checker) Row(ctx context.Context, step *course.Step, number int) (Row, error) {
 	e := &step.Expect[number]
-	row, cause, err := c.look(ctx, step, e)
+	row, cause, err := c.look(ctx, step, e.Condition)
 	if err != nil || row.Met {
 		return row, err
 	}
@@ -95,34 +96,37 @@ func (c cause) found() bool { return !c.why.IsZero() }
 // command is a next command in the words of a shell.
 func command(text string) messages.Text { return messages.Verbatim(text) }
 
-func (c *Checker) look(ctx context.Context, step *course.Step, e *course.Expectation) (Row, cause, error) {
-	switch {
-	case !e.Object.IsZero():
-		return c.object(ctx, step, &e.Object)
-	case e.Absent != nil:
-		return c.absent(ctx, e.Absent)
-	case e.HTTP != nil:
-		return c.http(ctx, step, e.HTTP)
-	case e.Pods != nil:
-		return c.pods(ctx, e.Pods)
-	case e.Endpoints != nil:
-		return c.endpoints(ctx, e.Endpoints)
-	case e.History != nil:
-		return c.history(ctx, e.History)
-	case e.Replaced != nil:
-		return c.replaced(ctx, e.Replaced)
-	case e.Logs != nil:
-		return c.logs(ctx, e.Logs)
-	case e.Runs != nil:
-		return c.runs(ctx, e.Runs)
-	case e.Release != nil:
-		return c.release(ctx, step, e.Release)
-	case e.Chart != nil:
-		return c.chart(ctx, e.Chart)
-	case e.LoadBalancer != nil:
-		return c.loadBalancer(ctx, e.LoadBalancer)
+// look compares the lab with a condition.
+func (c *Checker) look(ctx context.Context, step *course.Step, condition course.Condition) (Row, cause, error) {
+	switch condition := condition.(type) {
+	case *course.Object:
+		return c.object(ctx, step, &condition.Part)
+	case *course.Absent:
+		return c.absent(ctx, &condition.Reference)
+	case *course.HTTP:
+		return c.http(ctx, step, condition)
+	case *course.Pods:
+		return c.pods(ctx, condition)
+	case *course.Endpoints:
+		return c.endpoints(ctx, condition)
+	case *course.History:
+		return c.history(ctx, condition)
+	case *course.Replaced:
+		return c.replaced(ctx, &condition.Reference)
+	case *course.Logs:
+		return c.logs(ctx, condition)
+	case *course.Image:
+		return c.image(ctx, condition.Name)
+	case *course.Runs:
+		return c.runs(ctx, &condition.Reference)
+	case *course.ReleaseState:
+		return c.release(ctx, step, condition)
+	case *course.PublishedChart:
+		return c.chart(ctx, condition)
+	case *course.LoadBalancer:
+		return c.loadBalancer(ctx, condition)
 	}
-	return c.image(ctx, e.Image)
+	panic(fmt.Sprintf("no check is written for %T", condition))
 }
 
 func (c *Checker) image(ctx context.Context, image string) (Row, cause, error) {

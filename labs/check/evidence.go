@@ -6,20 +6,20 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
 
-// How much of what the cluster says is shown of a failure.
+// How much is shown of a failure: events of a namespace, and lines of a pod's log.
 const (
 	lastEvents = 5
 	lastLines  = 3
 )
 
-// Evidence is what the cluster says about a step that does not come true in time: the newest warnings, and the last
-// words of the pods that are not Ready. What cannot be read is left out.
+// Evidence is what the cluster reports about a step that was not met in time: the newest warnings, and the last lines of the
+// logs of the pods that are not Ready. What cannot be read is left out.
 func (c *Checker) Evidence(ctx context.Context, step *course.Step) (all []error) {
 	var namespaces []string
 	for _, object := range step.Snapshot().Objects {
@@ -28,14 +28,14 @@ func (c *Checker) Evidence(ctx context.Context, step *course.Step) (all []error)
 		}
 	}
 	for _, namespace := range namespaces {
-		events, err := c.Cluster.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning"})
+		events, err := kube.Events(ctx, c.Cluster, namespace, "type=Warning")
 		if err != nil {
 			continue
 		}
-		events.Items = slices.DeleteFunc(events.Items, func(event corev1.Event) bool { return event.InvolvedObject.Kind == "Node" })
-		slices.SortFunc(events.Items, func(a, b corev1.Event) int { return a.LastTimestamp.Compare(b.LastTimestamp.Time) })
-		for _, event := range events.Items[max(0, len(events.Items)-lastEvents):] {
-			all = append(all, messages.Errorf("event of %s: %s", strings.ToLower(event.InvolvedObject.Kind)+"/"+event.InvolvedObject.Name, firstLine(event.Message)))
+		events = slices.DeleteFunc(events, func(event corev1.Event) bool { return event.InvolvedObject.Kind == "Node" })
+		for _, event := range events[max(0, len(events)-lastEvents):] {
+			about := strings.ToLower(event.InvolvedObject.Kind) + "/" + event.InvolvedObject.Name
+			all = append(all, messages.Errorf("event of %s: %s", about, firstLine(event.Message)))
 		}
 		pods, err := c.listPods(ctx, namespace, "")
 		if err != nil {
@@ -53,9 +53,17 @@ func (c *Checker) Evidence(ctx context.Context, step *course.Step) (all []error)
 	return all
 }
 
+// lastWords are the last lines that a pod has printed: those of the first container that is not ready.
 func (c *Checker) lastWords(ctx context.Context, pod corev1.Pod) []string {
-	tail := int64(lastLines)
-	log, err := c.Cluster.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{TailLines: &tail}).DoRaw(ctx)
+	container, tail := firstContainer(pod), int64(lastLines)
+	for _, status := range pod.Status.ContainerStatuses {
+		if !status.Ready {
+			container = status.Name
+			break
+		}
+	}
+	options := &corev1.PodLogOptions{Container: container, TailLines: &tail}
+	log, err := c.Cluster.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).DoRaw(ctx)
 	if err != nil || len(log) == 0 {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -15,17 +16,59 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// difference is a field of an object that is not as expected.
+// difference is a field of an object that differs from what is expected.
 type difference struct {
-	// path of the field: "spec.template.spec.containers[hellok8s-container].image". A key with dots in it stands in
-	// brackets, too: "data[nginx.conf]".
+	// path of the field: "spec.template.spec.containers[hellok8s-container].image". A key that contains dots is in brackets
+	// as well: "data[nginx.conf]".
 	path string
-	// have is nil where the field is missing.
+	// have is nil if the field is missing.
 	have     any
 	expected string
+	// secret marks a value that must not be shown.
+	secret bool
 }
 
-func (d difference) String() string { return d.path + ": " + course.Leaf(d.have) }
+// shown is the value there is, for people. Every text about a difference uses it and wanted, so that no text shows a secret.
+func (d difference) shown() messages.Text {
+	switch {
+	case d.have == nil:
+		return messages.Verbatim("-")
+	case d.secret:
+		return messages.T("(hidden)")
+	}
+	return messages.Verbatim(course.Leaf(d.have))
+}
+
+// wanted is the value there should be, for people.
+func (d difference) wanted() messages.Text {
+	if d.secret && reveals(d.expected) {
+		return messages.T("(hidden)")
+	}
+	return messages.Verbatim(d.expected)
+}
+
+// conceal marks the differences that are about the values of a Secret. An annotation may repeat them: kubectl apply keeps
+// there what it applied.
+func conceal(kind string, differences []difference) []difference {
+	for i, d := range differences {
+		differences[i].secret = kind == "Secret" && (d.under("data") || d.under("stringData") || d.under("metadata.annotations"))
+	}
+	return differences
+}
+
+// reveals reports whether an expected value tells something of the value itself: whether, read as a regular expression, it
+// asks for certain characters. "." and "^[a-z]{8}$" do not.
+func reveals(expected string) bool {
+	pattern, err := syntax.Parse(expected, syntax.Perl)
+	return err != nil || literal(pattern)
+}
+
+func literal(pattern *syntax.Regexp) bool {
+	if pattern.Op == syntax.OpLiteral && strings.TrimSpace(string(pattern.Rune)) != "" {
+		return true
+	}
+	return slices.ContainsFunc(pattern.Sub, literal)
+}
 
 func (d difference) under(path string) bool {
 	return d.path == path || strings.HasPrefix(d.path, path+".") || strings.HasPrefix(d.path, path+"[")
@@ -39,7 +82,7 @@ func (d difference) last() string {
 	return d.path[strings.LastIndex(d.path, ".")+1:]
 }
 
-// object compares an object with a part of one.
+// object compares an object of the cluster with the expected part of it.
 func (c *Checker) object(ctx context.Context, step *course.Step, expected *yaml.Node) (Row, cause, error) {
 	reference := refer(expected)
 	row := Row{Subject: messages.Verbatim(reference.String()), Expected: messages.T("it is there")}
@@ -51,29 +94,22 @@ func (c *Checker) object(ctx context.Context, step *course.Step, expected *yaml.
 		row.Have = messages.T("it is not there")
 		return row, c.missing(ctx, step, reference), nil
 	}
-	differences := compare("", expected, found.Object)
+	differences := conceal(reference.Kind, compare("", expected, found.Object))
 	if row.Met = len(differences) == 0; row.Met {
 		row.Have, row.Expected = messages.T("as expected"), messages.T("as expected")
 		return row, cause{}, nil
 	}
-	var have, want []string
+	var have, want []messages.Text
 	for _, d := range differences {
-		have = append(have, shorten(d.path)+": "+orNone(d.have))
-		want = append(want, shorten(d.path)+": "+d.expected)
+		have = append(have, messages.T("%s: %s", shorten(d.path), d.shown()))
+		want = append(want, messages.T("%s: %s", shorten(d.path), d.wanted()))
 	}
-	row.Have, row.Expected = messages.Verbatim(strings.Join(have, ", ")), messages.Verbatim(strings.Join(want, ", "))
+	row.Have, row.Expected = messages.T("%s", have), messages.T("%s", want)
 	why, err := c.why(ctx, step, found, differences)
 	return row, why, err
 }
 
-func orNone(value any) string {
-	if value == nil {
-		return "-"
-	}
-	return course.Leaf(value)
-}
-
-// shorten leaves out of a path what every workload has.
+// shorten strips the prefix that the paths of all workloads share.
 func shorten(path string) string {
 	for _, prefix := range []string{"spec.jobTemplate.spec.template.spec.", "spec.template.spec.", "spec.rules[0].http."} {
 		path = strings.TrimPrefix(path, prefix)
@@ -81,7 +117,7 @@ func shorten(path string) string {
 	return path
 }
 
-// refer gives the object that a part of one names.
+// refer returns the reference to the object that an expected part names.
 func refer(part *yaml.Node) kube.Reference {
 	at := func(keys ...string) string {
 		node := part
@@ -99,7 +135,7 @@ func refer(part *yaml.Node) kube.Reference {
 	return r
 }
 
-// value gives the node under a key of a mapping, or nil.
+// value returns the node at a key of a mapping, or nil.
 func value(mapping *yaml.Node, key string) *yaml.Node {
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		if mapping.Content[i].Value == key {
@@ -109,14 +145,14 @@ func value(mapping *yaml.Node, key string) *yaml.Node {
 	return nil
 }
 
-// compare finds the fields of expected that have does not have, or has otherwise. Lists of things with names are
-// compared by name, others by their best fit: more elements than expected are no difference.
+// compare finds the fields of expected that are missing in have, or have another value there. Elements of lists are compared
+// by name if they have one, otherwise with the element that fits best. Additional elements are no difference.
 func compare(path string, expected *yaml.Node, have any) []difference {
 	switch expected.Kind {
 	case yaml.MappingNode:
 		fields, ok := have.(map[string]any)
 		if !ok {
-			return []difference{{path, have, render(expected)}}
+			return []difference{{path: path, have: have, expected: render(expected)}}
 		}
 		var all []difference
 		for i := 0; i+1 < len(expected.Content); i += 2 {
@@ -131,7 +167,7 @@ func compare(path string, expected *yaml.Node, have any) []difference {
 				}
 				all = append(all, compare(inner, expected.Content[i+1], actual)...)
 			} else {
-				all = append(all, difference{inner, nil, render(expected.Content[i+1])})
+				all = append(all, difference{path: inner, expected: render(expected.Content[i+1])})
 			}
 		}
 		return all
@@ -147,10 +183,10 @@ func compare(path string, expected *yaml.Node, have any) []difference {
 	if err == nil && matcher.Match(have) {
 		return nil
 	}
-	return []difference{{path, have, matcher.String()}}
+	return []difference{{path: path, have: have, expected: matcher.String()}}
 }
 
-// compareElement compares an expected element with that of its name, type or path, or with the one that differs least.
+// compareElement compares an expected element with the one of the same name, type or path, or with the one that differs least.
 func compareElement(path string, position int, expected *yaml.Node, elements []any) []difference {
 	for _, key := range []string{"name", "type", "path"} {
 		named := value(expected, key)
@@ -163,10 +199,10 @@ func compareElement(path string, position int, expected *yaml.Node, elements []a
 				return compare(place, expected, element)
 			}
 		}
-		return []difference{{place, nil, render(expected)}}
+		return []difference{{path: place, expected: render(expected)}}
 	}
 	place := fmt.Sprintf("%s[%d]", path, position)
-	best := []difference{{place, nil, render(expected)}}
+	best := []difference{{path: place, expected: render(expected)}}
 	for i, element := range elements {
 		differences := compare(place, expected, element)
 		if i == 0 || len(differences) < len(best) {

@@ -22,11 +22,15 @@ func part(t *testing.T, text string) *yaml.Node {
 // content reads an object, as the API server's clients have it.
 func content(t *testing.T, text string) map[string]any {
 	t.Helper()
-	var read map[string]any
-	if err := yaml.Unmarshal([]byte(text), &read); err != nil {
+	var document yaml.Node
+	if err := yaml.Unmarshal([]byte(text), &document); err != nil {
 		t.Fatal(err)
 	}
-	return course.Integers(read)
+	read, err := course.DecodeObject(&document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read.Object
 }
 
 const deployment = `
@@ -108,7 +112,7 @@ func TestCompare(t *testing.T) {
 			t.Parallel()
 			var got []string
 			for _, d := range compare("", part(t, test.expected), content(t, deployment)) {
-				got = append(got, d.path+": "+orNone(d.have)+", want "+d.expected)
+				got = append(got, d.path+": "+d.shown().String()+", want "+d.wanted().String())
 			}
 			if got, want := strings.Join(got, "\n"), strings.Join(test.want, "\n"); got != want {
 				t.Errorf("the differences are\n%s\nwant\n%s", got, want)

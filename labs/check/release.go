@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"fmt"
 	"regexp"
 	"slices"
 
@@ -38,7 +37,7 @@ func (c *Checker) release(ctx context.Context, step *course.Step, e *course.Rele
 	return row, cause{}, nil
 }
 
-// taken tells of objects that keep a release from being installed: Helm takes over none that is not its own
+// taken finds an object that keeps a release from being installed: Helm takes over no object that is not the release's
 // (https://helm.sh/docs/faq/changes_since_helm_2/#importing-existing-resources).
 func (c *Checker) taken(ctx context.Context, step *course.Step, e *course.ReleaseState) (cause, error) {
 	for _, object := range step.Snapshot().Objects {
@@ -55,22 +54,22 @@ func (c *Checker) taken(ctx context.Context, step *course.Step, e *course.Releas
 		}
 		if owner, namespace := helm.Owner(found.GetAnnotations()); owner != "" && owner != e.Name {
 			return cause{why: messages.T("%s belongs to the release %s, and two releases cannot have the same object", reference, owner),
-				next: command("helm uninstall " + owner + inNamespace(namespace))}, nil
+				next: messages.Helm(namespace, "uninstall", owner).Text()}, nil
 		} else if owner == "" {
 			return cause{why: messages.T("there is %s already, which is no release's, and Helm does not take it over", reference),
-				next: command("kubectl delete " + reference.String())}, nil
+				next: messages.Kubectl(reference.Namespace, "delete", typed(reference)).Text()}, nil
 		}
 	}
 	return cause{}, nil
 }
 
-// failed explains a release that is not deployed, by what Helm noted of it.
+// failed explains a release that is not deployed, by Helm's note on it.
 func (c *Checker) failed(ctx context.Context, e *course.ReleaseState, found *helm.Release) (cause, error) {
-	uninstall := command("helm uninstall " + e.Name + inNamespace(e.Namespace))
-	// the words of ingress-nginx's admission webhook
+	next := recovery(e.Namespace, e.Name, found)
+	// the message of ingress-nginx's admission webhook
 	same := regexp.MustCompile(`host "([^"]*)" and path "([^"]*)" is already defined in ingress ([^/\s]+)/(\S+)`).FindStringSubmatch(found.Description)
 	if same == nil {
-		return cause{why: messages.Verbatim(firstLine(found.Description)), next: uninstall}, nil
+		return cause{why: messages.Verbatim(firstLine(found.Description)), next: next}, nil
 	}
 	path, namespace, name := same[2], same[3], same[4]
 	why := messages.T("the path %s belongs to the Ingress %s in the namespace %s already, and ingress-nginx allows it only once; this release has to be uninstalled, too", path, name, namespace)
@@ -79,12 +78,24 @@ func (c *Checker) failed(ctx context.Context, e *course.ReleaseState, found *hel
 		return cause{}, err
 	}
 	if other == nil { // gone since
-		return cause{why: why, next: uninstall}, nil
+		return cause{why: why, next: next}, nil
 	}
 	if owner, in := helm.Owner(other.GetAnnotations()); owner != "" {
-		return cause{why: why, next: command("helm uninstall " + owner + inNamespace(in))}, nil
+		return cause{why: why, next: messages.Helm(in, "uninstall", owner).Text()}, nil
 	}
-	return cause{why: why, next: command(fmt.Sprintf("kubectl delete ingress %s%s", name, inNamespace(namespace)))}, nil
+	return cause{why: why, next: messages.Kubectl(namespace, "delete", "ingress", name).Text()}, nil
+}
+
+// recovery is the command after which a release that is not deployed can be installed or upgraded again; none is needed
+// after an upgrade that failed.
+func recovery(namespace, name string, found *helm.Release) messages.Text {
+	switch {
+	case found.Revision == 1 || !slices.Contains([]string{"failed", "pending-upgrade", "pending-rollback"}, found.Status):
+		return messages.Helm(namespace, "uninstall", name).Text()
+	case found.Status != "failed": // helm refuses to upgrade it before
+		return messages.Helm(namespace, "rollback", name).Text()
+	}
+	return messages.Text{}
 }
 
 // chart looks for a chart in the lab's registry.

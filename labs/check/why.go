@@ -22,21 +22,13 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// inNamespace is how a command names a namespace.
-func inNamespace(namespace string) string {
-	if namespace == "" || namespace == metav1.NamespaceDefault {
-		return ""
-	}
-	return " -n " + namespace
-}
-
-// missing tells what to do about an object that is not there.
+// missing explains an object that does not exist.
 func (c *Checker) missing(ctx context.Context, step *course.Step, r kube.Reference) cause {
-	file := step.Snapshot().FileOf(r.Kind, r.Namespace, r.Name)
+	file := savedFile(step, r)
 	if file == "" {
 		return cause{}
 	}
-	found := cause{next: command("kubectl apply -f " + file + inNamespace(r.Namespace))}
+	found := cause{next: messages.Kubectl(r.Namespace, "apply", "-f", file).Text()}
 	if r.Namespace == "" {
 		return found
 	}
@@ -55,7 +47,6 @@ func (c *Checker) missing(ctx context.Context, step *course.Step, r kube.Referen
 // why finds the cause of an object's differences: first what its author wrote otherwise, then what the cluster made of
 // it.
 func (c *Checker) why(ctx context.Context, step *course.Step, object *unstructured.Unstructured, differences []difference) (cause, error) {
-	reference := kube.Refer(object)
 	written := slices.DeleteFunc(slices.Clone(differences), func(d difference) bool { return d.under("status") })
 	running, err := c.runningCause(ctx, object)
 	if err != nil {
@@ -64,71 +55,63 @@ func (c *Checker) why(ctx context.Context, step *course.Step, object *unstructur
 	if len(written) == 0 {
 		return running, nil
 	}
-	found := c.writtenCause(ctx, step, reference, object, written[0])
+	found, err := c.writtenCause(ctx, step, object, written)
 	if running.found() && written[0].last() == "image" {
 		found.why = messages.T("%s; %s", found.why, running.why)
 	}
-	return found, nil
+	return found, err
 }
 
-// writtenCause explains a field that is written otherwise than expected.
-func (c *Checker) writtenCause(ctx context.Context, step *course.Step, r kube.Reference, object *unstructured.Unstructured, d difference) cause {
-	edit := command("kubectl edit " + r.String())
-	if file := step.Snapshot().FileOf(r.Kind, r.Namespace, r.Name); file != "" && slices.Contains([]string{"Pod", "Job"}, r.Kind) {
-		edit = command("kubectl replace --force -f " + file + inNamespace(r.Namespace)) // most of their fields cannot be changed
-	}
+// writtenCause explains the first of the fields that are written otherwise than expected.
+func (c *Checker) writtenCause(ctx context.Context, step *course.Step, object *unstructured.Unstructured, written []difference) (cause, error) {
+	d, kind := written[0], object.GetKind()
+	change := edit(step, object, written...)
 	switch {
 	case d.path == "spec.replicas":
-		return cause{why: messages.T("it asks for %s pods", orNone(d.have)), next: command(fmt.Sprintf("kubectl scale %s --replicas=%s", r, d.expected))}
-
-	case d.last() == "image":
-		return cause{why: messages.T("its container runs the image %s", orNone(d.have)), next: c.setImage(step, r, d)}
-	case r.Kind == "Service":
-		why := c.serviceWrittenCause(ctx, object, d)
-		if why.next.IsZero() {
-			why.next = edit
+		if command, found := scale(kube.Refer(object), d); found {
+			change = command
 		}
-		return why
-	case r.Kind == "Ingress" && strings.Contains(d.path, ".backend.service"):
-		if why := c.backendCause(ctx, object); why.found() {
-			return why
+		return cause{why: messages.T("it asks for %s pods", d.shown()), next: change}, nil
+	case d.last() == "image":
+		return cause{why: messages.T("its container runs the image %s", d.shown()), next: setImage(step, object, d)}, nil
+	case kind == "Service":
+		return c.serviceWrittenCause(ctx, object, d, change)
+	case kind == "Ingress" && strings.Contains(d.path, ".backend.service"):
+		if found, err := c.backendCause(ctx, step, object); err != nil || found.found() {
+			return found, err
 		}
 	case strings.Contains(d.path, "Probe"):
-		probe := regexp.MustCompile(`\w+Probe`).FindString(d.path)
-		if d.have == nil {
-			return cause{why: messages.T("it has no %s like that", probe), next: edit}
-		}
-		return cause{why: messages.T("the %s has %s %s, not %s", probe, d.last(), course.Leaf(d.have), d.expected), next: edit}
+		return cause{why: probeCause(d), next: change}, nil
 	case d.under("data"):
-		return cause{why: c.dataCause(object, d), next: edit}
-	case d.have == nil:
-		return cause{why: messages.T("the field %s is missing", shorten(d.path)), next: edit}
+		return cause{why: dataCause(object, d), next: change}, nil
 	}
-	return cause{why: messages.T("the field %s is %s", shorten(d.path), course.Leaf(d.have)), next: edit}
+	return cause{why: fieldCause(d), next: change}, nil
 }
 
-// setImage is the command that gives a container the image that the step's manifest has.
-func (c *Checker) setImage(step *course.Step, r kube.Reference, d difference) messages.Text {
-	container := regexp.MustCompile(`ontainers\[([^\]]+)\]\.image$`).FindStringSubmatch(d.path)
-	image := d.expected
-	for _, known := range step.Snapshot().Images {
-		if course.MatchImage(d.expected, known) {
-			image = known
-		}
+// fieldCause explains a field of which nothing else is known.
+func fieldCause(d difference) messages.Text {
+	if d.have == nil {
+		return messages.T("the field %s is missing", shorten(d.path))
 	}
-	if container == nil || r.Kind == "Job" {
-		return command("kubectl edit " + r.String())
+	return messages.T("the field %s is %s", shorten(d.path), d.shown())
+}
+
+// probeCause explains a container's probe.
+func probeCause(d difference) messages.Text {
+	probe := regexp.MustCompile(`\w+Probe`).FindString(d.path)
+	if d.have == nil {
+		return messages.T("it has no %s like that", probe)
 	}
-	return command(fmt.Sprintf("kubectl set image %s %s=%s", r, container[1], image))
+	return messages.T("the %s has %s %s, not %s", probe, d.last(), d.shown(), d.wanted())
 }
 
 // dataCause explains a ConfigMap's or a Secret's data.
-func (c *Checker) dataCause(object *unstructured.Unstructured, d difference) messages.Text {
-	if d.have != nil {
-		if object.GetKind() == "Secret" {
-			return messages.T("the value of %s is another one", d.last())
-		}
-		return messages.T("the value of %s is %s", d.last(), course.Leaf(d.have))
+func dataCause(object *unstructured.Unstructured, d difference) messages.Text {
+	switch {
+	case d.have != nil && d.secret:
+		return messages.T("the value of %s is another one", d.last())
+	case d.have != nil:
+		return messages.T("the value of %s is %s", d.last(), d.shown())
 	}
 	data, _, _ := unstructured.NestedMap(object.Object, "data")
 	keys := []string{}
@@ -151,14 +134,14 @@ func (c *Checker) runningCause(ctx context.Context, object *unstructured.Unstruc
 		if err != nil {
 			return cause{}, ignoreMissing(err)
 		}
-		return c.podsCause(ctx, namespace, []corev1.Pod{*pod})
+		return c.podsCause(ctx, []corev1.Pod{*pod})
 	case "Deployment":
 		selector, _, _ := unstructured.NestedStringMap(object.Object, "spec", "selector", "matchLabels")
 		pods, err := c.listPods(ctx, namespace, labels.Set(selector).String())
 		if err != nil {
 			return cause{}, err
 		}
-		return c.podsCause(ctx, namespace, pods)
+		return c.podsCause(ctx, pods)
 	case "Job":
 		var job batchv1.Job
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &job); err != nil {
@@ -177,12 +160,12 @@ func ignoreMissing(err error) error {
 }
 
 // podsCause finds the first pod, the newest first, that does not do what it should, and tells why.
-func (c *Checker) podsCause(ctx context.Context, namespace string, pods []corev1.Pod) (cause, error) {
+func (c *Checker) podsCause(ctx context.Context, pods []corev1.Pod) (cause, error) {
 	for _, pod := range pods {
 		if ready(pod) || pod.Status.Phase == corev1.PodSucceeded {
 			continue
 		}
-		found, err := c.podCause(ctx, namespace, pod)
+		found, err := c.podCause(ctx, pod)
 		if err != nil || found.found() {
 			return found, err
 		}
@@ -190,39 +173,51 @@ func (c *Checker) podsCause(ctx context.Context, namespace string, pods []corev1
 	return cause{}, nil
 }
 
-func (c *Checker) podCause(ctx context.Context, namespace string, pod corev1.Pod) (cause, error) {
-	describe := command("kubectl describe pod " + pod.Name + inNamespace(namespace))
+// podCause explains a pod that is not Ready.
+func (c *Checker) podCause(ctx context.Context, pod corev1.Pod) (cause, error) {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
-			return cause{why: messages.T("no node takes the pod %s: %s", pod.Name, condition.Message), next: describe}, nil
+			return cause{why: messages.T("no node takes the pod %s: %s", pod.Name, condition.Message), next: describe(pod.Namespace, "pod", pod.Name)}, nil
 		}
 	}
 	for _, status := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
-		if waiting := status.State.Waiting; waiting != nil {
-			switch waiting.Reason {
-			case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull":
-				return c.imageCause(ctx, pod, status)
-			case "CreateContainerConfigError":
-				return configCause(namespace, pod, waiting.Message), nil
-			case "ContainerCreating", "PodInitializing":
-				return cause{why: messages.T("the pod %s is just being made", pod.Name), next: command("kubectl get pods --watch" + inNamespace(namespace)), passing: true}, nil
-			}
-		}
-		ended := status.State.Terminated
-		if ended == nil && status.State.Waiting != nil { // CrashLoopBackOff
-			ended = status.LastTerminationState.Terminated
-		}
-		if ended != nil && ended.ExitCode != 0 {
-			return c.exitCause(ctx, namespace, pod, status, ended)
+		if found, err := c.containerCause(ctx, pod, status); err != nil || found.found() {
+			return found, err
 		}
 	}
-	events, err := c.Cluster.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "type=Warning,involvedObject.name=" + pod.Name})
+	return c.eventCause(ctx, pod)
+}
+
+// containerCause explains a container that waits for something or has failed.
+func (c *Checker) containerCause(ctx context.Context, pod corev1.Pod, status corev1.ContainerStatus) (cause, error) {
+	ended := status.State.Terminated
+	if waiting := status.State.Waiting; waiting != nil {
+		switch waiting.Reason {
+		case "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull":
+			return c.imageCause(ctx, pod, status)
+		case "CreateContainerConfigError":
+			return configCause(pod, waiting.Message), nil
+		case "ContainerCreating", "PodInitializing":
+			return cause{why: messages.T("the pod %s is just being made", pod.Name),
+				next: messages.Kubectl(pod.Namespace, "get", "pods", "--watch").Text(), passing: true}, nil
+		}
+		ended = status.LastTerminationState.Terminated // CrashLoopBackOff
+	}
+	if ended != nil && ended.ExitCode != 0 {
+		return c.exitCause(ctx, pod, status, ended)
+	}
+	return cause{}, nil
+}
+
+// eventCause explains a pod by the newest warning about a failure of it.
+func (c *Checker) eventCause(ctx context.Context, pod corev1.Pod) (cause, error) {
+	events, err := kube.Events(ctx, c.Cluster, pod.Namespace, "type=Warning,involvedObject.uid="+string(pod.UID))
 	if err != nil {
 		return cause{}, err
 	}
-	for i := len(events.Items) - 1; i >= 0; i-- {
-		if event := events.Items[i]; event.Reason == "Unhealthy" || event.Reason == "Failed" || strings.HasPrefix(event.Reason, "Failed") {
-			return cause{why: messages.T("pod %s: %s", pod.Name, firstLine(event.Message)), next: describe}, nil
+	for _, event := range slices.Backward(events) {
+		if event.Reason == "Unhealthy" || strings.HasPrefix(event.Reason, "Failed") {
+			return cause{why: messages.T("pod %s: %s", pod.Name, firstLine(event.Message)), next: describe(pod.Namespace, "pod", pod.Name)}, nil
 		}
 	}
 	return cause{}, nil
@@ -231,33 +226,20 @@ func (c *Checker) podCause(ctx context.Context, namespace string, pod corev1.Pod
 // imageCause explains an image that cannot be pulled.
 func (c *Checker) imageCause(ctx context.Context, pod corev1.Pod, status corev1.ContainerStatus) (cause, error) {
 	if found, err := c.Registry.HasImage(ctx, status.Image); err == nil && !found {
-		return cause{why: messages.T("pod %s cannot pull %s: the registry %s has no such image", pod.Name, status.Image, c.Place.Registry), next: c.getImage(status.Image)},
-			nil
+		return cause{why: messages.T("pod %s cannot pull %s: the registry %s has no such image", pod.Name, status.Image, c.Place.Registry),
+			next: c.getImage(status.Image)}, nil
 	}
-	return cause{why: messages.T("pod %s cannot pull %s: %s", pod.Name, status.Image, firstLine(status.State.Waiting.Message)), next: command("kubectl describe pod " + pod.Name + inNamespace(pod.Namespace))},
-		nil
-}
-
-// getImage is the command that brings an image into the registry; for one that the course does not have, it is the one
-// that shows which there are.
-func (c *Checker) getImage(image string) messages.Text {
-	image = strings.TrimPrefix(image, "docker.io/")
-	switch {
-	case !c.Course.Runs(image):
-		return command("hellolab images list")
-	case strings.HasPrefix(image, c.Place.Account+"/"):
-		return command("hellolab images build")
-	}
-	return command("hellolab up")
+	return cause{why: messages.T("pod %s cannot pull %s: %s", pod.Name, status.Image, firstLine(status.State.Waiting.Message)),
+		next: describe(pod.Namespace, "pod", pod.Name)}, nil
 }
 
 // configCause explains a container whose environment cannot be put together.
-func configCause(namespace string, pod corev1.Pod, message string) cause {
-	next := command("kubectl describe pod " + pod.Name + inNamespace(namespace))
+func configCause(pod corev1.Pod, message string) cause {
+	next := describe(pod.Namespace, "pod", pod.Name)
 	if parts := regexp.MustCompile(`(?i)key (\S+) in (configmap|secret) \S*?/(\S+)`).FindStringSubmatch(message); parts != nil {
 		kind := strings.ToLower(parts[2])
-		return cause{why: messages.T("pod %s cannot start: its %s %s has no key %s", pod.Name, kind, parts[3], parts[1]), next: command("kubectl edit " + kind + " " + parts[3] + inNamespace(namespace))}
-
+		return cause{why: messages.T("pod %s cannot start: its %s %s has no key %s", pod.Name, kind, parts[3], parts[1]),
+			next: messages.Kubectl(pod.Namespace, "edit", kind, parts[3]).Text()}
 	}
 	if parts := regexp.MustCompile(`(configmap|secret) "(\S+)" not found`).FindStringSubmatch(message); parts != nil {
 		return cause{why: messages.T("pod %s cannot start: there is no %s %s in its namespace", pod.Name, parts[1], parts[2]), next: next}
@@ -265,11 +247,11 @@ func configCause(namespace string, pod corev1.Pod, message string) cause {
 	return cause{why: messages.T("pod %s cannot start: %s", pod.Name, message), next: next}
 }
 
-// exitCause explains a container that ended, by its last words.
-func (c *Checker) exitCause(ctx context.Context, namespace string, pod corev1.Pod, status corev1.ContainerStatus, ended *corev1.ContainerStateTerminated) (cause, error) {
-	lines := int64(1)
-	log, err := c.Cluster.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
-		Container: status.Name, TailLines: &lines, Previous: status.State.Terminated == nil}).DoRaw(ctx)
+// exitCause explains a container that ended with an error, by the last line that it printed.
+func (c *Checker) exitCause(ctx context.Context, pod corev1.Pod, status corev1.ContainerStatus, ended *corev1.ContainerStateTerminated) (cause, error) {
+	lines, previous := int64(1), status.State.Terminated == nil
+	log, err := c.Cluster.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+		Container: status.Name, TailLines: &lines, Previous: previous}).DoRaw(ctx)
 	last := strings.TrimSpace(string(log))
 	if err != nil || last == "" {
 		last = firstLine(ended.Message)
@@ -278,7 +260,7 @@ func (c *Checker) exitCause(ctx context.Context, namespace string, pod corev1.Po
 	if last != "" {
 		why = messages.T("the container %s of pod %s ended with status %v; its last words: %s", status.Name, pod.Name, ended.ExitCode, last)
 	}
-	return cause{why: why, next: command("kubectl logs " + pod.Name + inNamespace(namespace))}, nil
+	return cause{why: why, next: logs(pod, status.Name, previous)}, nil
 }
 
 // jobCause explains a Job that does not succeed.
@@ -287,13 +269,13 @@ func (c *Checker) jobCause(ctx context.Context, namespace string, job batchv1.Jo
 	if err != nil {
 		return cause{}, err
 	}
-	found, err := c.podsCause(ctx, namespace, pods)
+	found, err := c.podsCause(ctx, pods)
 	if err != nil || found.found() {
 		return found, err
 	}
 	for _, condition := range job.Status.Conditions {
 		if condition.Type == batchv1.JobFailed && condition.Status == corev1.ConditionTrue {
-			return cause{why: messages.T("job %s has failed: %s", job.Name, condition.Message), next: command("kubectl describe job " + job.Name + inNamespace(namespace))}, nil
+			return cause{why: messages.T("job %s has failed: %s", job.Name, condition.Message), next: describe(namespace, "job", job.Name)}, nil
 		}
 	}
 	return cause{}, nil
@@ -303,7 +285,7 @@ func (c *Checker) jobCause(ctx context.Context, namespace string, job batchv1.Jo
 func (c *Checker) unanswered(ctx context.Context, step *course.Step, namespace string, e *course.HTTP) (cause, error) {
 	switch {
 	case e.Ingress != "":
-		return c.ingressCause(ctx, namespace, e.Ingress)
+		return c.ingressCause(ctx, step, namespace, e.Ingress)
 	case e.NodePort != "":
 		return c.serviceCause(ctx, namespace, e.NodePort)
 	case e.Service != "":
@@ -317,7 +299,7 @@ func (c *Checker) unanswered(ctx context.Context, step *course.Step, namespace s
 		if err != nil {
 			return cause{}, err
 		}
-		return c.podsCause(ctx, namespace, []corev1.Pod{*pod})
+		return c.podsCause(ctx, []corev1.Pod{*pod})
 	}
 	pods, err := c.listPods(ctx, namespace, e.Pods)
 	if err != nil {
@@ -326,31 +308,36 @@ func (c *Checker) unanswered(ctx context.Context, step *course.Step, namespace s
 	if len(pods) == 0 {
 		return cause{why: messages.T("there are no pods with the label %s", e.Pods)}, nil
 	}
-	return c.podsCause(ctx, namespace, pods)
+	return c.podsCause(ctx, pods)
 }
 
-// serviceWrittenCause explains a field of a Service.
-func (c *Checker) serviceWrittenCause(ctx context.Context, object *unstructured.Unstructured, d difference) cause {
-	namespace, name := object.GetNamespace(), object.GetName()
-	if d.under("spec.selector") {
-		found, err := c.serviceCause(ctx, namespace, name)
-		if err != nil || !found.found() {
-			found.why = messages.T("its selector has %s", d.String())
-		}
-		found.next = command(fmt.Sprintf("kubectl set selector service %s %s=%s%s", name, d.last(), d.expected, inNamespace(namespace)))
-		return found
-	}
-	if d.last() == "targetPort" || d.last() == "port" || d.under("spec.ports") {
-		if found, err := c.serviceCause(ctx, namespace, name); err == nil && found.found() {
-			return found
+// serviceWrittenCause explains a field of a Service; change is the command that corrects it.
+func (c *Checker) serviceWrittenCause(ctx context.Context, object *unstructured.Unstructured, d difference, change messages.Text) (cause, error) {
+	found := cause{}
+	if d.under("spec.selector") || d.under("spec.ports") {
+		var err error
+		if found, err = c.serviceCause(ctx, object.GetNamespace(), object.GetName()); err != nil {
+			return cause{}, err
 		}
 	}
-	return cause{why: messages.T("the field %s is %s", shorten(d.path), orNone(d.have))}
+	switch command, known := setSelector(object, d); {
+	case known:
+		found.next = command
+	case found.next.IsZero():
+		found.next = change
+	}
+	if !found.found() {
+		found.why = fieldCause(d)
+		if d.under("spec.selector") {
+			found.why = messages.T("its selector has %s", d.last()+": "+d.shown().String())
+		}
+	}
+	return found, nil
 }
 
 // serviceCause follows a Service to its pods.
 func (c *Checker) serviceCause(ctx context.Context, namespace, name string) (cause, error) {
-	edit := command("kubectl edit service " + name + inNamespace(namespace))
+	edit := messages.Kubectl(namespace, "edit", "service", name).Text()
 	service, err := c.Cluster.CoreV1().Services(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return cause{why: messages.T("there is no Service %s", name)}, nil
@@ -369,7 +356,7 @@ func (c *Checker) serviceCause(ctx context.Context, namespace, name string) (cau
 	if len(pods) == 0 {
 		return c.selectorCause(ctx, service, selector, edit)
 	}
-	if found, err := c.podsCause(ctx, namespace, pods); err != nil || found.found() {
+	if found, err := c.podsCause(ctx, pods); err != nil || found.found() {
 		return found, err
 	}
 	for _, port := range service.Spec.Ports {
@@ -436,7 +423,7 @@ func (c *Checker) openPorts(ctx context.Context, pod corev1.Pod) messages.Text {
 }
 
 // ingressCause follows a path of the ingress controller to the pods.
-func (c *Checker) ingressCause(ctx context.Context, namespace, path string) (cause, error) {
+func (c *Checker) ingressCause(ctx context.Context, step *course.Step, namespace, path string) (cause, error) {
 	list, err := c.Cluster.NetworkingV1().Ingresses(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return cause{}, err
@@ -444,7 +431,7 @@ func (c *Checker) ingressCause(ctx context.Context, namespace, path string) (cau
 	for _, ingress := range list.Items {
 		for _, backend := range backends(&ingress) {
 			if backend.path == path {
-				return c.backend(ctx, namespace, ingress.Name, backend)
+				return c.backend(ctx, step, namespace, ingress.Name, backend)
 			}
 		}
 	}
@@ -472,25 +459,30 @@ func backends(ingress *networkingv1.Ingress) (all []route) {
 }
 
 // backendCause looks at every path of an Ingress.
-func (c *Checker) backendCause(ctx context.Context, object *unstructured.Unstructured) cause {
+func (c *Checker) backendCause(ctx context.Context, step *course.Step, object *unstructured.Unstructured) (cause, error) {
 	var ingress networkingv1.Ingress
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &ingress); err != nil {
-		return cause{}
+		return cause{}, err
 	}
 	for _, route := range backends(&ingress) {
-		if found, err := c.backend(ctx, ingress.Namespace, ingress.Name, route); err == nil && found.found() {
-			return found
+		if found, err := c.backend(ctx, step, ingress.Namespace, ingress.Name, route); err != nil || found.found() {
+			return found, err
 		}
 	}
-	return cause{}
+	return cause{}, nil
 }
 
 // backend follows one path to its Service.
-func (c *Checker) backend(ctx context.Context, namespace, ingress string, route route) (cause, error) {
-	edit := command("kubectl edit ingress " + ingress + inNamespace(namespace))
+func (c *Checker) backend(ctx context.Context, step *course.Step, namespace, ingress string, route route) (cause, error) {
+	edit := messages.Kubectl(namespace, "edit", "ingress", ingress).Text()
 	service, err := c.Cluster.CoreV1().Services(namespace).Get(ctx, route.service.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return cause{why: messages.T("ingress %s sends %s to the Service %s, which is not there", ingress, route.path, route.service.Name), next: edit}, nil
+		why := messages.T("ingress %s sends %s to the Service %s, which is not there", ingress, route.path, route.service.Name)
+		missing := c.missing(ctx, step, kube.Reference{APIVersion: "v1", Kind: "Service", Namespace: namespace, Name: route.service.Name})
+		if missing.next.IsZero() { // it is no Service of the course's
+			missing.next = edit
+		}
+		return cause{why: why, next: missing.next}, nil
 	}
 	if err != nil {
 		return cause{}, err
@@ -506,5 +498,6 @@ func (c *Checker) backend(ctx context.Context, namespace, ingress string, route 
 	if wanted == "" {
 		wanted = fmt.Sprint(route.service.Port.Number)
 	}
-	return cause{why: messages.T("ingress %s sends %s to port %s of service %s, which has port %s only", ingress, route.path, wanted, route.service.Name, ports), next: edit}, nil
+	return cause{why: messages.T("ingress %s sends %s to port %s of service %s, which has port %s only",
+		ingress, route.path, wanted, route.service.Name, ports), next: edit}, nil
 }

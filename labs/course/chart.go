@@ -7,26 +7,25 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/messages"
-	"github.com/hellolab/hellolab/strict"
 )
 
-// chart reads a chart from a folder below the course's, or gives nil and notes why it cannot.
-func (l *loader) chart(listedIn string, at int, folder string) *helm.Chart {
+// chart reads a chart from a folder below the course's, or returns nil and notes why it cannot.
+func (s spot) chart(folder string) *helm.Chart {
 	if folder == "" {
-		l.refuse(listedIn, at, messages.T("%q is missing", "chart"))
+		s.missing("chart")
 		return nil
 	}
 	files := map[string][]byte{}
-	err := fs.WalkDir(l.files, folder, func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(s.files, folder, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		content, err := fs.ReadFile(l.files, name)
-		files[strings.TrimPrefix(name, folder+"/")] = l.renamed(content)
+		content, err := fs.ReadFile(s.files, name)
+		files[strings.TrimPrefix(name, folder+"/")] = s.renamed(content)
 		return err
 	})
 	if err == nil {
@@ -35,11 +34,11 @@ func (l *loader) chart(listedIn string, at int, folder string) *helm.Chart {
 			return chart
 		}
 	}
-	l.refuse(listedIn, at, messages.T("%s cannot be read: %s", folder, err))
+	s.wrong(messages.T("%s cannot be read: %s", folder, err))
 	return nil
 }
 
-// renamed gives a file with the course's own images under the account that is asked for.
+// renamed returns a text with the course's own images under the account of this lab.
 func (l *loader) renamed(content []byte) []byte {
 	if l.own == nil {
 		return content
@@ -47,60 +46,56 @@ func (l *loader) renamed(content []byte) []byte {
 	return l.own.ReplaceAll(content, []byte("${1}"+l.account+"/"))
 }
 
-// release reads the chart and the values of a release, and gives what it makes of them: the chart's files, with the
+// release reads the chart and the values of a release, and returns what it makes of them: the chart's files, with the
 // objects that come out of each.
-func (l *loader) release(listedIn string, at int, r *Release) []Manifest {
-	if r.Release == "" {
-		l.refuse(listedIn, at, messages.T("%q is missing", "release"))
-	}
-	if r.Namespace == "" {
-		r.Namespace = metav1.NamespaceDefault
-	}
-	if r.chart = l.chart(listedIn, at, r.Chart); r.chart == nil {
+func (s spot) release(r *Release) []Manifest {
+	if r.chart = s.chart(r.Chart); r.chart == nil {
 		return nil
 	}
 	r.chart = helm.Version(r.chart, r.Version)
-	edits, known := l.values(listedIn, at, r.Edits)
-	values, also := l.values(listedIn, at, r.Values)
+	edits, known := s.values(r.Edits)
+	values, also := s.values(r.Values)
 	if !known || !also {
 		return nil
 	}
 	r.chart, r.values = helm.Edit(r.chart, edits), values
-	rendered, err := helm.Render(r.chart, r.values, r.Release, r.Namespace)
+	rendered, err := helm.Render(r.chart, r.values, r.Name, r.Namespace)
 	if err != nil {
-		l.refuse(listedIn, at, messages.T("%s cannot be read: %s", r.Chart, err))
+		s.wrong(messages.T("%s cannot be read: %s", r.Chart, err))
 		return nil
 	}
-	all := l.filesOf(r)
+	all := s.filesOf(r)
 	for _, name := range slices.Sorted(maps.Keys(rendered)) {
-		objects, err := l.objects(path.Join(path.Dir(r.Chart), name), []byte(rendered[name]), r.Namespace)
-		if err != nil {
-			l.problems = append(l.problems, strict.Retell(l.name(path.Join(path.Dir(r.Chart), name)), err))
-		}
-		all = append(all, Manifest{Objects: objects, Release: r.Release})
+		template := path.Join(path.Dir(r.Chart), name)
+		objects := s.objects(template, []byte(rendered[name]), func(o *unstructured.Unstructured, _ int) {
+			if o.GetNamespace() == "" && !clusterWide(o) { // helm uninstall removes those of the whole cluster, too
+				o.SetNamespace(r.Namespace)
+			}
+		})
+		all = append(all, Manifest{Objects: objects, Release: r.Name})
 	}
 	return all
 }
 
-// values reads files of values, and tells whether that went well.
-func (l *loader) values(listedIn string, at int, files []string) (map[string]any, bool) {
+// values reads files of values, and reports whether they could be read.
+func (s spot) values(files []string) (map[string]any, bool) {
 	var contents [][]byte
 	for _, file := range files {
-		content, err := fs.ReadFile(l.files, file)
+		content, err := fs.ReadFile(s.files, file)
 		if err != nil {
-			l.refuse(listedIn, at, messages.T("%s cannot be read: %s", file, err))
+			s.wrong(messages.T("%s cannot be read: %s", file, err))
 			return nil, false
 		}
-		contents = append(contents, l.renamed(content))
+		contents = append(contents, s.renamed(content))
 	}
 	values, err := helm.Values(contents...)
 	if err != nil {
-		l.refuse(listedIn, at, messages.T("%s cannot be read: %s", strings.Join(files, ", "), err))
+		s.wrong(messages.T("%s cannot be read: %s", strings.Join(files, ", "), err))
 	}
 	return values, err == nil
 }
 
-// filesOf are what a reader has of a release: nothing where the chart comes from a repository, what they change where they
+// filesOf are what a user has of a release: nothing where the chart comes from a repository, what they change where they
 // change it, and all of the chart elsewhere.
 func (l *loader) filesOf(r *Release) (all []Manifest) {
 	switch {
@@ -108,11 +103,11 @@ func (l *loader) filesOf(r *Release) (all []Manifest) {
 	case len(r.Edits) > 0:
 		for _, file := range r.Edits {
 			content, _ := fs.ReadFile(l.files, file) // it could be read a moment ago
-			all = append(all, Manifest{Name: path.Base(file), Content: string(l.renamed(content)), Release: r.Release})
+			all = append(all, Manifest{Name: path.Base(file), Content: string(l.renamed(content)), Release: r.Name})
 		}
 	default:
 		for _, file := range r.chart.Raw {
-			all = append(all, Manifest{Name: path.Join(path.Base(r.Chart), file.Name), Content: string(file.Data), Release: r.Release})
+			all = append(all, Manifest{Name: path.Join(path.Base(r.Chart), file.Name), Content: string(file.Data), Release: r.Name})
 		}
 	}
 	return all

@@ -69,7 +69,7 @@ func TestCharts(t *testing.T) {
 	if charts := course.Charts(); len(charts) != 1 || charts[0].Metadata.Version != "0.1.0" {
 		t.Errorf("the chart repository holds %v", charts)
 	}
-	if chart, values := steps[1].Do[0].Install.Loaded(); chart.Metadata.Version != "0.1.1" || values["message"] != "dev" {
+	if chart, values := steps[1].Do[0].Operation.(*Install).Loaded(); chart.Metadata.Version != "0.1.1" || values["message"] != "dev" {
 		t.Errorf("own installs %s with %v", chart.Metadata.Version, values)
 	}
 }

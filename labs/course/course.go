@@ -80,82 +80,6 @@ type Step struct {
 	start, after *Snapshot
 }
 
-// Action changes the cluster. Just one field is set, beside Namespace.
-type Action struct {
-	// Apply manifests: paths below the chapter's folder.
-	Apply []string `yaml:"apply"`
-	// Namespace of what is applied, where the manifest names none; "default" unless set.
-	Namespace string `yaml:"namespace"`
-	// Undo rolls a Deployment back.
-	Undo *Undo `yaml:"undo"`
-	// Complete waits until deployment/NAME has rolled out, job/NAME has come to its end, or pod/NAME is Ready.
-	Complete string `yaml:"complete"`
-	// Replace deletes a pod of a Deployment, and waits for the one that comes in its place.
-	Replace string `yaml:"replace"`
-	// Install and Upgrade make a Helm release of a chart, and give it its next revision.
-	Install *Release `yaml:"install"`
-	Upgrade *Release `yaml:"upgrade"`
-	// Rollback gives a Helm release another revision, like an earlier one.
-	Rollback *Rollback `yaml:"rollback"`
-	// Publish puts a chart into the lab's chart repositories.
-	Publish *Publish `yaml:"publish"`
-
-	// Step is the one that the action is part of.
-	Step *Step `yaml:"-"`
-
-	line      int
-	manifests []Manifest
-}
-
-// Undo is `kubectl rollout undo deployment/NAME --to-revision=N`.
-type Undo struct {
-	Deployment string `yaml:"deployment"`
-	// Revision to go back to; 0 is the one before.
-	Revision int64 `yaml:"revision"`
-}
-
-// Release is a chart, and what it is installed with.
-type Release struct {
-	// Release is its name, in Namespace ("default" unless set).
-	Release   string `yaml:"release"`
-	Namespace string `yaml:"namespace"`
-	// Chart is the chart's folder, a path below the course's. Version stands for the one in its Chart.yaml.
-	Chart   string `yaml:"chart"`
-	Version string `yaml:"version"`
-	// Edits are files with values that the reader writes into the chart's values.yaml; Values those that helm -f is given.
-	Edits  []string `yaml:"edits"`
-	Values []string `yaml:"values"`
-	// Repository is the chart repository that the reader takes the chart from, where it is not a folder of theirs.
-	Repository string `yaml:"repository"`
-
-	chart  *helm.Chart
-	values map[string]any
-}
-
-// Loaded gives the chart, and the values for it.
-func (r *Release) Loaded() (*helm.Chart, map[string]any) { return r.chart, r.values }
-
-// Rollback is `helm rollback RELEASE REVISION`.
-type Rollback struct {
-	Release   string `yaml:"release"`
-	Namespace string `yaml:"namespace"`
-	Revision  int    `yaml:"revision"`
-}
-
-// Publish is a chart under a version of its own.
-type Publish struct {
-	Chart   string `yaml:"chart"`
-	Version string `yaml:"version"`
-
-	chart *helm.Chart
-}
-
-// Loaded gives the chart.
-func (p *Publish) Loaded() *helm.Chart { return p.chart }
-
-// Manifests are the files to apply, or those of a chart.
-func (a Action) Manifests() []Manifest { return a.manifests }
-
 // Manifest is one file of the course's.
 type Manifest struct {
 	// Name as the course has it: "deployment.yaml". A reader who gets a chart from a repository has no files: "".
@@ -199,8 +123,8 @@ func (s *Step) Manifests() []Manifest {
 // images are those that the step expects in the registry.
 func (s *Step) images() (all []string) {
 	for _, expectation := range s.Expect {
-		if expectation.Image != "" {
-			all = append(all, expectation.Image)
+		if image, ok := expectation.Condition.(*Image); ok {
+			all = append(all, image.Name)
 		}
 	}
 	return all
@@ -209,8 +133,8 @@ func (s *Step) images() (all []string) {
 // releases are those that the step installs, as NAMESPACE/NAME.
 func (s *Step) releases() (all []string) {
 	for _, action := range s.Do {
-		if action.Install != nil {
-			all = append(all, action.Install.Namespace+"/"+action.Install.Release)
+		if install, ok := action.Operation.(*Install); ok {
+			all = append(all, install.Namespace+"/"+install.Name)
 		}
 	}
 	return all
@@ -257,10 +181,9 @@ func (c *Course) Charts() (all []*helm.Chart) {
 	for _, chapter := range c.Chapters {
 		for _, step := range chapter.Steps {
 			for _, action := range step.Do {
-				if action.Install != nil && action.Install.Repository != "" && !slices.ContainsFunc(all, func(known *helm.Chart) bool {
-					return known.Name() == action.Install.chart.Name()
-				}) {
-					all = append(all, action.Install.chart)
+				install, ok := action.Operation.(*Install)
+				if ok && install.Repository != "" && !slices.ContainsFunc(all, func(known *helm.Chart) bool { return known.Name() == install.chart.Name() }) {
+					all = append(all, install.chart)
 				}
 			}
 		}

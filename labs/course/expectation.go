@@ -1,73 +1,117 @@
 package course
 
 import (
+	"cmp"
 	"regexp"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/hellolab/hellolab/messages"
 )
 
-// Expectation is one thing to be seen after a step, whoever did the step. Just one of the fields up to LoadBalancer is set.
+// Expectation is one thing to be seen after a step, whoever did the step.
 type Expectation struct {
-	// Object is part of an object: every field of it has to be in the cluster's. See docs/courses.md for the tags
-	// !match, !image, !base64 and !least.
-	Object yaml.Node `yaml:"object"`
-	// Absent is an object that must not be there: its kind, name and namespace.
-	Absent *Reference `yaml:"absent"`
-	// HTTP asks a web server.
-	HTTP *HTTP `yaml:"http"`
-	// Pods counts pods.
-	Pods *Pods `yaml:"pods"`
-	// Endpoints compares a Service's endpoints with the pods.
-	Endpoints *Endpoints `yaml:"endpoints"`
-	// History looks at the revisions of a Deployment.
-	History *History `yaml:"history"`
-	// Replaced is a Deployment of which a pod was deleted and came back under another name.
-	Replaced *Reference `yaml:"replaced"`
-	// Logs reads what the pods of a Job wrote.
-	Logs *Logs `yaml:"logs"`
-	// Image has to be in the lab's registry.
-	Image string `yaml:"image"`
-	// Runs is a CronJob whose last run was well, if there has been one.
-	Runs *Reference `yaml:"runs"`
-	// Release is a Helm release.
-	Release *ReleaseState `yaml:"release"`
-	// Chart has to be in the lab's registry.
-	Chart *PublishedChart `yaml:"chart"`
-	// LoadBalancer is a Service with an address that answers on this machine.
-	LoadBalancer *LoadBalancer `yaml:"loadBalancer"`
-
-	// Why explains the expectation to somebody who does not meet it, where the cluster does not show a cause.
-	Why Words `yaml:"why"`
-	// Next is the command to type then; a template, see [Place].
-	Next string `yaml:"next"`
+	// Condition is what has to be true.
+	Condition Condition
+	// Why explains the expectation to somebody who does not meet it, where the cluster does not show a cause. Next is the
+	// command to type then. Both are templates, see [Place].
+	Why  Words
+	Next string
 
 	line int
 }
 
-// namespaces are where an expectation says which namespace it is about.
-func (e *Expectation) namespaces() (all []*string) {
-	for _, reference := range []*Reference{e.Absent, e.Replaced, e.Runs} {
-		if reference != nil {
-			all = append(all, &reference.Namespace)
+// Condition is what can be expected of a lab: a pointer to one of the types of this file.
+type Condition interface {
+	// check refuses what is wrong with it, and fills in what need not be written.
+	check(at spot)
+}
+
+// conditions are the kinds of expectations.
+func conditions() []kind[Condition] {
+	return []kind[Condition]{
+		{"object", func() Condition { return &Object{} }},
+		{"absent", func() Condition { return &Absent{} }},
+		{"http", func() Condition { return &HTTP{} }},
+		{"pods", func() Condition { return &Pods{} }},
+		{"endpoints", func() Condition { return &Endpoints{} }},
+		{"history", func() Condition { return &History{} }},
+		{"replaced", func() Condition { return &Replaced{} }},
+		{"logs", func() Condition { return &Logs{} }},
+		{"image", func() Condition { return &Image{} }},
+		{"runs", func() Condition { return &Runs{} }},
+		{"release", func() Condition { return &ReleaseState{} }},
+		{"chart", func() Condition { return &PublishedChart{} }},
+		{"loadBalancer", func() Condition { return &LoadBalancer{} }},
+	}
+}
+
+// UnmarshalYAML reads the expectation by the key of its condition.
+func (e *Expectation) UnmarshalYAML(decode func(any) error) (err error) {
+	e.Condition, e.line, err = oneOf(decode, conditions(), map[string]any{"why": &e.Why, "next": &e.Next})
+	return err
+}
+
+func (e *Expectation) check(at spot) {
+	if e.Condition == nil {
+		at.notOne(keys(conditions()))
+		return
+	}
+	if _, err := (Place{}).fill(e.Next); err != nil {
+		at.wrong(messages.T("%q is no command: %s", e.Next, err))
+	}
+	for _, why := range []string{e.Why.English, e.Why.Chinese} {
+		if _, err := (Place{}).fill(why); err != nil {
+			at.wrong(messages.T("%q is no explanation: %s", why, err))
 		}
 	}
-	switch {
-	case e.HTTP != nil:
-		all = append(all, &e.HTTP.Namespace)
-	case e.Pods != nil:
-		all = append(all, &e.Pods.Namespace)
-	case e.Endpoints != nil:
-		all = append(all, &e.Endpoints.Namespace)
-	case e.History != nil:
-		all = append(all, &e.History.Namespace)
-	case e.Logs != nil:
-		all = append(all, &e.Logs.Namespace)
-	case e.Release != nil:
-		all = append(all, &e.Release.Namespace)
-	case e.LoadBalancer != nil:
-		all = append(all, &e.LoadBalancer.Namespace)
+	e.Condition.check(at)
+}
+
+// orDefault fills in the namespace where none is written.
+func orDefault(namespace *string) { *namespace = cmp.Or(*namespace, metav1.NamespaceDefault) }
+
+// Object is part of an object: the cluster's has to have every field of it. See docs/courses.md for the tags !match,
+// !image, !base64 and !least.
+type Object struct {
+	Part yaml.Node
+}
+
+// UnmarshalYAML keeps the part as it is written.
+func (o *Object) UnmarshalYAML(node *yaml.Node) error {
+	o.Part = *node
+	return nil
+}
+
+func (o *Object) check(at spot) {
+	for _, key := range []string{"apiVersion", "kind", "metadata.name"} {
+		if field(&o.Part, key) == "" {
+			at.missing(key)
+		}
 	}
-	return all
+	at.leaves(&o.Part)
+}
+
+// leaves checks the patterns of a partial object.
+func (s spot) leaves(node *yaml.Node) {
+	for _, inner := range node.Content {
+		s.leaves(inner)
+	}
+	if (node.Kind == yaml.MappingNode || node.Kind == yaml.SequenceNode) && !strings.HasPrefix(node.Tag, "!!") {
+		s.refuse(s.file, node.Line, messages.T("%s belongs to a single value", node.Tag))
+	}
+	if node.Kind == yaml.AliasNode {
+		s.refuse(s.file, node.Line, messages.T("an object has to be written out, without an alias"))
+	}
+	if node.Kind != yaml.ScalarNode {
+		return
+	}
+	if _, err := NewMatcher(node); err != nil {
+		s.refuse(s.file, node.Line, messages.T("%s %s is no pattern: %s", node.Tag, node.Value, err))
+	}
 }
 
 // Reference names an object.
@@ -75,6 +119,50 @@ type Reference struct {
 	Kind      string `yaml:"kind"`
 	Name      string `yaml:"name"`
 	Namespace string `yaml:"namespace"`
+}
+
+func (r *Reference) check(at spot) {
+	orDefault(&r.Namespace)
+	if r.Name == "" {
+		at.missing("name")
+	}
+}
+
+// Absent is an object that must not be there.
+type Absent struct {
+	Reference `yaml:",inline"`
+}
+
+func (a *Absent) check(at spot) {
+	a.Reference.check(at)
+	if a.Kind == "" {
+		at.missing("kind")
+	}
+}
+
+// Replaced is a Deployment of which a pod was deleted and came back under another name.
+type Replaced struct {
+	Reference `yaml:",inline"`
+}
+
+// Runs is a CronJob whose last run succeeded, if there has been one.
+type Runs struct {
+	Reference `yaml:",inline"`
+}
+
+// Image has to be in the lab's registry.
+type Image struct {
+	Name string
+}
+
+// UnmarshalYAML reads the name alone.
+func (i *Image) UnmarshalYAML(decode func(any) error) error { return decode(&i.Name) }
+
+func (i *Image) check(at spot) {
+	i.Name = string(at.renamed([]byte(i.Name)))
+	if i.Name == "" {
+		at.missing("image")
+	}
 }
 
 // HTTP is a question to a web server. Just one of Pod, Pods, Service, NodePort and Ingress is set.
@@ -98,6 +186,35 @@ type HTTP struct {
 	Differ int `yaml:"differ"`
 }
 
+func (h *HTTP) check(at spot) {
+	orDefault(&h.Namespace)
+	if count(h.Pod != "", h.Pods != "", h.Service != "", h.NodePort != "", h.Ingress != "") != 1 {
+		at.notOne([]string{"pod", "pods", "service", "nodePort", "ingress"})
+	}
+	if h.NodePort == "" && h.Ingress == "" && h.Port == 0 {
+		at.missing("port")
+	}
+	at.pattern("answers", &h.Answers)
+	at.labels(h.Pods)
+}
+
+// count returns how many are true.
+func count(conditions ...bool) (n int) {
+	for _, condition := range conditions {
+		if condition {
+			n++
+		}
+	}
+	return n
+}
+
+// labels refuses what cannot select pods.
+func (s spot) labels(selector string) {
+	if _, err := labels.Parse(selector); err != nil {
+		s.wrong(messages.T("%q is no list of labels: %s", selector, err))
+	}
+}
+
 // Pods counts those that have labels and an image.
 type Pods struct {
 	Namespace string `yaml:"namespace"`
@@ -112,11 +229,23 @@ type Pods struct {
 	Stuck bool `yaml:"stuck"`
 }
 
+func (p *Pods) check(at spot) {
+	orDefault(&p.Namespace)
+	at.labels(p.Labels)
+}
+
 // Endpoints are a Service's: those of Count Ready pods.
 type Endpoints struct {
 	Namespace string `yaml:"namespace"`
 	Service   string `yaml:"service"`
 	Count     int    `yaml:"count"`
+}
+
+func (e *Endpoints) check(at spot) {
+	orDefault(&e.Namespace)
+	if e.Service == "" {
+		at.missing("service")
+	}
 }
 
 // History of a Deployment: at least so many revisions, and these images among them, the last being the current one.
@@ -127,11 +256,27 @@ type History struct {
 	Images     []string `yaml:"images"`
 }
 
+func (h *History) check(at spot) {
+	orDefault(&h.Namespace)
+	if h.Deployment == "" || len(h.Images) == 0 {
+		at.missing("deployment, images")
+	}
+}
+
 // Logs of every pod of a Job that succeeded.
 type Logs struct {
 	Namespace string  `yaml:"namespace"`
 	Job       string  `yaml:"job"`
 	Match     Pattern `yaml:"match"`
+}
+
+func (l *Logs) check(at spot) {
+	orDefault(&l.Namespace)
+	if l.Job == "" {
+		at.missing("job")
+		return
+	}
+	at.pattern("match", &l.Match)
 }
 
 // ReleaseState is a Helm release that is deployed: of a chart, in a version like that, with that revision or a later one.
@@ -143,10 +288,29 @@ type ReleaseState struct {
 	Revision  int     `yaml:"revision"`
 }
 
+func (r *ReleaseState) check(at spot) {
+	orDefault(&r.Namespace)
+	if r.Name == "" || r.Chart == "" {
+		at.missing("name, chart")
+		return
+	}
+	if r.Version.text != "" {
+		at.pattern("version", &r.Version)
+	}
+}
+
 // PublishedChart is a chart in the lab's registry, with a version like that.
 type PublishedChart struct {
 	Name    string  `yaml:"name"`
 	Version Pattern `yaml:"version"`
+}
+
+func (p *PublishedChart) check(at spot) {
+	if p.Name == "" {
+		at.missing("name")
+		return
+	}
+	at.pattern("version", &p.Version)
 }
 
 // LoadBalancer is a Service's port at its EXTERNAL-IP.
@@ -157,6 +321,15 @@ type LoadBalancer struct {
 	// Answers is what the answer has to look like, and Differ how many different ones there have to be.
 	Answers Pattern `yaml:"answers"`
 	Differ  int     `yaml:"differ"`
+}
+
+func (b *LoadBalancer) check(at spot) {
+	orDefault(&b.Namespace)
+	if b.Service == "" || b.Port == 0 {
+		at.missing("service, port")
+		return
+	}
+	at.pattern("answers", &b.Answers)
 }
 
 // Pattern is a regular expression (https://pkg.go.dev/regexp/syntax).
@@ -171,4 +344,17 @@ type Pattern struct {
 func (p *Pattern) UnmarshalYAML(node *yaml.Node) error {
 	p.line = node.Line
 	return node.Decode(&p.text)
+}
+
+// pattern compiles what a key has.
+func (s spot) pattern(key string, pattern *Pattern) {
+	if pattern.text == "" {
+		s.missing(key)
+		return
+	}
+	compiled, err := regexp.Compile(pattern.text)
+	if err != nil {
+		s.refuse(s.file, pattern.line, messages.T("%s %s is no pattern: %s", key, pattern.text, err))
+	}
+	pattern.Regexp = compiled
 }

@@ -2,8 +2,6 @@ package course
 
 import (
 	"bytes"
-	"cmp"
-	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -15,9 +13,8 @@ import (
 	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/json"
 
-	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/strict"
 )
@@ -135,7 +132,7 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 	if len(chapter.Steps) == 0 {
 		l.refuse(file, 0, messages.T("it has no steps"))
 	}
-	chapter.given = l.manifests(file, line(lines, "given"), "", chapter.Given, metav1.NamespaceDefault)
+	chapter.given = spot{l, file, line(lines, "given")}.manifests("", chapter.Given, metav1.NamespaceDefault)
 	if chapter.Before != "" {
 		before, err := course.Find(chapter.Before)
 		if err != nil {
@@ -181,27 +178,39 @@ func (l *loader) step(file string, lines *yaml.Node, step *Step) {
 		}
 	}
 	if len(step.Do) == 0 {
-		step.Do = l.everything(step)
+		step.Do = l.everything(step, line(lines))
 	}
-	for i := range step.Do {
-		step.Do[i].line = line(lines, "do", i)
-		l.action(file, step, &step.Do[i])
+	for _, list := range []string{"do", "exercise", "expect"} {
+		l.noGaps(file, child(lines, list))
 	}
-	for i := range step.Exercise {
-		step.Exercise[i].line = line(lines, "exercise", i)
-		l.action(file, step, &step.Exercise[i])
+	for _, actions := range [][]Action{step.Do, step.Exercise} {
+		for i := range actions {
+			actions[i].Step = step
+			actions[i].check(spot{l, file, actions[i].line})
+		}
 	}
 	if len(step.Expect) == 0 {
 		l.refuse(file, line(lines), messages.T("the step %s expects nothing", step.Name))
 	}
 	for i := range step.Expect {
-		step.Expect[i].line = line(lines, "expect", i)
-		l.expectation(file, &step.Expect[i])
+		step.Expect[i].check(spot{l, file, step.Expect[i].line})
+	}
+}
+
+// noGaps refuses elements of a list without a value, which decoding leaves out.
+func (l *loader) noGaps(file string, list *yaml.Node) {
+	if list == nil {
+		return
+	}
+	for _, element := range list.Content {
+		if element.Tag == "!!null" {
+			l.refuse(file, element.Line, messages.T("it is empty"))
+		}
 	}
 }
 
 // everything applies the manifests in the step's folder.
-func (l *loader) everything(step *Step) []Action {
+func (l *loader) everything(step *Step, line int) []Action {
 	found, err := fs.Glob(l.files, path.Join(step.chapter.Name, step.Name, "*.yaml"))
 	if err != nil || len(found) == 0 {
 		return nil
@@ -210,193 +219,35 @@ func (l *loader) everything(step *Step) []Action {
 	for _, name := range found {
 		apply = append(apply, strings.TrimPrefix(name, step.chapter.Name+"/"))
 	}
-	return []Action{{Apply: apply}}
-}
-
-func (l *loader) action(file string, step *Step, action *Action) {
-	action.Step = step
-	if count(len(action.Apply) > 0, action.Undo != nil, action.Complete != "", action.Replace != "", action.Install != nil,
-		action.Upgrade != nil, action.Rollback != nil, action.Publish != nil) != 1 {
-		l.refuse(file, action.line, messages.T("it has to be just one of: %s",
-			[]string{"apply", "undo", "complete", "replace", "install", "upgrade", "rollback", "publish"}))
-	}
-	if kind, name, _ := strings.Cut(action.Complete, "/"); action.Complete != "" && (name == "" || !slices.Contains([]string{"deployment", "job", "pod"}, kind)) {
-		l.refuse(file, action.line, messages.T("%q is not deployment/NAME, job/NAME or pod/NAME", action.Complete))
-	}
-	if action.Undo != nil && action.Undo.Deployment == "" {
-		l.refuse(file, action.line, messages.T("%q is missing", "deployment"))
-	}
-	if rollback := action.Rollback; rollback != nil {
-		rollback.Namespace = cmp.Or(rollback.Namespace, metav1.NamespaceDefault)
-		if rollback.Release == "" {
-			l.refuse(file, action.line, messages.T("%q is missing", "release"))
-		}
-	}
-	if publish := action.Publish; publish != nil {
-		if publish.chart = l.chart(file, action.line, publish.Chart); publish.chart != nil {
-			publish.chart = helm.Version(publish.chart, publish.Version)
-		}
-	}
-	action.Namespace = cmp.Or(action.Namespace, metav1.NamespaceDefault)
-	action.manifests = l.manifests(file, action.line, step.chapter.Name, action.Apply, action.Namespace)
-	for _, release := range []*Release{action.Install, action.Upgrade} {
-		if release != nil {
-			action.manifests = append(action.manifests, l.release(file, action.line, release)...)
-		}
-	}
-}
-
-// count tells how many are true.
-func count(conditions ...bool) (n int) {
-	for _, condition := range conditions {
-		if condition {
-			n++
-		}
-	}
-	return n
-}
-
-func (l *loader) expectation(file string, e *Expectation) {
-	set := count(!e.Object.IsZero(), e.Absent != nil, e.HTTP != nil, e.Pods != nil, e.Endpoints != nil, e.History != nil,
-		e.Replaced != nil, e.Logs != nil, e.Image != "", e.Runs != nil, e.Release != nil, e.Chart != nil, e.LoadBalancer != nil)
-	if set != 1 {
-		l.refuse(file, e.line, messages.T("it has to be just one of: %s",
-			[]string{"object", "absent", "http", "pods", "endpoints", "history", "replaced", "logs", "image", "runs", "release", "chart", "loadBalancer"}))
-		return
-	}
-	if _, err := (Place{}).fill(e.Next); err != nil {
-		l.refuse(file, e.line, messages.T("%q is no command: %s", e.Next, err))
-	}
-	for _, reference := range []*Reference{e.Absent, e.Replaced, e.Runs} {
-		if reference != nil && reference.Name == "" {
-			l.refuse(file, e.line, messages.T("%q is missing", "name"))
-		}
-	}
-	for _, namespace := range e.namespaces() {
-		*namespace = cmp.Or(*namespace, metav1.NamespaceDefault)
-	}
-	if l.own != nil {
-		e.Image = l.own.ReplaceAllString(e.Image, "${1}"+l.account+"/")
-	}
-	switch {
-	case !e.Object.IsZero():
-		l.object(file, e)
-	case e.Absent != nil && e.Absent.Kind == "":
-		l.refuse(file, e.line, messages.T("%q is missing", "kind"))
-	case e.HTTP != nil:
-		l.http(file, e)
-	case e.Pods != nil:
-		if _, err := labels.Parse(e.Pods.Labels); err != nil {
-			l.refuse(file, e.line, messages.T("%q is no list of labels: %s", e.Pods.Labels, err))
-		}
-	case e.Endpoints != nil && e.Endpoints.Service == "":
-		l.refuse(file, e.line, messages.T("%q is missing", "service"))
-	case e.History != nil && (e.History.Deployment == "" || len(e.History.Images) == 0):
-		l.refuse(file, e.line, messages.T("%q is missing", "deployment, images"))
-	case e.Logs != nil && e.Logs.Job == "":
-		l.refuse(file, e.line, messages.T("%q is missing", "job"))
-	case e.Logs != nil:
-		l.pattern(file, e.line, "match", &e.Logs.Match)
-	case e.Release != nil && (e.Release.Name == "" || e.Release.Chart == ""):
-		l.refuse(file, e.line, messages.T("%q is missing", "name, chart"))
-	case e.Release != nil:
-		l.optional(file, e.line, "version", &e.Release.Version)
-	case e.Chart != nil && e.Chart.Name == "":
-		l.refuse(file, e.line, messages.T("%q is missing", "name"))
-	case e.Chart != nil:
-		l.pattern(file, e.line, "version", &e.Chart.Version)
-	case e.LoadBalancer != nil && (e.LoadBalancer.Service == "" || e.LoadBalancer.Port == 0):
-		l.refuse(file, e.line, messages.T("%q is missing", "service, port"))
-	case e.LoadBalancer != nil:
-		l.pattern(file, e.line, "answers", &e.LoadBalancer.Answers)
-	}
-}
-
-// optional is pattern for a key that may be left out.
-func (l *loader) optional(file string, at int, key string, pattern *Pattern) {
-	if pattern.text != "" {
-		l.pattern(file, at, key, pattern)
-	}
-}
-
-// pattern compiles what a key has.
-func (l *loader) pattern(file string, at int, key string, pattern *Pattern) {
-	if pattern.text == "" {
-		l.refuse(file, at, messages.T("%q is missing", key))
-		return
-	}
-	compiled, err := regexp.Compile(pattern.text)
-	if err != nil {
-		l.refuse(file, pattern.line, messages.T("%s %s is no pattern: %s", key, pattern.text, err))
-	}
-	pattern.Regexp = compiled
-}
-
-func (l *loader) http(file string, e *Expectation) {
-	question := e.HTTP
-	if count(question.Pod != "", question.Pods != "", question.Service != "", question.NodePort != "", question.Ingress != "") != 1 {
-		l.refuse(file, e.line, messages.T("it has to be just one of: %s", []string{"pod", "pods", "service", "nodePort", "ingress"}))
-	}
-	if question.NodePort == "" && question.Ingress == "" && question.Port == 0 {
-		l.refuse(file, e.line, messages.T("%q is missing", "port"))
-	}
-	l.pattern(file, e.line, "answers", &question.Answers)
-	if _, err := labels.Parse(question.Pods); err != nil {
-		l.refuse(file, e.line, messages.T("%q is no list of labels: %s", question.Pods, err))
-	}
-}
-
-func (l *loader) object(file string, e *Expectation) {
-	for _, key := range []string{"apiVersion", "kind", "metadata.name"} {
-		if field(&e.Object, key) == "" {
-			l.refuse(file, e.line, messages.T("%q is missing", key))
-		}
-	}
-	l.leaves(file, &e.Object)
-}
-
-// leaves checks the patterns of a partial object.
-func (l *loader) leaves(file string, node *yaml.Node) {
-	for _, inner := range node.Content {
-		l.leaves(file, inner)
-	}
-	if (node.Kind == yaml.MappingNode || node.Kind == yaml.SequenceNode) && !strings.HasPrefix(node.Tag, "!!") {
-		l.refuse(file, node.Line, messages.T("%s belongs to a single value", node.Tag))
-	}
-	if node.Kind == yaml.AliasNode {
-		l.refuse(file, node.Line, messages.T("an object has to be written out, without an alias"))
-	}
-	if node.Kind != yaml.ScalarNode {
-		return
-	}
-	if _, err := NewMatcher(node); err != nil {
-		l.refuse(file, node.Line, messages.T("%s %s is no pattern: %s", node.Tag, node.Value, err))
-	}
+	return []Action{{Operation: &Apply{Files: apply}, line: line}}
 }
 
 // manifests reads files below a folder of the course. Objects get namespace, where they name none.
-func (l *loader) manifests(listedIn string, at int, folder string, names []string, namespace string) []Manifest {
+func (s spot) manifests(folder string, names []string, namespace string) []Manifest {
 	var all []Manifest
 	for _, name := range names {
 		file := path.Join(folder, name)
-		content, err := fs.ReadFile(l.files, file)
+		content, err := fs.ReadFile(s.files, file)
 		if err != nil {
-			l.refuse(listedIn, at, messages.T("%s cannot be read: %s", name, err))
+			s.wrong(messages.T("%s cannot be read: %s", name, err))
 			continue
 		}
-		if l.own != nil {
-			content = l.own.ReplaceAll(content, []byte("${1}"+l.account+"/"))
-		}
-		manifest := Manifest{Name: path.Base(name), Content: string(content)}
-		if manifest.Objects, err = l.objects(file, content, namespace); err != nil {
-			l.problems = append(l.problems, strict.Retell(l.name(file), err))
-		}
-		all = append(all, manifest)
+		content = s.renamed(content)
+		all = append(all, Manifest{Name: path.Base(name), Content: string(content), Objects: s.objects(file, content, func(o *unstructured.Unstructured, line int) {
+			switch {
+			case o.GetKind() == "Namespace":
+			case clusterWide(o):
+				s.refuse(file, line, messages.T("%s %s is not in a namespace: apart from Namespaces, a course can only have objects that are", o.GetKind(), o.GetName()))
+			case o.GetNamespace() == "":
+				o.SetNamespace(namespace)
+			}
+		})})
 	}
 	return all
 }
 
-func (l *loader) objects(file string, content []byte, namespace string) ([]*unstructured.Unstructured, error) {
+// objects reads the objects of a file, and has each of them completed; the line is the one that it begins in.
+func (l *loader) objects(file string, content []byte, complete func(object *unstructured.Unstructured, line int)) []*unstructured.Unstructured {
 	var all []*unstructured.Unstructured
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	for {
@@ -404,12 +255,13 @@ func (l *loader) objects(file string, content []byte, namespace string) ([]*unst
 		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
 			break
 		} else if err != nil {
-			return nil, err
+			l.problems = append(l.problems, strict.Retell(l.name(file), err))
+			return nil
 		}
 		if node.Content[0].Tag == "!!null" {
 			continue // nothing but a comment between two ---
 		}
-		object, err := decodeObject(&node)
+		object, err := DecodeObject(&node)
 		if err != nil {
 			l.refuse(file, node.Line, messages.T("it is no object: %s", err))
 			continue
@@ -418,19 +270,17 @@ func (l *loader) objects(file string, content []byte, namespace string) ([]*unst
 			l.refuse(file, node.Content[0].Line, messages.T("an object needs apiVersion, kind and metadata.name"))
 			continue
 		}
-		if object.GetNamespace() == "" && object.GetKind() != "Namespace" {
-			object.SetNamespace(namespace)
-		}
+		complete(object, node.Content[0].Line)
 		all = append(all, object)
 	}
 	if len(all) == 0 {
 		l.refuse(file, 0, messages.T("it has no objects"))
 	}
-	return all, nil
+	return all
 }
 
-// decodeObject turns YAML into an object with JSON's types, as the API server's clients have them.
-func decodeObject(node *yaml.Node) (*unstructured.Unstructured, error) {
+// DecodeObject turns YAML into an object with JSON's types, as the API server's clients have them.
+func DecodeObject(node *yaml.Node) (*unstructured.Unstructured, error) {
 	var content map[string]any
 	if err := node.Decode(&content); err != nil {
 		return nil, err
@@ -440,34 +290,7 @@ func decodeObject(node *yaml.Node) (*unstructured.Unstructured, error) {
 		return nil, err
 	}
 	object := &unstructured.Unstructured{}
-	err = json.Unmarshal(written, &object.Object)
-	if err == nil {
-		object.Object = Integers(object.Object)
-	}
-	return object, err
-}
-
-// Integers makes whole numbers int64, which is what apimachinery wants them to be.
-func Integers(object map[string]any) map[string]any { return integers(object).(map[string]any) }
-
-func integers(value any) any {
-	switch value := value.(type) {
-	case map[string]any:
-		for key := range value {
-			value[key] = integers(value[key])
-		}
-	case []any:
-		for i := range value {
-			value[i] = integers(value[i])
-		}
-	case int:
-		return int64(value)
-	case float64:
-		if whole := int64(value); float64(whole) == value {
-			return whole
-		}
-	}
-	return value
+	return object, json.Unmarshal(written, &object.Object)
 }
 
 // child finds a node below another by keys and positions, or nil.

@@ -71,9 +71,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"no course", map[string]string{"course.yaml": ""}, []string{"my/course.yaml cannot be read: open course.yaml: file does not exist"}},
 		{"an empty course", map[string]string{"course.yaml": "# later\n"}, []string{"my/course.yaml: it is empty"}},
 		{"an unknown key in the course", map[string]string{"course.yaml": soundCourse + "author: me\n"},
-			[]string{`my/course.yaml, line 5: nothing is called "author" there`}},
+			[]string{`my/course.yaml, line 5: "author" is not a known key here`}},
 		{"a wrong type in the course", map[string]string{"course.yaml": "namespaces: [default]\nchapters: one\n"},
-			[]string{`my/course.yaml, line 2: "one" is not what belongs there, a list`}},
+			[]string{`my/course.yaml, line 2: "one" is not valid here: it must be a list`}},
 		{"no chapters and no namespaces", map[string]string{"course.yaml": "title: {en: A}\n"},
 			[]string{"my/course.yaml: it lists no chapters", "my/course.yaml: it lists no namespaces"}},
 		{"namespaces of the lab's own", map[string]string{"course.yaml": "namespaces:\n  - default\n  - kube-system\n  - hellolab\n  - ingress-nginx\n  - local-path-storage\nchapters: [one]\n"},
@@ -87,9 +87,9 @@ func TestLoadRefuses(t *testing.T) {
 			[]string{"my/two/lab.yaml cannot be read: open two/lab.yaml: file does not exist"}},
 
 		{"an unknown key in a chapter", map[string]string{"one/lab.yaml": soundChapter + "      - absent: {kind: Pod, named: web}\n"},
-			[]string{`my/one/lab.yaml, line 8: nothing is called "named" there`}},
+			[]string{`my/one/lab.yaml, line 8: "named" is not a known key here`}},
 		{"a wrong type in a chapter", expecting("pods: {labels: app=web, image: web, count: three}"),
-			[]string{`my/one/lab.yaml, line 5: "three" is not what belongs there, a whole number`}},
+			[]string{`my/one/lab.yaml, line 5: "three" is not valid here: it must be a whole number`}},
 		{"a chapter that is not YAML", map[string]string{"one/lab.yaml": "title: {en: One\nsteps: []\n"},
 			[]string{"my/one/lab.yaml, line 1: did not find expected ',' or '}'"}},
 		{"no steps", map[string]string{"one/lab.yaml": "title: {en: One}\n"}, []string{"my/one/lab.yaml: it has no steps"}},
@@ -117,6 +117,17 @@ func TestLoadRefuses(t *testing.T) {
 			[]string{"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish"}},
 		{"no action", step("exercise:", "  - namespace: dev", "expect: [absent: {kind: Pod, name: web}]"),
 			[]string{"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish"}},
+		{"an unknown key beside an action", step("do:", "  - complete: pod/web", "    within: 1m", "expect: [absent: {kind: Pod, name: web}]"),
+			[]string{`my/one/lab.yaml, line 6: nothing is called "within" there`}},
+		{"an action without a value", step("do:", "  - complete:", "  -", "  - {replace: '', namespace: dev}", "expect: [absent: {kind: Pod, name: web}]"),
+			[]string{"my/one/lab.yaml, line 6: it is empty",
+				"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish",
+				`my/one/lab.yaml, line 7: "replace" is missing`}},
+		{"an action that is a word, and one with a wrong value", step("do:", "  - apply", "  - apply: first/pod.yaml", "  - undo: {deployment: web, revision: last, to: 1}", "expect: [absent: {kind: Pod, name: web}]"),
+			[]string{`my/one/lab.yaml, line 5: "apply" is not what belongs there, a group of settings`,
+				`my/one/lab.yaml, line 6: "first/p..." is not what belongs there, a list`,
+				`my/one/lab.yaml, line 7: "last" is not what belongs there, a whole number`,
+				`my/one/lab.yaml, line 7: nothing is called "to" there`}},
 		{"something else to complete", step("do:", "  - complete: service/web", "  - complete: pod", "expect: [absent: {kind: Pod, name: web}]"),
 			[]string{`my/one/lab.yaml, line 5: "service/web" is not deployment/NAME, job/NAME or pod/NAME`,
 				`my/one/lab.yaml, line 6: "pod" is not deployment/NAME, job/NAME or pod/NAME`}},
@@ -134,6 +145,15 @@ func TestLoadRefuses(t *testing.T) {
 			[]string{"my/one/first/pod.yaml, line 1: an object needs apiVersion, kind and metadata.name"}},
 		{"an object without a version", pod("kind: Pod\nmetadata: {name: web}\n---\n" + soundPod),
 			[]string{"my/one/first/pod.yaml, line 1: an object needs apiVersion, kind and metadata.name"}},
+
+		{"objects that are in no namespace", pod(soundPod + "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: dev}\n---\n" +
+			"apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: web}\n---\n" +
+			"apiVersion: v1\nkind: PersistentVolume\nmetadata: {name: web, namespace: dev}\n---\n" +
+			"apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: web}\n---\n" +
+			"apiVersion: example.com/v1\nkind: ClusterRole\nmetadata: {name: web}\n"),
+			[]string{"my/one/first/pod.yaml, line 10: ClusterRole web is not in a namespace: apart from Namespaces, a course can only have objects that are",
+				"my/one/first/pod.yaml, line 14: PersistentVolume web is not in a namespace: apart from Namespaces, a course can only have objects that are",
+				"my/one/first/pod.yaml, line 18: IngressClass web is not in a namespace: apart from Namespaces, a course can only have objects that are"}},
 
 		{"no expectation", step("title: {en: First}"), []string{"my/one/lab.yaml, line 3: the step first expects nothing"}},
 		{"an empty expectation", expecting("why: {en: so}"), []string{"my/one/lab.yaml, line 5:" + justOne}},
@@ -159,6 +179,13 @@ func TestLoadRefuses(t *testing.T) {
 			[]string{`my/one/lab.yaml, line 5: "app in" is no list of labels: unable to parse requirement: found '' expected: '('`}},
 		{"labels that are none, counted", expecting("pods: {labels: 'app in', image: web}"),
 			[]string{`my/one/lab.yaml, line 5: "app in" is no list of labels: unable to parse requirement: found '' expected: '('`}},
+		{"unknown keys, in the order of the file", expecting("image: us/web:v1", "when: later", "because: {en: so}", "after: that"),
+			[]string{`my/one/lab.yaml, line 6: nothing is called "when" there`, `my/one/lab.yaml, line 7: nothing is called "because" there`,
+				`my/one/lab.yaml, line 8: nothing is called "after" there`}},
+		{"an explanation that names an unknown field", expecting("image: us/web:v1", "why: {en: 'see {{.Port}}', zh: '{{'}"),
+			[]string{`my/one/lab.yaml, line 5: "see {{.Port}}" is no explanation: template: :1:6: executing "" at <.Port>: can't evaluate field Port in type course.Place`,
+				`my/one/lab.yaml, line 5: "{{" is no explanation: template: :1: unclosed action`}},
+		{"no image", expecting("image: ''"), []string{`my/one/lab.yaml, line 5: "image" is missing`}},
 		{"no service", expecting("endpoints: {count: 1}"), []string{`my/one/lab.yaml, line 5: "service" is missing`}},
 		{"no deployment", expecting("history: {images: [web]}"), []string{`my/one/lab.yaml, line 5: "deployment, images" is missing`}},
 		{"a history of nothing", expecting("history: {deployment: web}"), []string{`my/one/lab.yaml, line 5: "deployment, images" is missing`}},
@@ -238,11 +265,9 @@ error: my/course/one/lab.yaml, line 7: it has to be just one of: object, absent,
 error: my/course/one/lab.yaml, line 9: "name" is missing
 error: my/course/one/lab.yaml, line 10: "first" is there twice
 error: my/course/one/lab.yaml, line 12: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish
-error: my/course/one/first/pod.yaml, line 1: an object needs apiVersion, kind and metadata.name
-error: my/course/one/first/pod.yaml: it has no objects
 error: my/course/one/lab.yaml, line 10: the step first expects nothing
-error: my/course/two/lab.yaml, line 2: nothing is called "nam" there
-error: my/course/two/lab.yaml, line 3: "yes" is not what belongs there, a list
+error: my/course/two/lab.yaml, line 2: "nam" is not a known key here
+error: my/course/two/lab.yaml, line 3: "yes" is not valid here: it must be a list
 error: my/course/three/lab.yaml cannot be read: open three/lab.yaml: file does not exist
 next: docs/courses.md describes the format of a course
 `
@@ -290,7 +315,7 @@ func TestLoadObjects(t *testing.T) {
 apiVersion: v1
 kind: Service
 metadata: {name: web}
-spec: {ports: [{port: 3000, weight: 0.5}]}
+spec: {ports: [{port: 3000, weight: 0.5, large: 1152921504606846977}]}
 ---
 # nothing but a comment
 ---
@@ -321,8 +346,8 @@ metadata: {name: web, namespace: test, annotations: {since: 2020-01-01T00:00:00Z
 			t.Fatalf("the objects are %s, want %s", got, test.want)
 		}
 		port := objects[0].Object["spec"].(map[string]any)["ports"].([]any)[0].(map[string]any)
-		if port["port"] != int64(3000) || port["weight"] != 0.5 {
-			t.Errorf("the numbers are %T %v and %T %v", port["port"], port["port"], port["weight"], port["weight"])
+		if port["port"] != int64(3000) || port["weight"] != 0.5 || port["large"] != int64(1)<<60+1 {
+			t.Errorf("the numbers are %T %v, %T %v and %T %v", port["port"], port["port"], port["weight"], port["weight"], port["large"], port["large"])
 		}
 		objects[0].DeepCopy() // which panics on what JSON does not have
 		objects[2].DeepCopy()

@@ -35,14 +35,15 @@ out=$(realpath -m "$1")
 mkdir -p "$(dirname "$out")"
 
 cd "$here"
-export GOWORK=off GOFLAGS=-mod=readonly CGO_ENABLED=0
+export GOWORK=off CGO_ENABLED=0
+export GOFLAGS="${GOFLAGS:--trimpath -buildvcs=false} -mod=readonly"
 go mod download $module
 src=$(go list -m -f '{{.Dir}}' $module)
 field() { sed -n "s/^$1: *//p" "$src/charts/ingress-nginx/Chart.yaml"; }
 image=registry.k8s.io/ingress-nginx/controller:v$(field appVersion)
 chart=$(dirname "$out")/ingress-nginx-$(field version).tgz
 
-inputs=$(cat build.sh go.mod go.sum tools.go smoke.lua stream.tmpl lua/resty/*.lua lua/resty/*/*.lua | sha256sum)
+inputs=$({ cat build.sh go.mod go.sum tools.go smoke.lua stream.tmpl lua/resty/*.lua lua/resty/*/*.lua && go env GOVERSION; } | sha256sum)
 if [ -s "$out" ] && [ -s "$chart" ] && [ "$(cat "$out.inputs" 2>/dev/null)" = "$inputs" ]; then
   step "$out and $chart are up to date"
   exit 0
@@ -73,7 +74,7 @@ done
 step "building the controller from $module"
 ldflags="-s -w -X $module/version.RELEASE=v$(field appVersion) -X $module/version.COMMIT=${src##*-} -X $module/version.REPO=$module"
 for cmd in nginx:nginx-ingress-controller dbg:dbg waitshutdown:wait-shutdown; do
-  nice go build -trimpath -buildvcs=false -ldflags "$ldflags" -o "$root/${cmd#*:}" "$module/cmd/${cmd%:*}"
+  nice go build -ldflags "$ldflags" -o "$root/${cmd#*:}" "$module/cmd/${cmd%:*}"
 done
 
 step "laying out /etc/nginx"
