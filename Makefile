@@ -6,8 +6,13 @@ version = $(shell git describe --tags --always --dirty 2>/dev/null)
 # what hellolab kubectl says it is: v0.37.2 of k8s.io/kubectl is v1.37.2
 kubectl = $(shell go list -m -f '{{.Version}}' k8s.io/kubectl | sed 's/^v0/v1/')
 prepared = config=$$(testbed/prepare) && HELLOLAB_CONFIG=$$config
+e2e = go test -tags e2e -count 1 -v $(if $(TEST),-run '$(TEST)') ./e2e
+# says once more, at the end, how long each test and each of its parts took
+times = awk '{ print; fflush() } /^(    )?--- / { line[++n] = $$0 } END { for (i = 1; i <= n; i++) print line[i] }'
 
-.PHONY: up test lint test-unit test-e2e test-long bench build clean
+SHELL = bash
+
+.PHONY: up test lint test-unit test-e2e test-long cover cross bench build clean
 
 up: build ## bring up the lab: a cluster, a registry and an ingress controller
 	$(prepared) bin/hellolab up
@@ -24,14 +29,20 @@ lint: ## formatting and go vet
 test-unit: ## seconds, no Docker
 	go test ./...
 
-test-e2e: build ## real clusters; TEST=name runs one test
-	$(prepared) go test -tags e2e -count 1 -timeout 40m -v $(if $(TEST),-run '$(TEST)') ./e2e
+cover: ## how much of the code unit tests run
+	go test -cover . ./bootstrap ./labs/...
 
-test-long: build ## the long walks
-	$(prepared) LONG=1 go test -tags e2e -count 1 -timeout 3h -v $(if $(TEST),-run '$(TEST)') ./e2e
+test-e2e: build ## real clusters; TEST=name runs one test
+	set -o pipefail; $(prepared) $(e2e) -timeout 40m | $(times)
+
+test-long: cross build ## every step, chapter after every other, kills; other systems
+	set -o pipefail; $(prepared) LONG=1 $(e2e) -timeout 3h | $(times)
+
+cross: ## go vet for the other systems, which compiles everything once more for each
+	GOOS=windows go vet ./... && GOOS=darwin go vet ./...
 
 bench: build ## hellolab against kind, and against the same by hand
-	$(prepared) PATH=$$PATH:$${TESTBED_CACHE:-$$HOME/.cache/hellolab-testbed}/bin/tools BENCH=1 go test -tags e2e -count 1 -timeout 1h -v -run Bench ./e2e
+	$(prepared) PATH=$$PATH:$${TESTBED_CACHE:-$$HOME/.cache/hellolab-testbed}/bin/tools BENCH=1 $(e2e) -run Bench -timeout 1h
 
 clean: ## what was built; the lab stays
 	rm -rf bin

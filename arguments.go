@@ -16,6 +16,11 @@ type helpAsked struct{ commands []*cli.Command }
 
 func (helpAsked) Error() string { return "help asked" }
 
+// missingArgument is the error about a command line that ends too early.
+type missingArgument struct{ error }
+
+func (m missingArgument) Unwrap() error { return m.error }
+
 // arrange puts the arguments in the order that urfave/cli v2 understands: each command's flags right behind it.
 // Left alone, it takes a flag after an argument for one more argument, without a word
 // (https://github.com/urfave/cli/issues/427), and says little about wrong input. So all that can be wrong with a
@@ -91,21 +96,29 @@ func (l *commandLine) takeCommand(name string) error {
 		l.arguments = append(l.arguments, name)
 		return nil
 	}
-	return messages.Usagef("unknown command %q", name).WithHint("%s", suggestion(name, names))
+	failure := messages.Usagef("unknown command %q", name)
+	if best := nearest(name, names); best != "" {
+		return failure.WithHint("did you mean: %s", messages.Hellolab(append(l.names(), best)...))
+	}
+	return failure.Next(messages.Hellolab("help"))
 }
 
 func (l *commandLine) takeFlag(args []string) (int, error) {
 	dashed, value, hasValue := strings.Cut(args[0], "=")
 	flag, level := l.find(dashed)
 	if flag == nil {
-		return 0, messages.Usagef("unknown flag %s", dashed).WithHint("%s", suggestion(dashed, l.known()))
+		failure := messages.Usagef("unknown flag %s", dashed)
+		if best := nearest(dashed, l.known()); best != "" {
+			return 0, failure.WithHint("did you mean: %s", best)
+		}
+		return 0, failure.Next(messages.Hellolab(append([]string{"help"}, l.names()...)...))
 	}
 	used := 1
 	if _, isBool := flag.(*cli.BoolFlag); isBool && !hasValue {
 		value = "true"
 	} else if !hasValue {
 		if len(args) < 2 {
-			return 0, messages.Usagef("the flag %s needs a value", dashed).WithHint("hellolab help")
+			return 0, messages.Usagef("the flag %s needs a value", dashed).Next(messages.Hellolab("help"))
 		}
 		value, used = args[1], 2
 	}
@@ -122,7 +135,7 @@ func (l *commandLine) find(dashed string) (cli.Flag, int) {
 	if len(name) > 1 && !strings.HasPrefix(dashed, "--") {
 		return nil, 0
 	}
-	for level, flags := range l.levels {
+	for level, flags := range slices.Backward(l.levels) { // a command's own before those of the command above it
 		for _, flag := range flags {
 			if slices.Contains(flag.Names(), name) {
 				return flag, level
@@ -144,15 +157,18 @@ func (l *commandLine) known() []string {
 }
 
 func checkValue(flag cli.Flag, dashed, value string) error {
+	if slices.Contains(flag.Names(), "output") && value != "json" {
+		return messages.Usagef("-o %s is not known", value).WithHint("use -o json, or leave it out")
+	}
 	var err error
 	switch flag.(type) {
 	case *cli.IntFlag:
 		if _, err = strconv.Atoi(value); err != nil {
-			return messages.Usagef("the flag %s needs a whole number, not %q", dashed, value).WithHint("hellolab help")
+			return messages.Usagef("the flag %s needs a whole number, not %q", dashed, value).Next(messages.Hellolab("help"))
 		}
 	case *cli.BoolFlag:
 		if _, err = strconv.ParseBool(value); err != nil {
-			return messages.Usagef("the flag %s needs true or false, not %q", dashed, value).WithHint("hellolab help")
+			return messages.Usagef("the flag %s needs true or false, not %q", dashed, value).Next(messages.Hellolab("help"))
 		}
 	}
 	return nil
@@ -160,14 +176,16 @@ func checkValue(flag cli.Flag, dashed, value string) error {
 
 func (l *commandLine) last() *cli.Command { return l.commands[len(l.commands)-1] }
 
-// name is the command in full: "images export".
-func (l *commandLine) name() string {
-	var names []string
+// names are the words of the command: "images", "export".
+func (l *commandLine) names() (all []string) {
 	for _, command := range l.commands {
-		names = append(names, command.Name)
+		all = append(all, command.Name)
 	}
-	return strings.Join(names, " ")
+	return all
 }
+
+// command is the command in full, without flags and arguments.
+func (l *commandLine) command() messages.Command { return messages.Hellolab(l.names()...) }
 
 // complete checks the number of arguments against the command's own words: "NAME", "[TAG...]".
 func (l *commandLine) complete() error {
@@ -177,16 +195,16 @@ func (l *commandLine) complete() error {
 		for _, command := range last.Subcommands {
 			names = append(names, command.Name)
 		}
-		return messages.Usagef("hellolab %s needs one of: %s", l.name(), names).WithHint("hellolab help %s", l.name())
+		return messages.Usagef("%s needs one of: %s", l.command(), names).Next(messages.Hellolab(append([]string{"help"}, l.names()...)...))
 	}
 	least, most := arity(last.ArgsUsage)
 	switch {
 	case len(l.arguments) < least:
-		return messages.Usagef("an argument is missing").WithHint("hellolab %s %s", l.name(), last.ArgsUsage)
+		return missingArgument{messages.Usagef("an argument is missing").Next(l.command().Usage(last.ArgsUsage))}
 	case len(l.arguments) > most && most == 0:
-		return messages.Usagef("hellolab %s takes no arguments, not %q", l.name(), l.arguments[0]).WithHint("hellolab %s", l.name())
+		return messages.Usagef("%s takes no arguments, not %q", l.command(), l.arguments[0]).Next(l.command())
 	case len(l.arguments) > most:
-		return messages.Usagef("one argument too many: %q", l.arguments[most]).WithHint("hellolab %s %s", l.name(), last.ArgsUsage)
+		return messages.Usagef("one argument too many: %q", l.arguments[most]).Next(l.command().Usage(last.ArgsUsage))
 	}
 	return nil
 }
@@ -217,16 +235,13 @@ func (l *commandLine) arranged(program string) []string {
 	return append(args, l.arguments...)
 }
 
-// suggestion is the hint after a word that is not known.
-func suggestion(word string, known []string) messages.Text {
-	best, score := "", 0.0
+// nearest is the known word that a mistyped one was meant to be, or "".
+func nearest(word string, known []string) string {
+	best, score := "", 0.8
 	for _, candidate := range known {
 		if s := smetrics.JaroWinkler(word, candidate, 0.7, 4); s > score {
 			best, score = candidate, s
 		}
 	}
-	if score > 0.8 {
-		return messages.T("did you mean: %s", best)
-	}
-	return messages.T("hellolab help")
+	return best
 }

@@ -74,7 +74,7 @@ func (p *program) rowsText(rows []check.Row) string {
 				continue
 			}
 			indent := "    " + labels[i] + strings.Repeat(" ", widest-progress.Columns(labels[i])+2)
-			b.WriteString(wrap(p.printer.Text(text), indent, columns))
+			b.WriteString(progress.Wrap(p.printer.Text(text), indent, columns))
 		}
 	}
 	return b.String()
@@ -82,39 +82,6 @@ func (p *program) rowsText(rows []check.Row) string {
 
 // columns is how wide what is for people may be.
 const columns = 80
-
-// wrap breaks a text into lines of that many columns, the first behind a prefix and the others below it. A word that is
-// longer than a line stays whole, so that it can be copied.
-func wrap(text, prefix string, columns int) string {
-	var b strings.Builder
-	line, empty := prefix, true
-	indent := strings.Repeat(" ", progress.Columns(prefix))
-	for _, word := range words(text) {
-		if !empty && progress.Columns(line+strings.TrimRight(word, " ")) > columns {
-			b.WriteString(strings.TrimRight(line, " ") + "\n")
-			line = indent
-		}
-		line, empty = line+word, false
-	}
-	return b.String() + strings.TrimRight(line, " ") + "\n"
-}
-
-// words splits a text where a line may end: behind a space, and between Chinese characters, but not before one that ends
-// a sentence.
-func words(text string) (all []string) {
-	var word strings.Builder
-	last := ' '
-	for _, r := range text {
-		wide := progress.Columns(string(r)) == 2
-		if word.Len() > 0 && (last == ' ' && r != ' ' || (wide || progress.Columns(string(last)) == 2) && r != ' ' && !strings.ContainsRune("，。；：、！？）”》", r) && !strings.ContainsRune("（“《", last)) {
-			all = append(all, word.String())
-			word.Reset()
-		}
-		word.WriteRune(r)
-		last = r
-	}
-	return append(all, word.String())
-}
 
 // listedChapter is a chapter in `lab list -o json`.
 type listedChapter struct {
@@ -177,23 +144,39 @@ func (p *program) listText(list []listedChapter) string {
 	return table(rows)
 }
 
-// stepText is all there is to know of a step: what to do, and the files.
-func (p *program) stepText(place course.Place, step *course.Step) string {
-	text := p.heading(step) + "\n" + p.guideText(place, step)
-	manifests := step.Manifests()
-	if step.Previous() == nil {
-		manifests = append(slices.Clone(step.Chapter().GivenManifests()), manifests...)
-	}
-	var shown []string
-	for _, manifest := range manifests {
-		if manifest.Name != "" && !slices.Contains(shown, manifest.Name) {
-			shown = append(shown, manifest.Name)
-			text += fmt.Sprintf("\n--- %s\n%s", manifest.Name, manifest.Content)
-		}
-	}
-	return text
+// shownStep is a step in `lab show -o json`.
+type shownStep struct {
+	ID    string      `json:"id"`
+	Title string      `json:"title"`
+	Guide string      `json:"guide"`
+	Files []shownFile `json:"files"`
 }
 
-func (p *program) guideText(place course.Place, step *course.Step) string {
-	return p.printer.Text(place.Guide(step))
+type shownFile struct {
+	Name    string `json:"name"`
+	Content string `json:"content"`
+}
+
+// shown is all there is to know of a step: what to do, and the files.
+func (p *program) shown(place course.Place, step *course.Step) shownStep {
+	shown := shownStep{ID: step.ID(), Title: p.printer.Text(step.Title.Text()), Guide: p.printer.Text(place.Guide(step)), Files: []shownFile{}}
+	manifests := step.Manifests()
+	if step.Previous() == nil {
+		manifests = slices.Concat(step.Chapter().GivenManifests(), manifests)
+	}
+	for _, manifest := range manifests {
+		there := slices.ContainsFunc(shown.Files, func(file shownFile) bool { return file.Name == manifest.Name })
+		if manifest.Name != "" && !there {
+			shown.Files = append(shown.Files, shownFile{manifest.Name, manifest.Content})
+		}
+	}
+	return shown
+}
+
+func (p *program) stepText(step *course.Step, shown shownStep) string {
+	text := p.heading(step) + "\n" + shown.Guide
+	for _, file := range shown.Files {
+		text += fmt.Sprintf("\n--- %s\n%s", file.Name, file.Content)
+	}
+	return text
 }

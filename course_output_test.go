@@ -13,56 +13,6 @@ import (
 	"github.com/hellolab/hellolab/progress"
 )
 
-// TestWords holds where a line may end: the words together are the text, whatever it is.
-func TestWords(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]string{
-		"":                        "",
-		"one":                     "one",
-		"one two":                 "one |two",
-		"one  two ":               "one  |two ",
-		"镜像":                      "镜|像",
-		"镜像，仓库。":                  "镜|像，|仓|库。",
-		"镜像 v1 没有":                "镜|像 |v1 |没|有",
-		"用v1吧":                    "用|v1|吧",
-		"（见文档）。":                  "（见|文|档）。",
-		"hello (world), hellok8s": "hello |(world), |hellok8s",
-	} {
-		got := words(text)
-		if strings.Join(got, "|") != want {
-			t.Errorf("%q is split into %q, want %s", text, got, want)
-		}
-		if strings.Join(got, "") != text {
-			t.Errorf("%q loses something: %q", text, got)
-		}
-	}
-}
-
-func TestWrap(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct{ name, text, prefix, want string }{
-		{"nothing", "", "  a  ", "  a\n"},
-		{"one line", "one two", "a: ", "a: one two\n"},
-		{"just a line", "one two 3", "a: ", "a: one two 3\n"},
-		{"one more", "one two 34", "a: ", "a: one two\n   34\n"},
-		{"three lines", "one two three four five", "a: ", "a: one two\n   three\n   four five\n"},
-		{"no prefix", "one two three", "", "one two\nthree\n"},
-		{"a word that is too long", "http://localhost:30000 a", "a: ", "a: http://localhost:30000\n   a\n"},
-		{"a long word behind another", "see http://localhost:30000/a b", "a: ", "a: see\n   http://localhost:30000/a\n   b\n"},
-		{"many spaces at the end of a line", "one two     3", "a: ", "a: one two\n   3\n"},
-		{"Chinese", "一二三四五六七", "a: ", "a: 一二三四\n   五六七\n"},
-		{"a sign that begins no line", "一二三四，五", "a: ", "a: 一二三\n   四，五\n"},
-		{"a Chinese prefix", "一二三四五", "原因 ", "原因 一二三\n     四五\n"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
-			if got := wrap(test.text, test.prefix, 12); got != test.want {
-				t.Errorf("it is\n%swant\n%s", got, test.want)
-			}
-		})
-	}
-}
-
 func say(text string) messages.Text { return messages.Verbatim(text) }
 
 // TestRowsText holds that a reader sees at once what is missing, and what to type.
@@ -175,7 +125,7 @@ func TestStepText(t *testing.T) {
 		"pod/first  The first pod\n\nAsk http://localhost:30000.\n\n--- base.yaml\n" + pod + "\n--- pod.yaml\n" + pod,
 		"pod/second  Another one\n\n\n--- pod.yaml\n" + pod + "spec: {}\n",
 	} {
-		if got := p.stepText(place, steps[i]); got != want {
+		if got := p.stepText(steps[i], p.shown(place, steps[i])); got != want {
 			t.Errorf("the step is\n%s\nwant\n%s", got, want)
 		}
 	}

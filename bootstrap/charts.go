@@ -71,7 +71,7 @@ func (l *Lab) ensureCharts(ctx context.Context, files map[string][]byte) error {
 
 // noCharts says that there is no chart repository, and what makes one. The lab's own settings cannot: it keeps them.
 func (l *Lab) noCharts() messages.Text {
-	target := l.Addresses().Registry + "/" + chartsImage
+	target := l.Addresses().Registry + "/library/" + chartsImage // as an official image of Docker Hub
 	return messages.T("there is no chart repository at %s, as the image %s is not in the lab's registry; to get one: %s, %s, %s, and %s",
 		l.Addresses().Charts, chartsImage, messages.Shell("docker", "pull", chartsImage), messages.Shell("docker", "tag", chartsImage, target),
 		messages.Shell("docker", "push", target), messages.Hellolab("up"))

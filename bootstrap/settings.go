@@ -68,7 +68,7 @@ func (s Settings) Differences(asked Asked) []string {
 
 // changeable lists the settings that a lab may have another value of later: nothing is made from them.
 func changeable() []string {
-	return []string{"bootstrap.timeout", "bootstrap.keepContext", "labs.timeout", "images.builder"}
+	return []string{"bootstrap.timeout", "bootstrap.keepContext", "labs.timeout", "labs.course", "images.builder"}
 }
 
 // With returns s with the changeable settings that asked names.

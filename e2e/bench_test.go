@@ -78,7 +78,7 @@ func TestBenchUp(t *testing.T) {
 // TestBenchVersion measures how long hellolab needs to say anything, beside the kubectl that it has inside: machines differ.
 // The 100 ms are for make bench.
 func TestBenchVersion(t *testing.T) {
-	l := newLab(t, "bench-version", nil)
+	l := newLab(t, "e2e-version", nil)
 	kubectl := kubectlItself(t)
 	var ours, theirs []time.Duration
 	for range 11 {
@@ -103,7 +103,7 @@ func median(times []time.Duration) time.Duration {
 }
 
 func benchHellolab(t *testing.T) time.Duration {
-	l := newLab(t, "bench", nil)
+	l := newLab(t, "e2e-bench", nil)
 	defer l.removeEverything()
 	start := time.Now()
 	l.must("up")
@@ -133,7 +133,7 @@ func newByHand(t *testing.T) *byHand {
 		}
 		Registry struct{ Image string }
 	}
-	l := newLab(t, "bench", nil)
+	l := newLab(t, "e2e-bench", nil)
 	if err := yaml.Unmarshal([]byte(l.must("config").stdout), &settings); err != nil {
 		t.Fatal(err)
 	}
@@ -231,22 +231,13 @@ func (b *byHand) whole() time.Duration {
 	return took
 }
 
-// cache is where the test bed puts what it makes.
-func cache() string {
-	if folder := os.Getenv("TESTBED_CACHE"); folder != "" {
-		return folder
-	}
-	home, _ := os.UserHomeDir()
-	return filepath.Join(home, ".cache", "hellolab-testbed")
-}
-
 // TestBenchChapters measures `hellolab lab CHAPTER` beside kubectl apply and kubectl wait of the same manifests, from an
 // empty lab with the images in place, one after the other.
 func TestBenchChapters(t *testing.T) {
 	if os.Getenv("BENCH") == "" {
 		t.Skip("make bench runs it")
 	}
-	l := newLab(t, "bench-chapters", nil)
+	l := newLab(t, "e2e-bench-chapters", nil)
 	l.must("up")
 	course, err := filepath.Abs(filepath.Join("..", "labs", "course"))
 	l.check(err)

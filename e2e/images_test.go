@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,183 +76,201 @@ func (l *lab) images() []imageState {
 	return states
 }
 
-// TestImages is the life of the course's own images: built by `up`, run by their names, exported, changed, built anew.
-func TestImages(t *testing.T) {
-	l := newLab(t, "e2e-images", nil)
-	caches := t.TempDir()
-	l.env = append(l.env, "XDG_CACHE_HOME="+caches) // nothing is kept from before
+// emptyCaches has hellolab keep its programs in a new folder, and gives that: nothing is there from before.
+func (l *lab) emptyCaches() string {
+	l.Helper()
+	caches := l.TempDir()
+	l.env = append(l.env, "XDG_CACHE_HOME="+caches)
 	if cache, err := exec.Command("go", "env", "GOCACHE").Output(); err == nil {
 		l.env = append(l.env, "GOCACHE="+strings.TrimSpace(string(cache))) // but Go's own, which is not what is tested
 	}
+	return caches
+}
 
-	up := l.command("up")
-	beside := l.command("images", "build")
-	var said strings.Builder
-	up.Stderr = &said
+// upBesideImagesBuild runs `up` with `images build` beside it.
+func (l *lab) upBesideImagesBuild() {
+	up, beside := l.command("up"), l.command("images", "build")
+	var stdout, stderr strings.Builder
+	up.Stdout, up.Stderr = &stdout, &stderr
 	l.check(up.Start())
-	eventually(t, "the registry runs", func() bool { return strings.Contains(docker(t, "ps", "--format", "{{.Names}}"), l.name+"-registry") })
-	l.Run("images build during up", func(t *testing.T) {
-		l := l.in(t)
-		if done := l.wait(beside); done.status != 0 || strings.Count(done.stdout, "\n") != 8 {
-			t.Errorf("ended with %d and printed\n%s", done.status, done.stdout)
-		}
-	})
-	if err := up.Wait(); err != nil {
-		t.Fatalf("up beside images build: %v\n%s", err, said.String())
+	if done := l.wait(beside); done.status != 0 || strings.Count(done.stdout, "\n") != len(pods) {
+		l.Errorf("images build ended with %d and printed\n%s", done.status, done.stdout)
 	}
-	found := l.healthy()
-
-	t.Run("all eight run by the course's names", func(t *testing.T) {
-		l := l.in(t)
-		for _, wanted := range pods {
-			l.kubectl(pod(wanted.tag, wanted.environment), "apply", "-f", "-")
-		}
-		for _, pod := range pods {
-			if got, want := l.answers(pod.tag), strings.ReplaceAll(pod.answer, "HOST", "hellok8s-"+pod.tag); got != want {
-				t.Errorf("%s answers %q, want %q", pod.tag, got, want)
-			}
-		}
-		eventually(t, "liveness restarts", func() bool {
-			return l.kubectl("", "get", "pod", "hellok8s-liveness", "-o", "jsonpath={.status.containerStatuses[0].restartCount}") >= "1"
-		})
-		if ready := l.kubectl("", "get", "pod", "hellok8s-bad", "-o", "jsonpath={.status.containerStatuses[0].ready}"); ready != "false" {
-			t.Errorf("bad is ready: %s", ready)
-		}
-	})
-	t.Run("small, current, and not built again", func(t *testing.T) {
-		l := l.in(t)
-		for _, image := range l.images() {
-			if !image.Current || image.Size == 0 || image.Size > 7_000_000 {
-				t.Errorf("%+v", image)
-			}
-		}
-		again := l.must("images", "build")
-		if again.took > time.Second || again.stderr != "" || strings.Count(again.stdout, "@sha256:") != 8 {
-			t.Errorf("took %s, said %q, printed\n%s", again.took, again.stderr, again.stdout)
-		}
-	})
-	t.Run("the same digests after a registry loss, from either builder, two at once", func(t *testing.T) {
-		l := l.in(t)
-		before := l.images()
-		l.loseImages(caches)
-		one, two := l.command("images", "build", "--builder", "docker"), l.command("images", "build", "--builder", "host")
-		results := make(chan result)
-		for _, command := range []*exec.Cmd{one, two} {
-			go func() { results <- l.wait(command) }()
-		}
-		for range 2 {
-			if done := <-results; done.status != 0 {
-				t.Errorf("ended with %d", done.status)
-			}
-		}
-		if after := l.images(); !slices.Equal(before, after) {
-			t.Errorf("the images were\n%v\nand are\n%v", before, after)
-		}
-		if left := docker(t, "ps", "-aq", "--filter", "label=io.github.hellolab.lab="+l.name, "--filter", "ancestor=golang:1.26"); left != "" {
-			t.Errorf("a build container is left: %s", left)
-		}
-	})
-	t.Run("exported, changed, and built by hand", func(t *testing.T) {
-		l := l.in(t)
-		folder := filepath.Join(l.folder, "sources")
-		l.must("images", "export", folder)
-		main := filepath.Join(folder, "v1", "main.go")
-		source, err := os.ReadFile(main)
-		l.check(err)
-		l.check(os.WriteFile(main, []byte(strings.ReplaceAll(string(source), "[v1]", "[mine]")), 0o600))
-		l.fails(2, []string{"images", "export", folder}, main, "--force")
-
-		tag := found.Registry.Address + "/guangzhengli/hellok8s:v1"
-		docker(t, "build", "--quiet", "--tag", tag, filepath.Join(folder, "v1"))
-		docker(t, "push", "--quiet", tag)
-		docker(t, "rmi", tag)
-		l.kubectl("", "delete", "pod", "hellok8s-v1", "--now")
-		l.kubectl(pod("v1", ""), "apply", "-f", "-")
-		if got := l.answers("v1"); got != "[mine] Hello, Kubernetes!" {
-			t.Errorf("the image built by hand answers %q", got)
-		}
-		images := l.images()
-		if images[0].Current || !images[0].Own || !images[1].Current || images[1].Own {
-			t.Errorf("the images are %+v", images)
-		}
-		own := images[0].Digest
-
-		for _, command := range [][]string{{"up"}, {"images", "build"}} {
-			l.must(command...)
-			if images := l.images(); images[0].Digest != own {
-				t.Errorf("%v replaced the reader's own image", command)
-			}
-		}
-		done := l.must("images", "build", "--source", folder)
-		if !strings.Contains(done.stderr, "compiling 1 images") {
-			t.Errorf("more than the changed source was built:\n%s", done.stderr)
-		}
-		if images := l.images(); !images[0].Own || images[0].Digest == own {
-			t.Errorf("the image of the changed source is %+v", images[0])
-		}
-		if l.must("images", "build", "v1"); l.images()[0].Own {
-			t.Error("a tag that is named is not replaced")
-		}
-		l.check(os.WriteFile(main, []byte("package main\n\nfunc main() { x }\n"), 0o600))
-		for _, builder := range []string{"host", "docker"} {
-			l.fails(1, []string{"images", "build", "--source", folder, "--builder", builder}, "the sources do not compile", "v1/main.go:3", "undefined: x", "next: ")
-		}
-	})
-	t.Run("refused", func(t *testing.T) {
-		l := l.in(t)
-		l.fails(2, []string{"images", "build", "v9"}, `there is no image tag "v9"`)
-		l.fails(2, []string{"images", "build", "v1", "--builder", "magic"}, "there is no builder")
-		l.fails(2, []string{"images"}, "list, build, export")
-		missing := l.writeSettings("missing.yaml", map[string]any{"images": map[string]any{"builder": "localhost:1/nothing:1"}})
-		l.loseImages(caches)
-		l.fails(1, []string{"images", "build", "--builder", "docker", "--config", missing}, "the builder image is not available", "install Go")
-
-		// up gets everything else ready all the same, and tells at the end
-		bin := t.TempDir()
-		command, err := exec.LookPath("docker")
-		l.check(err)
-		l.check(os.Symlink(command, filepath.Join(bin, "docker")))
-		l.kubectl("", "delete", "ns", "ingress-nginx", "--wait=true")
-		up := l.command("up", "--config", missing)
-		up.Env = append(up.Env, "PATH="+bin) // no Go there
-		l.failed(l.wait(up), 1, "the builder image is not available", "--no-images")
-		if found := l.status(); found.State != "running" || found.Ingress.State != "running" {
-			t.Errorf("the lab is %+v", found)
-		}
-	})
-	t.Run("interrupted", func(t *testing.T) {
-		l := l.in(t)
-		docker(t, "volume", "rm", l.name+"-go-cache")
-		command := l.command("images", "build", "--builder", "docker")
-		l.check(command.Start())
-		building := func() bool {
-			return docker(t, "ps", "-q", "--filter", "label=io.github.hellolab.lab="+l.name, "--filter", "ancestor=golang:1.26") != ""
-		}
-		eventually(t, "the build container runs", building)
-		l.check(command.Process.Signal(os.Interrupt))
-		if err := command.Wait(); err == nil {
-			t.Error("it ended well all the same")
-		}
-		eventually(t, "the build container is gone", func() bool { return !building() })
-		for _, image := range l.images() {
-			if image.Digest != "" {
-				t.Errorf("%s is listed", image.Tag)
-			}
-		}
-	})
-	l.must("down")
-	if left := docker(t, "volume", "ls", "-q", "--filter", "name="+l.name); left != "" {
-		t.Errorf("down leaves %s", left)
+	if err := up.Wait(); err != nil || stdout.Len() > 0 {
+		l.Errorf("up beside images build: %v; on stdout it prints %q\n%s", err, stdout.String(), stderr.String())
 	}
 }
 
-// loseImages takes the course's images out of the registry, with all that was kept of them.
-func (l *lab) loseImages(caches string) {
+// runsEveryTag runs a pod of each image.
+func (l *lab) runsEveryTag() {
+	var manifests []string
+	for _, wanted := range pods {
+		manifests = append(manifests, pod(wanted.tag, wanted.environment))
+	}
+	l.apply(manifests...)
+	for _, pod := range pods {
+		if got, want := l.answers(pod.tag), strings.ReplaceAll(pod.answer, "HOST", "hellok8s-"+pod.tag); got != want {
+			l.Errorf("%s answers %q, want %q", pod.tag, got, want)
+		}
+	}
+}
+
+// probesEveryTag looks at the pods of the two images with probes, and takes all pods away.
+func (l *lab) probesEveryTag() {
+	eventually(l, "liveness restarts", func() bool {
+		return l.kubectl("", "get", "pod", "hellok8s-liveness", "-o", "jsonpath={.status.containerStatuses[0].restartCount}") >= "1"
+	})
+	if ready := l.kubectl("", "get", "pod", "hellok8s-bad", "-o", "jsonpath={.status.containerStatuses[0].ready}"); ready != "false" {
+		l.Errorf("bad is ready: %s", ready)
+	}
+	args := []string{"delete", "pod", "--now", "--wait=false"}
+	for _, pod := range pods {
+		args = append(args, "hellok8s-"+pod.tag)
+	}
+	l.kubectl("", args...)
+}
+
+func (l *lab) buildsNothingTwice() {
+	for _, image := range l.images() {
+		if !image.Current || image.Size == 0 || image.Size > 7_000_000 {
+			l.Errorf("%+v", image)
+		}
+	}
+	again := l.must("images", "build")
+	if again.took > time.Second || again.stderr != "" || strings.Count(again.stdout, "@sha256:") != len(pods) {
+		l.Errorf("took %s, said %q, printed\n%s", again.took, again.stderr, again.stdout)
+	}
+}
+
+// keepsOwnImages exports the sources, changes one, builds it with docker as the course does, and holds that hellolab keeps
+// that image until its tag is named.
+func (l *lab) keepsOwnImages() {
+	folder := filepath.Join(l.folder, "sources")
+	l.must("images", "export", folder)
+	main := filepath.Join(folder, "v1", "main.go")
+	source, err := os.ReadFile(main)
+	l.check(err)
+	l.check(os.WriteFile(main, []byte(strings.ReplaceAll(string(source), "[v1]", "[mine]")), 0o600))
+	l.fails(2, []string{"images", "export", folder}, append(fileExists, "main.go"))
+
+	tag := l.status().Registry.Address + "/guangzhengli/hellok8s:v1"
+	docker(l, "build", "--quiet", "--tag", tag, filepath.Join(folder, "v1"))
+	docker(l, "push", "--quiet", tag)
+	docker(l, "rmi", tag)
+	l.kubectl("", "delete", "pod", "hellok8s-v1", "--now")
+	l.apply(pod("v1", ""))
+	if got := l.answers("v1"); got != "[mine] Hello, Kubernetes!" {
+		l.Errorf("the image built by hand answers %q", got)
+	}
+	images := l.images()
+	if images[0].Current || !images[0].Own || !images[1].Current || images[1].Own {
+		l.Errorf("the images are %+v", images)
+	}
+	own := images[0].Digest
+
+	for _, command := range [][]string{{"up"}, {"images", "build"}} {
+		l.must(command...)
+		if images := l.images(); images[0].Digest != own {
+			l.Errorf("%v replaced the reader's own image", command)
+		}
+	}
+	l.says(l.must("images", "build", "--source", folder).stderr, oneCompiled)
+	if images := l.images(); !images[0].Own || images[0].Digest == own {
+		l.Errorf("the image of the changed source is %+v", images[0])
+	}
+	if l.must("images", "build", "v1"); l.images()[0].Own {
+		l.Error("a tag that is named is not replaced")
+	}
+	l.check(os.WriteFile(main, []byte("package main\n\nfunc main() { x }\n"), 0o600))
+	l.fails(1, []string{"images", "build", "--source", folder, "--builder", "host"}, doesNotCompile)
+}
+
+// withoutBuilder is a settings file with a builder image that is nowhere.
+func (l *lab) withoutBuilder() string {
+	l.Helper()
+	return l.writeSettings("missing.yaml", map[string]any{"images": map[string]any{"builder": "localhost:1/nothing:1"}})
+}
+
+// refusesToBuild is for a registry without the course's images.
+func (l *lab) refusesToBuild() {
+	l.fails(2, []string{"images", "build", "v9"}, noSuchTag)
+	l.fails(2, []string{"images", "build", "v1", "--builder", "magic"}, noSuchBuilder)
+	l.fails(2, []string{"images"}, imagesWhat)
+	l.fails(1, []string{"images", "build", "--builder", "docker", "--config", l.withoutBuilder()}, noBuilder)
+}
+
+// interruptsABuild is for a registry without the course's images, too.
+func (l *lab) interruptsABuild() {
+	command := l.command("images", "build", "--builder", "docker")
+	l.check(command.Start())
+	building := func() bool {
+		return docker(l, "ps", "-q", "--filter", "label=io.github.hellolab.lab="+l.name, "--filter", "ancestor=golang:1.26") != ""
+	}
+	eventually(l, "the build container runs", building)
+	l.check(command.Process.Signal(os.Interrupt))
+	if err := command.Wait(); err == nil {
+		l.Error("it ended well all the same")
+	}
+	eventually(l, "the build container is gone", func() bool { return !building() })
+	for _, image := range l.images() {
+		if image.Digest != "" {
+			l.Errorf("%s is listed", image.Tag)
+		}
+	}
+}
+
+// buildsTheSame builds all images with both builders at once, and one that does not compile in the container.
+func (l *lab) buildsTheSame(made []imageState) {
+	results := make(chan result)
+	for _, builder := range []string{"docker", "host"} {
+		command := l.command("images", "build", "--builder", builder)
+		go func() { results <- l.wait(command) }()
+	}
+	for range 2 {
+		if done := <-results; done.status != 0 {
+			l.Errorf("ended with %d", done.status)
+		}
+	}
+	if again := l.images(); !slices.Equal(again, made) {
+		l.Errorf("the images were\n%v\nand are\n%v", made, again)
+	}
+	l.fails(1, []string{"images", "build", "--source", filepath.Join(l.folder, "sources"), "--builder", "docker"}, doesNotCompile)
+	if left := docker(l, "ps", "-aq", "--filter", "label=io.github.hellolab.lab="+l.name, "--filter", "ancestor=golang:1.26"); left != "" {
+		l.Errorf("a build container is left: %s", left)
+	}
+}
+
+// losesTheImages takes the registry with all its images away, and the programs that were kept.
+func (l *lab) losesTheImages(caches string) {
 	l.Helper()
 	docker(l, "rm", "-f", l.name+"-registry")
 	docker(l, "volume", "rm", l.name+"-registry")
 	l.check(os.RemoveAll(filepath.Join(caches, "hellolab", "images")))
-	l.must("up", "--no-images")
+}
+
+// pushImage builds an image of the course's and pushes it as a reader would; it answers greeting.
+func (l *lab) pushImage(tag, greeting string) {
+	l.Helper()
+	folder := l.TempDir()
+	for name, content := range map[string]string{
+		"go.mod": "module hello\n",
+		"main.go": fmt.Sprintf("package main\n\nimport (\n\t\"io\"\n\t\"net/http\"\n)\n\nfunc main() {\n"+
+			"\thttp.HandleFunc(\"/\", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, %q) })\n"+
+			"\thttp.ListenAndServe(\":3000\", nil)\n}\n", greeting),
+		"Dockerfile": "FROM scratch\nCOPY main /main\nENTRYPOINT [\"/main\"]\n",
+	} {
+		l.check(os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600))
+	}
+	build := exec.Command("go", "build", "-o", "main", ".")
+	build.Dir = folder
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux")
+	if output, err := build.CombinedOutput(); err != nil {
+		l.Fatalf("%v\n%s", err, output)
+	}
+	image := l.status().Registry.Address + "/guangzhengli/hellok8s:" + tag
+	docker(l, "build", "--quiet", "--tag", image, folder)
+	docker(l, "push", "--quiet", image)
+	docker(l, "rmi", image)
 }
 
 // TestBenchImages measures all eight tags from nothing beside eight builds of a Dockerfile like the course's, then a
@@ -260,7 +279,7 @@ func TestBenchImages(t *testing.T) {
 	if os.Getenv("BENCH") == "" {
 		t.Skip("make bench runs it")
 	}
-	l := newLab(t, "bench-images", nil)
+	l := newLab(t, "e2e-bench-images", nil)
 	caches := t.TempDir()
 	l.env = append(l.env, "XDG_CACHE_HOME="+caches)
 	folder := filepath.Join(l.folder, "sources")

@@ -66,7 +66,7 @@ const typed = `
 0 kubectl -n dev get pods
 0 kubectl --namespace=dev get configmaps -o name
 0 kubectl -v=0 get nodes -o name
-0 kubectl --context=kind-e2e-minikube get pods -o name
+0 kubectl --context=kind-$LAB get pods -o name
 1 kubectl --context=nope get pods
 1 kubectl --kubeconfig=/nope get pods
 1 kubectl --cluster=nope get pods
@@ -285,9 +285,9 @@ const typed = `
 0 kubectl config get-clusters
 0 kubectl config view
 0 kubectl config view --raw --minify
-0 kubectl config use-context kind-e2e-minikube
+0 kubectl config use-context kind-$LAB
 1 kubectl config use-context nope
-0 kubectl config set-context --current --namespace=dev && kubectl get configmaps -o name && kubectl config unset contexts.kind-e2e-minikube.namespace && kubectl config view
+0 kubectl config set-context --current --namespace=dev && kubectl get configmaps -o name && kubectl config unset contexts.kind-$LAB.namespace && kubectl config view
 `
 
 // mayDiffer are what two runs of one and the same kubectl print differently, and one space for many beside an age.
@@ -357,6 +357,8 @@ type caller struct {
 	program string
 	words   []string
 	mine    string // its $MINE, as long as the other one's
+	// kubeconfig is one of its own, so that two callers can write theirs at the same time; "" is the lab's.
+	kubeconfig string
 }
 
 // seen is all that a reader sees of a command, as far as it has to be the same.
@@ -367,11 +369,13 @@ type seen struct {
 
 // isKubectl holds that the kubectl inside hellolab is kubectl.
 func (l *lab) isKubectl() {
+	l.must("lab", "reset")
 	t := l.T
 	kubectl := caller{program: kubectlItself(t), mine: "mine-a"}
 	hellolab := caller{program: program(t), words: []string{"kubectl"}, mine: "mine-b"}
 	l.silent = true
 	l.preparesForKubectl()
+	kubectl.kubeconfig, hellolab.kubeconfig = l.copyOfKubeconfig(), l.copyOfKubeconfig()
 
 	rows := regexp.MustCompile(`(?m)^(\d+|\?) (.+?)(?: ## (\w+))?$`).FindAllStringSubmatch(typed, -1)
 	if written := regexp.MustCompile(`(?m)^[^#\n]`).FindAllString(typed, -1); len(rows) != len(written) {
@@ -384,11 +388,13 @@ func (l *lab) isKubectl() {
 			if row[3] != "" && differs == nil {
 				l.Fatalf("there is nothing named %s that may differ", row[3])
 			}
+			have := make(chan seen)
+			go func() { have <- l.types(hellolab, line, differs) }()
 			want := l.types(kubectl, line, differs)
 			if status != "?" && status != fmt.Sprint(want.status) {
 				l.Errorf("kubectl itself ends with status %d, not %s:\n%s", want.status, status, want.text)
 			}
-			l.same(l.types(hellolab, line, differs), want)
+			l.same(<-have, want)
 		})
 	}
 
@@ -415,11 +421,13 @@ func (l *lab) isKubectl() {
 			l.same(l.types(before, "kubectl get nodes -o name", nil), want)
 			l.same(l.types(before, "kubectl gett", nil), l.types(kubectl, "kubectl gett", nil))
 		}
-		l.fails(2, []string{"--nope", "kubectl", "get", "nodes"}, "unknown flag --nope")
+		l.fails(2, []string{"--nope", "kubectl", "get", "nodes"}, unknownFlag)
 	})
 	t.Run("another current context", func(t *testing.T) {
 		l := l.in(t)
 		want := l.types(kubectl, "kubectl get nodes -o name", nil)
+		kubectl, hellolab := kubectl, hellolab
+		kubectl.kubeconfig, hellolab.kubeconfig = "", ""
 		others := filepath.Join(t.TempDir(), "theirs")
 		l.check(os.WriteFile(others, []byte(theirs), 0o600))
 		l.env = append(slices.Clip(l.env), "KUBECONFIG="+others+string(os.PathListSeparator)+filepath.Join(l.folder, "kubeconfig"))
@@ -481,7 +489,7 @@ func (l *lab) preparesForKubectl() {
 		l.check(os.MkdirAll(filepath.Dir(file), 0o755))
 		l.check(os.WriteFile(file, []byte(content), 0o755))
 	}
-	l.env = append(l.env, "FOLDER="+l.folder, "PATH="+filepath.Join(l.folder, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
+	l.env = append(slices.Clip(l.env), "FOLDER="+l.folder, "LAB="+l.name, "PATH="+filepath.Join(l.folder, "bin")+string(os.PathListSeparator)+os.Getenv("PATH"))
 	l.kubectl(kubectlSettings, "apply", "-f", "-")
 	l.kubectl(kubectlObjects, "apply", "-f", "-")
 	l.kubectl(podYAML("web", "nginx", "nginx", "app: web"), "apply", "-f", "-")
@@ -490,10 +498,24 @@ func (l *lab) preparesForKubectl() {
 	l.kubectl("", "wait", "--for=condition=Ready", "pod", "--all", "--all-namespaces", "--timeout=120s")
 }
 
+// copyOfKubeconfig gives a file with what is in the lab's kubeconfig.
+func (l *lab) copyOfKubeconfig() string {
+	l.Helper()
+	content, err := os.ReadFile(filepath.Join(l.folder, "kubeconfig"))
+	l.check(err)
+	path := filepath.Join(l.TempDir(), "kubeconfig")
+	l.check(os.WriteFile(path, content, 0o600))
+	return path
+}
+
 // environment is what a caller's kubectl runs in: each has a cache of its own, so that none lives on the other's.
 func (l *lab) environment(by caller) []string {
-	return slices.Concat(l.env, []string{"PROGRAM=" + by.program, "WORDS=" + strings.Join(by.words, " "), "MINE=" + by.mine,
+	env := slices.Concat(l.env, []string{"PROGRAM=" + by.program, "WORDS=" + strings.Join(by.words, " "), "MINE=" + by.mine,
 		"KUBECACHEDIR=" + filepath.Join(l.folder, "cache-"+by.mine)})
+	if by.kubeconfig != "" {
+		env = append(env, "KUBECONFIG="+by.kubeconfig)
+	}
+	return env
 }
 
 // types runs a line as the shell does, where the word kubectl means the caller.

@@ -1,11 +1,12 @@
 //go:build e2e
 
 // Package e2e runs the built program against real clusters, as a reader would: bin/hellolab, the docker command line,
-// and hellolab's kubectl, which TestMinikube holds to be kubectl.
+// helm, and hellolab's kubectl, which TestCourse holds to be kubectl.
 //
-// Every test has a lab of its own, with its own name, ports and kubeconfig, and takes it away whatever happens. Ports
-// are "auto", so that labs stand side by side, and the first one has the usual ones where they are free. Tests that hold
-// something to take no longer than a second run alone, the others beside each other.
+// Every lab has a name of its own that begins with e2e-, its own ports and kubeconfig, and is taken away whatever happens.
+// Ports are "auto", so that labs stand beside those that are there already. Clusters and pods are what takes time, so two
+// tests have nearly all that make test looks at: TestLab, the life of a lab and of its images, and TestCourse, the course
+// as a reader walks it. With LONG=1 the others run: what these two do in one go, each on its own.
 package e2e
 
 import (
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,12 +47,58 @@ func newLab(t *testing.T, name string, settings map[string]any) *lab {
 	t.Helper()
 	l := &lab{T: t, name: name, folder: t.TempDir()}
 	l.env = append(os.Environ(),
+		"PATH="+l.commands()+string(os.PathListSeparator)+os.Getenv("PATH"),
 		"KUBECONFIG="+filepath.Join(l.folder, "kubeconfig"),
 		"XDG_CONFIG_HOME="+filepath.Join(l.folder, "config"), // where objects of the reader's are kept
+		"HELM_CONFIG_HOME="+filepath.Join(l.folder, "helm"),
+		"HELM_CACHE_HOME="+filepath.Join(l.folder, "helm-cache"),
+		"HELM_DATA_HOME="+filepath.Join(l.folder, "helm-data"),
 		"HELLOLAB_CONFIG="+l.writeSettings("settings.yaml", settings))
 	t.Cleanup(l.removeEverything)
 	l.removeEverything() // what a killed run left
 	return l
+}
+
+// commands makes a folder with the commands that the course types.
+func (l *lab) commands() string {
+	l.Helper()
+	folder := filepath.Join(l.folder, "commands")
+	l.check(os.Mkdir(folder, 0o755))
+	commands := map[string]string{"hellolab": program(l.T), "kubectl": program(l.T)}
+	if helm := filepath.Join(cache(), "bin", "tools", "helm"); exists(helm) {
+		commands["helm"] = helm
+	}
+	for name, program := range commands {
+		l.check(os.Symlink(program, filepath.Join(folder, name)))
+	}
+	return folder
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// cache is where the test bed puts what it makes.
+func cache() string {
+	if folder := os.Getenv("TESTBED_CACHE"); folder != "" {
+		return folder
+	}
+	home, _ := os.UserHomeDir()
+	return filepath.Join(home, ".cache", "hellolab-testbed")
+}
+
+// shell types a line into the shell, as a hint has it, with settings of the environment, and returns all that it prints.
+func (l *lab) shell(line string, settings ...string) string {
+	l.Helper()
+	command := exec.Command("sh", "-c", line)
+	command.Dir = l.folder
+	command.Env = slices.Concat(l.env, settings)
+	output, err := command.CombinedOutput()
+	if err != nil {
+		l.Fatalf("%s: %v\n%s", line, err, output)
+	}
+	return string(output)
 }
 
 // writeSettings writes a settings file for this lab on this machine.
@@ -157,22 +205,18 @@ func (l *lab) must(args ...string) result {
 	return done
 }
 
-// fails runs hellolab, which has to end with status, and to say each of the sentences on stderr, and nothing on stdout.
-func (l *lab) fails(status int, args []string, sentences ...string) {
+// fails runs hellolab, which has to end with status, to say something on stderr, and to print nothing on stdout.
+func (l *lab) fails(status int, args []string, wanted words) {
 	l.Helper()
-	l.failed(l.run(args...), status, sentences...)
+	l.failed(l.run(args...), status, wanted)
 }
 
-func (l *lab) failed(done result, status int, sentences ...string) {
+func (l *lab) failed(done result, status int, wanted words) {
 	l.Helper()
 	if done.status != status || done.stdout != "" {
 		l.Errorf("ended with status %d, not %d, and printed %q", done.status, status, done.stdout)
 	}
-	for _, sentence := range sentences {
-		if !strings.Contains(done.stderr, sentence) {
-			l.Errorf("does not say %q but\n%s", sentence, done.stderr)
-		}
-	}
+	l.says(done.stderr, wanted)
 }
 
 // status is what `hellolab status -o json` says.
@@ -216,6 +260,12 @@ func (l *lab) kubectl(input string, args ...string) string {
 		l.Fatalf("kubectl %s: %v\n%s", strings.Join(args, " "), err, output)
 	}
 	return string(output)
+}
+
+// apply applies manifests in one go, as a reader does with a file of several.
+func (l *lab) apply(manifests ...string) {
+	l.Helper()
+	l.kubectl(strings.Join(manifests, "---"), "apply", "-f", "-")
 }
 
 // docker runs the docker command line.

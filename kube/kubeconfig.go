@@ -51,6 +51,15 @@ func (k Kubeconfig) Check() error {
 	return nil
 }
 
+// Namespace returns the one that kubectl works in with this context, or "" where none is set.
+func (k Kubeconfig) Namespace() string {
+	config, _, err := load()
+	if err != nil || config.Contexts[k.Context] == nil {
+		return ""
+	}
+	return config.Contexts[k.Context].Namespace
+}
+
 // Server returns the URL of the context's API server, or "" where there is no such context.
 func (k Kubeconfig) Server() string {
 	config, _, err := load()

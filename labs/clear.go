@@ -1,6 +1,7 @@
 package labs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -18,82 +19,135 @@ import (
 // user's own objects are named and saved before. It returns the namespaces that are to be removed, too, and that nothing
 // has to wait for.
 func (l *Labs) clear(ctx context.Context, coming State, snapshot *course.Snapshot) (leaving []kube.Reference, err error) {
-	return l.makeRoom(ctx, coming, snapshot.Objects, inTheWay(snapshot))
+	return l.makeRoom(ctx, coming, snapshot, inTheWay(snapshot))
 }
 
-// empty removes everything, and notes what is to come.
+// empty removes everything from the course's namespaces, and notes what is to come.
 func (l *Labs) empty(ctx context.Context, coming State) error {
-	leaving, err := l.makeRoom(ctx, coming, nil, func(*unstructured.Unstructured) bool { return true })
+	everything := func(*unstructured.Unstructured) bool { return true }
+	leaving, err := l.makeRoom(ctx, coming, &course.Snapshot{}, everything)
 	if err != nil {
 		return err
 	}
 	return l.remove(ctx, leaving)
 }
 
-func (l *Labs) makeRoom(ctx context.Context, coming State, objects []*unstructured.Unstructured, inTheWay func(*unstructured.Unstructured) bool) (leaving []kube.Reference, err error) {
-	state, err := l.State(ctx)
+// makeRoom removes hellolab's objects, and those of the user's that are unwanted.
+func (l *Labs) makeRoom(ctx context.Context, coming State, snapshot *course.Snapshot, unwanted func(*unstructured.Unstructured) bool) (leaving []kube.Reference, err error) {
+	objects, namespaces, err := l.inventory(ctx)
 	if err != nil {
 		return nil, err
 	}
-	names := l.Course.Namespaces
-	for _, object := range state.Objects { // another course may have worked elsewhere
-		names = append(slices.Clone(names), object.Namespace)
-	}
-	there, err := l.present(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	namespaces, err := l.namespaces(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	var gone []kube.Reference
-	var readers, staying []*unstructured.Unstructured
-	releases := releasesOf(there)
-	for _, object := range there {
-		ours := object.GetLabels()[kube.ChapterLabel] != ""
-		unwanted, touched := inTheWay(object), !kube.Untouched(object)
-		if release := releases[releaseOf(object)]; release != nil { // it goes as a whole, or not at all
-			ours, touched = release.ours, release.touched
-			unwanted = slices.ContainsFunc(release.objects, inTheWay)
-		}
-		if !ours && (!slices.Contains(l.Course.Namespaces, object.GetNamespace()) || !unwanted) {
-			staying = append(staying, object)
-			delete(releases, releaseOf(object))
-			continue
-		}
-		gone = append(gone, kube.Refer(object))
-		if !ours || touched {
-			readers = append(readers, object)
-		}
-	}
-	if err := l.setAside(readers); err != nil {
+	room := l.planRoom(objects, namespaces, snapshot, unwanted)
+	if err := l.setAside(room.own); err != nil {
 		return nil, err
 	}
 	coming.Installing = true
-	for _, object := range objects {
+	for _, object := range snapshot.Objects {
 		coming.Objects = append(coming.Objects, kube.Refer(object))
 	}
 	if err := l.remember(ctx, coming); err != nil {
 		return nil, err
 	}
-	for _, namespace := range namespaces {
-		reference := kube.Reference{APIVersion: "v1", Kind: "Namespace", Name: namespace.Name, UID: string(namespace.UID)}
-		needed := needs(objects, reference)
-		switch {
-		case namespace.DeletionTimestamp != nil && needed:
-			gone = append(gone, reference)
-		case namespace.DeletionTimestamp != nil || !needed && l.mayGo(namespace, staying, inTheWay):
-			leaving = append(leaving, reference)
-		}
+	for _, namespace := range room.kept {
+		l.Story.Say(messages.T("the namespace %s stays: it holds objects of your own", namespace))
 	}
-	if err := l.uninstall(releases); err != nil {
+	if err := l.uninstall(room.releases); err != nil {
 		return nil, err
 	}
-	return leaving, l.remove(ctx, gone)
+	return room.leaving, l.remove(ctx, room.gone)
 }
 
-// remove takes objects away, within the time that there is for it.
+// inventory lists what is in the namespaces that the course works in, or that another course has worked in before, and
+// these namespaces.
+func (l *Labs) inventory(ctx context.Context) ([]*unstructured.Unstructured, []corev1.Namespace, error) {
+	state, err := l.State(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	names := slices.Clone(l.Course.Namespaces)
+	for _, object := range state.Objects {
+		names = append(names, object.Namespace)
+	}
+	objects, err := l.present(ctx, names)
+	if err != nil {
+		return nil, nil, err
+	}
+	namespaces, err := l.namespaces(ctx, names)
+	return objects, namespaces, err
+}
+
+// room is how room is made for a snapshot.
+type room struct {
+	// own are the user's objects that have to go, and those of hellolab's that the user has changed.
+	own []*unstructured.Unstructured
+	// releases are uninstalled, and then everything that is gone is removed.
+	releases []*release
+	gone     []kube.Reference
+	// leaving are namespaces that are removed, and that nothing has to wait for; kept are those that would be, if they did
+	// not hold objects of the user's.
+	leaving []kube.Reference
+	kept    []string
+}
+
+// planRoom decides what goes. A Helm release goes as a whole or not at all.
+func (l *Labs) planRoom(objects []*unstructured.Unstructured, namespaces []corev1.Namespace, snapshot *course.Snapshot,
+	unwanted func(*unstructured.Unstructured) bool) (plan room) {
+	goes := func(object *unstructured.Unstructured) bool {
+		return slices.Contains(l.Course.Namespaces, cmp.Or(object.GetNamespace(), object.GetName())) && unwanted(object)
+	}
+	staying := map[string]bool{} // the namespaces of what stays
+	for _, unit := range units(objects) {
+		if !unit.ours && !slices.ContainsFunc(unit.objects, goes) {
+			for _, object := range unit.objects {
+				staying[object.GetNamespace()] = true
+			}
+			continue
+		}
+		if unit.name != "" {
+			plan.releases = append(plan.releases, unit)
+		}
+		if !unit.ours || unit.touched {
+			plan.own = append(plan.own, unit.objects...)
+		}
+		for _, object := range unit.objects {
+			plan.gone = append(plan.gone, kube.Refer(object))
+		}
+	}
+	for _, namespace := range namespaces {
+		reference := kube.Reference{APIVersion: "v1", Kind: "Namespace", Name: namespace.Name, UID: string(namespace.UID)}
+		ending, needed := namespace.DeletionTimestamp != nil, needs(snapshot.Objects, reference)
+		removable := namespace.Labels[kube.ChapterLabel] != "" || goes(namespaceObject(namespace))
+		switch {
+		case ending && needed:
+			plan.gone = append(plan.gone, reference)
+		case ending, !needed && removable && !staying[namespace.Name]:
+			plan.leaving = append(plan.leaving, reference)
+		case !needed && removable:
+			plan.kept = append(plan.kept, namespace.Name)
+		}
+	}
+	return plan
+}
+
+// units groups objects by what goes as a whole or not at all: a Helm release, or an object that is part of none, which is
+// a release without a name here.
+func units(objects []*unstructured.Unstructured) (all []*release) {
+	releases := releasesOf(objects)
+	for _, object := range objects {
+		of := releases[releaseOf(object)]
+		switch {
+		case of == nil:
+			all = append(all, &release{objects: []*unstructured.Unstructured{object},
+				ours: object.GetLabels()[kube.ChapterLabel] != "", touched: !kube.Untouched(object)})
+		case of.objects[0] == object:
+			all = append(all, of)
+		}
+	}
+	return all
+}
+
+// remove deletes objects, and waits until they are gone.
 func (l *Labs) remove(ctx context.Context, references []kube.Reference) error {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
@@ -103,7 +157,7 @@ func (l *Labs) remove(ctx context.Context, references []kube.Reference) error {
 	return nil
 }
 
-// namespaces are those of these names that are there, but for the one that is always.
+// namespaces lists those of these names that exist, without the one that always does.
 func (l *Labs) namespaces(ctx context.Context, names []string) ([]corev1.Namespace, error) {
 	list, err := l.Cluster.CoreV1().Namespaces().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -121,22 +175,7 @@ func needs(objects []*unstructured.Unstructured, namespace kube.Reference) bool 
 	})
 }
 
-// mayGo reports whether a namespace is hellolab's, and holds nothing of the reader's.
-func (l *Labs) mayGo(namespace corev1.Namespace, staying []*unstructured.Unstructured, inTheWay func(*unstructured.Unstructured) bool) bool {
-	object := &unstructured.Unstructured{}
-	object.SetKind("Namespace")
-	object.SetName(namespace.Name)
-	if namespace.Labels[kube.ChapterLabel] == "" && !inTheWay(object) {
-		return false
-	}
-	if slices.ContainsFunc(staying, func(o *unstructured.Unstructured) bool { return o.GetNamespace() == namespace.Name }) {
-		l.Story.Say(messages.T("the namespace %s stays: it holds objects of your own", namespace.Name))
-		return false
-	}
-	return true
-}
-
-// setAside names objects of the reader's and saves them to a file, before they are removed.
+// setAside names objects of the user's and saves them to a file, before they are removed.
 func (l *Labs) setAside(objects []*unstructured.Unstructured) error {
 	if len(objects) == 0 {
 		return nil
@@ -175,7 +214,7 @@ func inTheWay(snapshot *course.Snapshot) func(*unstructured.Unstructured) bool {
 	}
 }
 
-// collide reports whether an object of the reader's cannot stand beside a coming one.
+// collide reports whether an object of the user's cannot exist beside a coming one.
 func collide(coming, object *unstructured.Unstructured) bool {
 	if kube.Refer(coming).Same(kube.Refer(object)) {
 		return true
@@ -193,7 +232,7 @@ func collide(coming, object *unstructured.Unstructured) bool {
 	return selects(coming, labels)
 }
 
-// claims are what only one object of a cluster can have: node ports, and routes of the ingress controller.
+// claims lists what only one object of a cluster can have: node ports, and routes of the ingress controller.
 func claims(object *unstructured.Unstructured) (all []string) {
 	switch object.GetKind() {
 	case "Service":

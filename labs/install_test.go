@@ -1,15 +1,21 @@
 package labs
 
 import (
+	"context"
+	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/hellolab/hellolab/kube"
+	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/messages"
 )
 
 const (
@@ -170,5 +176,155 @@ func TestValidate(t *testing.T) {
 		if err := (Config{Timeout: timeout}).Validate(); err == nil != want {
 			t.Errorf("%s gives %v", timeout, err)
 		}
+	}
+}
+
+// TestInstall holds that a snapshot is made along its steps, labelled and recorded, whatever was there before.
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	l, lab := onServer(t)
+	rows, err := l.Install(t.Context(), step(t, l, "web/config"), false)
+	if err != nil || len(rows) != 2 || !check.Met(rows) {
+		t.Fatalf("the rows are %+v, %v", rows, err)
+	}
+	if got, want := left(t, l), "default/configmap/config namespace/dev"; got != want {
+		t.Errorf("there are %s, want %s", got, want)
+	}
+	if found := lab.server.Get("ConfigMap", "default", "config"); found.GetLabels()[kube.ChapterLabel] != "web" {
+		t.Errorf("its labels are %v", found.GetLabels())
+	}
+	if _, err = l.Install(t.Context(), step(t, l, "web/versions"), false); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := left(t, l), "default/configmap/config dev/deployment/web namespace/dev"; got != want {
+		t.Errorf("there are %s, want %s", got, want)
+	}
+	if got := strings.Join(lab.images, " "); got != "registry/base registry/base web:v1 web:v2" {
+		t.Errorf("it fetches %s", got)
+	}
+	state, err := l.State(t.Context())
+	if err != nil || state.Step != "web/versions" || state.Before || state.Installing || len(state.Objects) != 3 {
+		t.Errorf("the state is %+v, %v", state, err)
+	}
+	if _, err = l.Install(t.Context(), step(t, l, "web/job"), false); err != nil { // it begins anew
+		t.Fatal(err)
+	}
+	if got, want := left(t, l), "default/job/job namespace/dev"; got != want {
+		t.Errorf("there are %s, want %s", got, want)
+	}
+}
+
+// TestInstallBefore holds that a user begins with the snapshot of the step before, or with what the chapter takes for
+// granted, and has the images of the coming step.
+func TestInstallBefore(t *testing.T) {
+	t.Parallel()
+	l, lab := onServer(t, namespace("dev", true), config("dev", "old", "ours"))
+	rows, err := l.Install(t.Context(), step(t, l, "web/config"), true)
+	if err != nil || rows != nil {
+		t.Fatalf("the rows are %+v, %v", rows, err)
+	}
+	if got, want := left(t, l), "namespace/dev"; got != want {
+		t.Errorf("there are %s, want %s", got, want)
+	}
+	rows, err = l.Install(t.Context(), step(t, l, "web/versions"), true)
+	if err != nil || rows != nil {
+		t.Fatalf("the rows are %+v, %v", rows, err)
+	}
+	if got, want := left(t, l), "default/configmap/config namespace/dev"; got != want {
+		t.Errorf("there are %s, want %s", got, want)
+	}
+	if got := strings.Join(lab.images, " "); got != "registry/base web:v1 web:v2" {
+		t.Errorf("it fetches %s", got)
+	}
+	if state, err := l.State(t.Context()); err != nil || state.Step != "web/versions" || !state.Before || state.Installing {
+		t.Errorf("the state is %+v, %v", state, err)
+	}
+}
+
+// TestInstallReleases holds that releases are installed, upgraded and rolled back, and go with the next snapshot.
+func TestInstallReleases(t *testing.T) {
+	t.Parallel()
+	l, lab := onServer(t)
+	lab.there = [][]byte{[]byte("theirs")}
+	if _, err := l.Install(t.Context(), step(t, l, "chart/release"), false); err != nil {
+		t.Fatal(err)
+	}
+	if message, _, _ := unstructured.NestedString(lab.server.Get("ConfigMap", "default", "small").Object, "data", "message"); message != "hello" {
+		t.Errorf("the message is %s", message)
+	}
+	if strings.Join(lab.published, " ") != "small-0.2.0.tgz" || !strings.Contains(lab.story.String(), "the course's chart takes the place of your own") {
+		t.Errorf("it publishes %s, and says\n%s", lab.published, lab.story.String())
+	}
+	if _, err := l.Install(t.Context(), step(t, l, "web/job"), false); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := left(t, l), "default/job/job namespace/dev"; got != want {
+		t.Errorf("there are %s, want %s", got, want)
+	}
+}
+
+// TestInstallRefuses holds that nothing is done where the lab lacks something, or an image cannot be had.
+func TestInstallRefuses(t *testing.T) {
+	t.Parallel()
+	l, lab := onServer(t, config("default", "old", "ours"))
+	_, err := l.Install(t.Context(), step(t, l, "web/routed"), false)
+	if err == nil || err.Error() != "the step web/routed needs the ingress controller, which this lab was made without" ||
+		(messages.Printer{}).Hint(err) != "hellolab down, then hellolab up" {
+		t.Errorf("without an ingress controller it ends with %v", err)
+	}
+	lab.failed = errors.New("no network")
+	if _, err = l.Install(t.Context(), step(t, l, "web/config"), false); !errors.Is(err, lab.failed) {
+		t.Errorf("without images it ends with %v", err)
+	}
+	if got := left(t, l); got != "default/configmap/old" {
+		t.Errorf("there are %s", got)
+	}
+}
+
+// TestInstallGivesUp holds what is said of a snapshot that does not become as it should.
+func TestInstallGivesUp(t *testing.T) {
+	t.Parallel()
+	l, _ := onServer(t)
+	l.Timeout = 200 * time.Millisecond
+	_, err := l.Install(t.Context(), step(t, l, "web/never"), false)
+	if err == nil || !strings.HasPrefix(err.Error(), "web/never: not everything is as it should be after 0s: configmap/none: have it is not there") ||
+		(messages.Printer{}).Hint(err) != "hellolab lab check web/never" {
+		t.Errorf("it ends with %v", err)
+	}
+	if state, err := l.State(t.Context()); err != nil || !state.Installing {
+		t.Errorf("the state is %+v, %v", state, err)
+	}
+}
+
+// TestInstallSaysWhichStep holds that the failure of an action names its step, and what the API server refused.
+func TestInstallSaysWhichStep(t *testing.T) {
+	t.Parallel()
+	l, lab := onServer(t)
+	lab.server.Fail(http.MethodPatch, "/configmaps/config", -1, apierrors.NewBadRequest("not like that"))
+	_, err := l.Install(t.Context(), step(t, l, "web/versions"), false)
+	if err == nil || err.Error() != "the step web/config cannot be made: config.yaml: the API server does not take configmap/config: not like that" ||
+		(messages.Printer{}).Hint(err) != "run the same command again; hellolab status shows how the lab is" {
+		t.Errorf("it ends with %v, hint %s", err, (messages.Printer{}).Hint(err))
+	}
+}
+
+// TestTunnel holds that a snapshot which needs a tunnel has one until it is made, and that the failure of a tunnel is
+// told once.
+func TestTunnel(t *testing.T) {
+	t.Parallel()
+	l, lab := onServer(t)
+	ended := false
+	lab.tunnel = func(ctx context.Context) error {
+		<-ctx.Done()
+		ended = true
+		return nil
+	}
+	if rows, err := l.Install(t.Context(), step(t, l, "web/balanced"), false); err != nil || !check.Met(rows) || !ended {
+		t.Errorf("the rows are %+v, %v; the tunnel has ended: %v", rows, err, ended)
+	}
+	lab.tunnel = func(context.Context) error { return errors.New("the tunnel broke") }
+	lab.server.Fail(http.MethodPatch, "/jobs/job", -1, apierrors.NewInternalError(errors.New("later"))) // which is tried again
+	if _, err := l.Install(t.Context(), step(t, l, "web/balanced"), false); err == nil || strings.Count(err.Error(), "the tunnel broke") != 1 {
+		t.Errorf("it ends with %v", err)
 	}
 }

@@ -43,6 +43,8 @@ type Labs struct {
 
 // Config is the section "labs" of config.yaml.
 type Config struct {
+	// Course is the folder of another course than the built-in one, or "".
+	Course string `yaml:"course"`
 	// Timeout bounds each wait for a chapter's state.
 	Timeout time.Duration `yaml:"timeout"`
 }
@@ -100,7 +102,9 @@ func (l *Labs) State(ctx context.Context) (state State, err error) {
 
 // remember writes the state, but for the passed steps.
 func (l *Labs) remember(ctx context.Context, state State) error {
-	return l.write(ctx, kube.Owner, stateKey, state)
+	ctx, cancel := l.within(ctx)
+	defer cancel()
+	return kube.Retry(ctx, func(ctx context.Context) error { return l.write(ctx, kube.Owner, stateKey, state) })
 }
 
 // write writes one key of the state.

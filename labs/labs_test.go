@@ -36,10 +36,10 @@ func TestFollowGivesUp(t *testing.T) {
 		t.Error("it shows rows of a cluster that cannot be asked")
 		return nil
 	})
-	if err == nil || !strings.HasPrefix(err.Error(), "the lab cannot be asked: ") || (messages.Printer{}).Hint(err) != "hellolab status" {
+	if err == nil || !strings.HasPrefix(err.Error(), "the lab's API server cannot be reached: ") || (messages.Printer{}).Hint(err) != "hellolab status" {
 		t.Errorf("it ends with %v", err)
 	}
-	if strings.Count(said.String(), "the check goes on trying") != 1 {
+	if strings.Count(said.String(), "trying again until it works") != 1 {
 		t.Errorf("it says\n%s", said.String())
 	}
 }

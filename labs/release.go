@@ -14,17 +14,17 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// release is one of Helm's, as far as it lies in the course's namespaces: its records and its objects.
+// release is a Helm release, as far as it is in the course's namespaces: its records and its objects.
 type release struct {
 	namespace, name string
-	// ours says that hellolab installed it, whoever gave it further revisions.
+	// ours says that hellolab installed it, whoever made later revisions.
 	ours bool
-	// touched says that somebody else has changed it since: a reader who upgraded it, say.
+	// touched says that somebody else has changed it since: a user who upgraded it, for example.
 	touched bool
 	objects []*unstructured.Unstructured
 }
 
-// releaseOf tells which release an object is part of, or a record of: NAMESPACE/NAME, or "".
+// releaseOf returns the release that an object is part of, or a record of: NAMESPACE/NAME, or "".
 func releaseOf(object *unstructured.Unstructured) string {
 	if name, _, found := helm.Recorded(object.GetKind(), object.GetLabels()); found {
 		return object.GetNamespace() + "/" + name
@@ -35,7 +35,7 @@ func releaseOf(object *unstructured.Unstructured) string {
 	return ""
 }
 
-// releasesOf finds the releases that have a record among objects.
+// releasesOf returns the releases that have a record among objects, by NAMESPACE/NAME.
 func releasesOf(objects []*unstructured.Unstructured) map[string]*release {
 	found := map[string]*release{}
 	for _, object := range objects {
@@ -58,7 +58,7 @@ func releasesOf(objects []*unstructured.Unstructured) map[string]*release {
 	return found
 }
 
-// called is how a reader knows an object: by its release, if it is part of one.
+// called is how a user knows an object: by its release, if it is part of one.
 func called(object *unstructured.Unstructured) string {
 	namespace, name, found := strings.Cut(releaseOf(object), "/")
 	if !found {
@@ -67,8 +67,8 @@ func called(object *unstructured.Unstructured) string {
 	return kube.Reference{Kind: "Release", Namespace: namespace, Name: name}.String()
 }
 
-// uninstall takes releases away, with what they have outside of the course's namespaces.
-func (l *Labs) uninstall(releases map[string]*release) error {
+// uninstall uninstalls releases, with their objects outside of the course's namespaces.
+func (l *Labs) uninstall(releases []*release) error {
 	for _, release := range releases {
 		client, err := l.Lab.Releases(release.namespace)
 		if err != nil {
@@ -76,13 +76,13 @@ func (l *Labs) uninstall(releases map[string]*release) error {
 		}
 		if err := client.Uninstall(release.name); err != nil {
 			return messages.Errorf("the release %s cannot be uninstalled", release.name).Because(err).
-				WithHint("helm uninstall %s -n %s, then run the same command again", release.name, release.namespace)
+				WithHint("%s, then run the same command again", messages.Helm(release.namespace, "uninstall", release.name))
 		}
 	}
 	return nil
 }
 
-// install makes a release of a chart, whose record says that it is hellolab's.
+// install installs a chart as a release, with a record that says that it is hellolab's.
 func (l *Labs) install(ctx context.Context, action course.Action, release *course.Release) error {
 	client, err := l.Lab.Releases(release.Namespace)
 	if err != nil {
@@ -96,7 +96,7 @@ func (l *Labs) install(ctx context.Context, action course.Action, release *cours
 	return l.untilAllObserved(ctx, action)
 }
 
-// upgrade gives a release its next revision.
+// upgrade makes the next revision of a release.
 func (l *Labs) upgrade(ctx context.Context, action course.Action, release *course.Release) error {
 	client, err := l.Lab.Releases(release.Namespace)
 	if err != nil {
@@ -109,7 +109,7 @@ func (l *Labs) upgrade(ctx context.Context, action course.Action, release *cours
 	return l.untilAllObserved(ctx, action)
 }
 
-// untilAllObserved waits until the Deployments of a release have the revisions of what was installed.
+// untilAllObserved waits until the Deployments of a release have the revision of what was installed.
 func (l *Labs) untilAllObserved(ctx context.Context, action course.Action) error {
 	for _, manifest := range action.Manifests() {
 		for _, object := range manifest.Objects {
@@ -150,7 +150,7 @@ func (l *Labs) publish(ctx context.Context, publish *course.Publish) error {
 	return l.Lab.PublishChart(ctx, packed)
 }
 
-// keepPackages saves the reader's packages that a chart of the course's takes the place of.
+// keepPackages saves the user's packages that a chart of the course's replaces.
 func (l *Labs) keepPackages(coming helm.Package, there [][]byte) error {
 	kept := [][]byte{coming.Content}
 	for _, content := range there {

@@ -1,14 +1,15 @@
 package labs
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/kubectl/pkg/cmd/util"
 	"k8s.io/kubectl/pkg/polymorphichelpers"
@@ -20,28 +21,26 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// untilDeployment waits until something is true of a Deployment.
-func (l *Labs) untilDeployment(ctx context.Context, namespace, name string, what messages.Text, ok func(context.Context, *appsv1.Deployment) (bool, error)) error {
-	err := await.Watches(ctx, func(ctx context.Context) (bool, error) {
+// untilDeployment waits until ok reports true for a Deployment whose latest change its controller has seen.
+func (l *Labs) untilDeployment(ctx context.Context, namespace, name string, ok func(context.Context, *appsv1.Deployment) (bool, error)) error {
+	return await.Watches(ctx, func(ctx context.Context) (bool, error) {
 		found, err := l.Cluster.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil || found.Status.ObservedGeneration < found.Generation {
 			return false, err
 		}
 		return ok(ctx, found)
-	}, func(ctx context.Context) (watch.Interface, error) {
-		return l.Cluster.AppsV1().Deployments(namespace).Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
-	}, func(ctx context.Context) (watch.Interface, error) {
+	}, l.Cluster.Watch(deploymentNamed(namespace, name)), func(ctx context.Context) (watch.Interface, error) {
 		return l.Cluster.AppsV1().ReplicaSets(namespace).Watch(ctx, metav1.ListOptions{})
 	})
-	if err != nil && context.Cause(ctx) != nil {
-		return &messages.Error{What: what, Cause: err}
-	}
-	return err
 }
 
-// untilObserved waits until a Deployment's ReplicaSet for what was applied is there, with its revision.
+func deploymentNamed(namespace, name string) kube.Reference {
+	return kube.Reference{APIVersion: "apps/v1", Kind: "Deployment", Namespace: namespace, Name: name}
+}
+
+// untilObserved waits until a Deployment has a ReplicaSet for its present template, with its revision.
 func (l *Labs) untilObserved(ctx context.Context, namespace, name string) error {
-	return l.untilDeployment(ctx, namespace, name, messages.T("Kubernetes does not act on deployment/%s", name), func(_ context.Context, found *appsv1.Deployment) (bool, error) {
+	err := l.untilDeployment(ctx, namespace, name, func(_ context.Context, found *appsv1.Deployment) (bool, error) {
 		_, _, current, err := deployment.GetAllReplicaSets(found, l.Cluster.AppsV1())
 		if err != nil || current == nil {
 			return false, err
@@ -49,17 +48,31 @@ func (l *Labs) untilObserved(ctx context.Context, namespace, name string) error 
 		number := current.Annotations[deployment.RevisionAnnotation]
 		return number != "" && number == found.Annotations[deployment.RevisionAnnotation], nil
 	})
+	if err != nil {
+		return messages.Errorf("Kubernetes does not act on deployment/%s", name).Because(err)
+	}
+	return nil
 }
 
-// untilRolledOut waits until all pods of a Deployment are new and Ready, as kubectl rollout status does.
+// untilRolledOut waits until all pods of a Deployment are new and Ready, as kubectl rollout status does. It ends at once if
+// the Deployment exceeds its progress deadline.
 func (l *Labs) untilRolledOut(ctx context.Context, namespace, name string) error {
-	return l.untilDeployment(ctx, namespace, name, messages.T("deployment/%s does not roll out", name), func(_ context.Context, found *appsv1.Deployment) (bool, error) {
-		wanted, status := *found.Spec.Replicas, found.Status
-		return status.UpdatedReplicas == wanted && status.Replicas == wanted && status.AvailableReplicas == wanted, nil
+	var failed error
+	err := l.untilDeployment(ctx, namespace, name, func(_ context.Context, found *appsv1.Deployment) (done bool, err error) {
+		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(found)
+		if err != nil {
+			return false, err
+		}
+		_, done, failed = new(polymorphichelpers.DeploymentStatusViewer).Status(&unstructured.Unstructured{Object: content}, 0)
+		return done || failed != nil, nil
 	})
+	if err := cmp.Or(failed, err); err != nil {
+		return messages.Errorf("deployment/%s does not roll out", name).Because(err)
+	}
+	return nil
 }
 
-// untilComplete waits until a Deployment has rolled out, a Job has come to its end, or a Pod is Ready.
+// untilComplete waits until a Deployment has rolled out, a Job is Complete, or a Pod is Ready.
 func (l *Labs) untilComplete(ctx context.Context, namespace, workload string) error {
 	kind, name, _ := strings.Cut(workload, "/")
 	if kind == "deployment" {
@@ -80,16 +93,16 @@ func (l *Labs) untilComplete(ctx context.Context, namespace, workload string) er
 			fields, _ := condition.(map[string]any)
 			return fields["type"] == wanted && fields["status"] == "True"
 		}), nil
-	}, l.Cluster.Changes()...)
+	}, l.Cluster.Watch(of))
 	if err != nil {
-		return messages.Errorf("%s does not get %s", workload, wanted).Because(err)
+		return messages.Errorf("%s does not become %s", workload, wanted).Because(err)
 	}
 	return nil
 }
 
 // undo rolls a Deployment back, as kubectl rollout undo does.
 func (l *Labs) undo(ctx context.Context, namespace string, undo *course.Undo) error {
-	found, err := l.Cluster.AppsV1().Deployments(namespace).Get(ctx, undo.Deployment, metav1.GetOptions{})
+	found, err := l.deployment(ctx, namespace, undo.Deployment)
 	if err != nil {
 		return err
 	}
@@ -97,37 +110,36 @@ func (l *Labs) undo(ctx context.Context, namespace string, undo *course.Undo) er
 	if err != nil {
 		return err
 	}
+	// not tried again: a second one would undo the first
 	if _, err := rollbacker.Rollback(found, nil, undo.Revision, util.DryRunNone); err != nil {
 		return err
 	}
 	return l.untilObserved(ctx, namespace, undo.Deployment)
 }
 
-// replace deletes a pod of a Deployment, and waits for the one that comes in its place.
+func (l *Labs) deployment(ctx context.Context, namespace, name string) (found *appsv1.Deployment, err error) {
+	err = kube.Retry(ctx, func(ctx context.Context) (err error) {
+		found, err = l.Cluster.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
+		return err
+	})
+	return found, err
+}
+
+// replace deletes a pod of a Deployment, and waits for the one that replaces it.
 func (l *Labs) replace(ctx context.Context, namespace, name string) error {
 	if err := l.untilRolledOut(ctx, namespace, name); err != nil {
 		return err
 	}
-	found, err := l.Cluster.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
+	found, err := l.deployment(ctx, namespace, name)
 	if err != nil {
 		return err
 	}
-	selector := metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(found.Spec.Selector)}
-	pods, err := l.Cluster.CoreV1().Pods(namespace).List(ctx, selector)
+	pods, err := l.Cluster.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: metav1.FormatLabelSelector(found.Spec.Selector)})
 	if err != nil || len(pods.Items) == 0 {
 		return err
 	}
-	old := pods.Items[0]
-	if err := l.Cluster.CoreV1().Pods(namespace).Delete(ctx, old.Name, metav1.DeleteOptions{}); err != nil {
-		return err
-	}
-	gone := func(ctx context.Context) (bool, error) {
-		pods, err := l.Cluster.CoreV1().Pods(namespace).List(ctx, selector)
-		return err == nil && !slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool { return pod.UID == old.UID }), err
-	}
-	if err := await.Watches(ctx, gone, func(ctx context.Context) (watch.Interface, error) {
-		return l.Cluster.CoreV1().Pods(namespace).Watch(ctx, selector)
-	}); err != nil {
+	old := kube.Reference{APIVersion: "v1", Kind: "Pod", Namespace: namespace, Name: pods.Items[0].Name, UID: string(pods.Items[0].UID)}
+	if err := l.Cluster.Delete(ctx, []kube.Reference{old}); err != nil {
 		return err
 	}
 	return l.untilRolledOut(ctx, namespace, name)

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -377,7 +378,9 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 		return err
 	}
 	for _, object := range lab.objects {
-		if err := l.Cluster.Knows(object); err != nil {
+		if err := l.Cluster.Knows(object); err != nil && !meta.IsNoMatchError(err) {
+			return err
+		} else if err != nil {
 			return messages.Usagef("%s holds %s, whose kind this lab does not know", file, kube.Refer(object)).Because(err).
 				WithHint("install what brings that kind, then run the same command again")
 		}

@@ -18,7 +18,26 @@ import (
 // speakers are the functions whose first argument is a sentence.
 var speakers = []string{"T", "Errorf", "Usagef", "WithHint", "say", "wrong"}
 
-var verb = regexp.MustCompile(`%[^%]`)
+var verb = regexp.MustCompile(`%(?:\[(\d+)\])?([^%])`)
+
+// verbs gives the verb of each argument, by its number: a translation may take them in another order.
+func verbs(t *testing.T, format string) map[int]string {
+	t.Helper()
+	all := map[int]string{}
+	next := 1
+	for _, found := range verb.FindAllStringSubmatch(format, -1) {
+		if found[1] != "" {
+			number, err := strconv.Atoi(found[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			next = number
+		}
+		all[next] = found[2]
+		next++
+	}
+	return all
+}
 
 // TestCatalogueIsComplete finds what the program says and cannot say in Chinese, and what it could say and never does.
 func TestCatalogueIsComplete(t *testing.T) {
@@ -36,7 +55,7 @@ func TestCatalogueIsComplete(t *testing.T) {
 			t.Errorf("zh.yaml lacks %q (%s)", english, said[english].position)
 			continue
 		}
-		if want, got := verb.FindAllString(english, -1), verbsByArgument(translated); !slices.Equal(want, got) {
+		if want, got := verbs(t, english), verbs(t, translated); !maps.Equal(want, got) {
 			t.Errorf("%q has the verbs %v, its translation %v", english, want, got)
 		}
 	}
@@ -45,24 +64,6 @@ func TestCatalogueIsComplete(t *testing.T) {
 			t.Errorf("zh.yaml translates %q, which nothing says", english)
 		}
 	}
-}
-
-// verbsByArgument returns the verbs of a translation in the order of the arguments, which it may take in another one: %[2]s.
-func verbsByArgument(format string) []string {
-	var verbs []string
-	next := 0
-	for _, found := range regexp.MustCompile(`%(?:\[(\d+)\])?([^%\[])`).FindAllStringSubmatch(format, -1) {
-		if found[1] != "" {
-			number, _ := strconv.Atoi(found[1])
-			next = number - 1
-		}
-		for len(verbs) <= next {
-			verbs = append(verbs, "")
-		}
-		verbs[next] = "%" + found[2]
-		next++
-	}
-	return verbs
 }
 
 // TestFormatsAndArgumentsAgree does for sentences what go vet does for fmt.

@@ -16,6 +16,8 @@ type Command struct {
 	words     []string
 	// usage stands at the end as it is: "CHAPTER[/STEP]".
 	usage string
+	// sudo says that it needs the rights of root.
+	sudo bool
 }
 
 // Hellolab is a command of this program: Hellolab("lab", "check", "pod/nginx").
@@ -37,6 +39,12 @@ func Shell(program string, words ...string) Command { return Command{program: pr
 // Usage is c with what the reader has to fill in at its end, in capitals: "FILE", "CHAPTER[/STEP]".
 func (c Command) Usage(usage string) Command {
 	c.usage = usage
+	return c
+}
+
+// Sudo is c with the rights of root.
+func (c Command) Sudo() Command {
+	c.sudo = true
 	return c
 }
 
@@ -82,6 +90,9 @@ func (p Printer) Command(c Command) string {
 	}
 	if c.namespace != "" && c.namespace != cmp.Or(lab.Namespace, defaultNamespace) {
 		words = append(words, "-n", c.namespace)
+	}
+	if c.sudo {
+		words = slices.Concat([]string{"sudo"}, words)
 	}
 	for i, word := range words {
 		words[i] = quote(runtime.GOOS, word)

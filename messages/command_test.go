@@ -18,6 +18,7 @@ func TestCommand(t *testing.T) {
 		{Kubectl("default", "get", "pods"), "kubectl get pods", "hellolab --name mine kubectl get pods -n default"},
 		{Kubectl("dev", "get", "pods"), "kubectl get pods -n dev", "hellolab --name mine kubectl get pods"},
 		{Helm("dev", "uninstall", "web"), "helm uninstall web -n dev", "helm uninstall web --kube-context kind-mine"},
+		{Hellolab("tunnel").Sudo(), "sudo hellolab tunnel", "sudo hellolab --name mine --course 'my course' tunnel"},
 		{Shell("docker", "logs", "web"), "docker logs web", "docker logs web"},
 	} {
 		if got := test.command.String(); got != test.usual {

@@ -105,6 +105,8 @@ type Printer struct {
 	// Lab returns what commands need so that they lead to the lab in question, and is called whenever one is printed; nil
 	// stands for the lab with the default name.
 	Lab func() Lab
+	// Advise returns what to do about a failure that comes without any hint; nil adds nothing.
+	Advise func(error) Text
 }
 
 // In returns the printer for the first of tags that hellolab speaks, or for English.
@@ -250,6 +252,9 @@ func (p Printer) Report(err error) string {
 		if hint := p.Hint(one); hint != "" && !slices.Contains(hints, hint) {
 			hints = append(hints, hint)
 		}
+	}
+	if len(hints) == 0 && p.Advise != nil {
+		hints = append(hints, p.Text(p.Advise(err)))
 	}
 	for _, hint := range hints {
 		b.WriteString(p.Text(T("next: ")) + hint + "\n")

@@ -9,8 +9,8 @@ import (
 	"github.com/shirou/gopsutil/v4/process"
 )
 
-// Owner names the program of this machine that listens on a TCP port, or gives "" where that cannot be told: programs
-// of other users show themselves to the administrator only.
+// Owner returns the name of the program of this machine that listens on a TCP port, or "" where it is not known: programs
+// of other users are visible to the administrator only.
 func Owner(ctx context.Context, number int) string {
 	connections, err := net.ConnectionsWithContext(ctx, "tcp")
 	if err != nil {

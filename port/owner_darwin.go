@@ -2,5 +2,5 @@ package port
 
 import "context"
 
-// Owner gives "" on macOS, where only another program (lsof) could tell.
+// Owner returns "" on macOS, where only another program (lsof) knows.
 func Owner(context.Context, int) string { return "" }

@@ -18,8 +18,8 @@ type Port struct {
 	Auto   bool
 }
 
-// UnmarshalYAML reads 1 to 65535, or auto. Its error is of the YAML library's own kind, which alone lets the library go
-// on to the next mistake in the file.
+// UnmarshalYAML reads 1 to 65535, or auto. Its error is of the YAML library's own type, since only with that one does the
+// library continue to the next mistake in the file.
 func (p *Port) UnmarshalYAML(node *yaml.Node) error {
 	if node.Value == "auto" {
 		*p = Port{Auto: true}
@@ -51,8 +51,8 @@ func (p Port) String() string {
 
 // Free reports whether number can be published on every one of addresses.
 //
-// A port that this user may not listen on (below 1024) may still be published by the engine: there, only an answer
-// shows that it is taken.
+// A port that this user may not listen on (below 1024) may still be published by the engine. It counts as taken if
+// something answers there.
 func Free(addresses []string, number int) bool {
 	for _, address := range addresses {
 		target := net.JoinHostPort(address, strconv.Itoa(number))
@@ -72,7 +72,7 @@ func Free(addresses []string, number int) bool {
 	return true
 }
 
-// Loopback is what a lab listens on: 127.0.0.1, and ::1 where this machine has IPv6.
+// Loopback returns the addresses that a lab listens on: 127.0.0.1, and ::1 where this machine has IPv6.
 func Loopback() []string {
 	addresses := []string{"127.0.0.1"}
 	if listener, err := net.Listen("tcp", "[::1]:0"); err == nil {

@@ -113,26 +113,38 @@ func TestBadYAMLIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-// TestFree holds that a port counts as taken where one of the lab's addresses is, whichever it is. It runs alone: a
-// test beside it could take the port that it has just let go.
+// TestFree holds that a port counts as taken where one of the lab's addresses is, whichever it is.
 func TestFree(t *testing.T) {
+	t.Parallel()
 	for _, address := range port.Loopback() {
-		t.Run(address, func(t *testing.T) {
-			listener, number := listen(t, address)
-			if port.Free([]string{address}, number) {
-				t.Errorf("port %d of %s counts as free while it is listened on", number, address)
-			}
-			if port.Free(port.Loopback(), number) {
-				t.Errorf("port %d counts as free while %s is listened on", number, address)
-			}
-			listener.Close()
-			if !port.Free([]string{address}, number) {
-				t.Errorf("port %d of %s counts as taken after its listener is gone", number, address)
-			}
-			if !port.Free([]string{address}, number) {
-				t.Errorf("asking whether port %d is free takes it", number)
-			}
-		})
+		_, number := listen(t, address)
+		if port.Free([]string{address}, number) {
+			t.Errorf("port %d of %s counts as free while it is listened on", number, address)
+		}
+		if port.Free(port.Loopback(), number) {
+			t.Errorf("port %d counts as free while %s is listened on", number, address)
+		}
+	}
+}
+
+// ownAddress is one of loopback's that no other test listens at, so that a port which is let go there stays free.
+const ownAddress = "127.0.0.42"
+
+// TestFreeAgain holds that a port is free when its listener is gone, and that looking does not take it.
+func TestFreeAgain(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "darwin" {
+		t.Skip("macOS has one loopback address only")
+	}
+	listener, number := listen(t, ownAddress)
+	if port.Free([]string{ownAddress}, number) {
+		t.Errorf("port %d counts as free while it is listened on", number)
+	}
+	listener.Close()
+	for range 2 {
+		if !port.Free([]string{ownAddress}, number) {
+			t.Errorf("port %d counts as taken after its listener is gone", number)
+		}
 	}
 }
 
@@ -163,9 +175,10 @@ func TestLoopback(t *testing.T) {
 	}
 }
 
-// TestOwner holds that a program of this user's is named as the user knows it, on either address. It runs alone, as
-// TestFree does.
+// TestOwner holds that a program of this user's is named as the user knows it, on either address, and that a port which
+// is in use, but which nobody listens on, has no owner: that of a connection's near end.
 func TestOwner(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "darwin" {
 		t.Skip("macOS does not tell")
 	}
@@ -178,9 +191,13 @@ func TestOwner(t *testing.T) {
 		if got, want := port.Owner(t.Context(), number), filepath.Base(self); got != want {
 			t.Errorf("the owner of port %d of %s is %q, want %q", number, address, got, want)
 		}
-		listener.Close()
-		if got := port.Owner(t.Context(), number); got != "" {
-			t.Errorf("the owner of port %d of %s, which nobody listens on, is %q", number, address, got)
+		connection, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer connection.Close()
+		if number := connection.LocalAddr().(*net.TCPAddr).Port; port.Owner(t.Context(), number) != "" {
+			t.Errorf("the owner of port %d of %s, which nobody listens on, is %q", number, address, port.Owner(t.Context(), number))
 		}
 	}
 }

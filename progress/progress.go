@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/text/width"
-
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -26,16 +24,16 @@ const (
 	clearLine         = "\r\x1b[K"
 )
 
-// Options say what the story is written on.
+// Options are where and how the story is written.
 type Options struct {
 	Out     io.Writer
 	Printer messages.Printer
-	// Columns gives the terminal's width at the moment, and is nil where Out is no terminal.
+	// Columns returns the terminal's present width, and is nil where Out is no terminal.
 	Columns func() int
 	Color   bool
 }
 
-// Progress tells the story. Its methods may be called from many goroutines.
+// Progress writes the story. Its methods may be called from many goroutines.
 type Progress struct {
 	Options
 	mu      sync.Mutex
@@ -46,7 +44,7 @@ type Progress struct {
 	stop    chan struct{}
 }
 
-// New tells the story on options.Out.
+// New returns a story that is written on options.Out.
 func New(options Options) *Progress { return &Progress{Options: options} }
 
 // Step is one part of the work, from Start to End.
@@ -84,7 +82,7 @@ func (p *Progress) Start(name messages.Text) *Step {
 	return step
 }
 
-// Detail says how far a running step is, a percentage say. Only terminals show it.
+// Detail sets how far a running step is, a percentage say. Only terminals show it.
 func (s *Step) Detail(detail messages.Text) {
 	s.progress.mu.Lock()
 	defer s.progress.mu.Unlock()
@@ -130,14 +128,14 @@ func (p *Progress) Say(text messages.Text) {
 	p.draw()
 }
 
-// Steps tells how many steps have been started: none means that there was nothing to do.
+// Steps returns how many steps have been started: none means that there was nothing to do.
 func (p *Progress) Steps() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.count
 }
 
-// Write puts whole lines of somebody else's, a logger's say, above the line that turns.
+// Write writes whole lines of somebody else's, a logger's say, above the line that turns.
 func (p *Progress) Write(line []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -192,31 +190,3 @@ func (p *Progress) draw() {
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1fs", d.Seconds()) }
-
-// cut shortens line to columns, Chinese characters taking two each.
-func cut(line string, columns int) string {
-	if Columns(line) <= columns {
-		return line
-	}
-	used := 0
-	for i, r := range line {
-		if used += Columns(string(r)); used > columns-1 {
-			return line[:i] + "…"
-		}
-	}
-	return line
-}
-
-// Columns is how many columns of a terminal s takes.
-func Columns(s string) int {
-	columns := 0
-	for _, r := range s {
-		switch width.LookupRune(r).Kind() {
-		case width.EastAsianWide, width.EastAsianFullwidth:
-			columns += 2
-		default:
-			columns++
-		}
-	}
-	return columns
-}

@@ -177,6 +177,7 @@ func TestCut(t *testing.T) {
 		{"Chinese that fits", 20, "一二三四五六", "一二三四五六"},
 		{"Chinese that does not fit", 20, "一二三四五六七", "一二三四五…"},
 		{"Chinese that ends between two columns", 21, "一二三四五六七", "一二三四五六…"},
+		{"emoji", 16, "👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧", "👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧…"},
 		{"both", 20, "abc镜像仓库def", "abc镜像仓库…"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -297,6 +298,7 @@ func TestColumns(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]int{
 		"": 0, "abc": 3, "集群": 4, "镜像 registry": 13, "：": 2, "Ａ": 2, "ｱ": 1, "…": 1, "⠋": 1, "✓": 1, "é": 1,
+		"e\u0301": 1, "👍": 2, "👩‍👩‍👧": 2, "🇨🇳": 2, "，。": 4,
 	} {
 		if got := progress.Columns(text); got != want {
 			t.Errorf("Columns(%q) is %d, want %d", text, got, want)

@@ -3,7 +3,6 @@ package registry
 import (
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,14 +20,13 @@ import (
 
 const registryImage = "registry:3.1.1"
 
-// lab is a registry on an engine whose containers of the registry's image answer as a registry does, at a port that is
-// this test's: no other program listens at it on that address, since the system has given it to a listener that is held.
+// lab is a registry on an engine whose containers of the registry's image answer as a registry does.
 func lab(t *testing.T) (*Registry, *enginetest.Engine) {
 	t.Helper()
 	docker := enginetest.New(t)
 	docker.AddImage(registryImage)
 	docker.Listen(registryImage, answering(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))))
-	return New(docker.Client(), progress.New(progress.Options{Out: io.Discard}), "web", Config{Image: registryImage, Port: port.Port{Number: unusedPort(t)}}), docker
+	return New(docker.Client(), progress.New(progress.Options{Out: io.Discard}), "web", Config{Image: registryImage, Port: port.Port{Number: enginetest.Port(t)}}), docker
 }
 
 // answering adds the header that tells a registry from any other server.
@@ -37,25 +35,6 @@ func answering(handler http.Handler) http.Handler {
 		w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
 		handler.ServeHTTP(w, r)
 	})
-}
-
-// unusedPort is a port of 127.0.0.1 that the system hands out to nobody: it is held on another address of loopback.
-func unusedPort(t *testing.T) int {
-	t.Helper()
-	for range 20 {
-		held, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		number := held.Addr().(*net.TCPAddr).Port
-		held.Close()
-		if other, err := net.Listen("tcp", net.JoinHostPort("127.0.0.43", port.Port{Number: number}.String())); err == nil {
-			t.Cleanup(func() { other.Close() })
-			return number
-		}
-	}
-	t.Skip("this machine has one loopback address only")
-	return 0
 }
 
 // TestLife walks through the life of a registry: each call does what is missing, and a second one nothing.

@@ -1,5 +1,5 @@
-// Package strict reads YAML that a person wrote, and refuses what it does not know: with the file, the line, and what
-// belongs there, for everything that is wrong at once.
+// Package strict reads YAML that a person wrote, and refuses what it does not know: with the file, the line, and what is
+// valid there, for everything that is wrong at once.
 package strict
 
 import (
@@ -23,12 +23,12 @@ func Decode(file string, content []byte, into any) error {
 		return Retell(file, err)
 	}
 	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return messages.Usagef("%s: there is more than one document in it; take the --- out", file)
+		return messages.Usagef("%s: the file has more than one document; remove the ---", file)
 	}
 	return nil
 }
 
-// Retell puts what the YAML library says about a file into the user's words.
+// Retell translates the YAML library's errors about a file into the user's words.
 func Retell(file string, err error) error {
 	var mistyped *yaml.TypeError
 	if !errors.As(err, &mistyped) {
@@ -57,15 +57,15 @@ func retell(file string, err error) error {
 		return messages.Usagef("%s is not YAML", file).Because(err)
 	}
 	if value := mismatched.FindStringSubmatch(parts[2]); value != nil {
-		return messages.Usagef("%s, line %s: %q is not what belongs there, %s", file, parts[1], value[1], kindOf(value[2]))
+		return messages.Usagef("%s, line %s: %q is not valid here: it must be %s", file, parts[1], value[1], kindOf(value[2]))
 	}
 	if field := unknown.FindStringSubmatch(parts[2]); field != nil {
-		return messages.Usagef("%s, line %s: nothing is called %q there", file, parts[1], field[1])
+		return messages.Usagef("%s, line %s: %q is not a known key here", file, parts[1], field[1])
 	}
 	return messages.Usagef("%s, line %s: %s", file, parts[1], parts[2])
 }
 
-// kindOf puts a Go type into the user's words.
+// kindOf translates a Go type into the user's words.
 func kindOf(goType string) messages.Text {
 	switch {
 	case strings.HasPrefix(goType, "int"):
@@ -75,11 +75,11 @@ func kindOf(goType string) messages.Text {
 	case goType == "bool":
 		return messages.T("true or false")
 	case goType == "time.Duration":
-		return messages.T("a time such as 5m")
+		return messages.T("a duration such as 5m")
 	case strings.HasPrefix(goType, "[]"):
 		return messages.T("a list")
 	case goType == "string":
-		return messages.T("a text")
+		return messages.T("text")
 	}
 	return messages.T("a group of settings")
 }

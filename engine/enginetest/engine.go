@@ -2,7 +2,7 @@
 //
 //	docker := enginetest.New(t)
 //	docker.AddImage("registry:3.1.1")
-//	docker.Listen("registry:3.1.1", handler) // its containers answer at the ports that they publish, while they run
+//	docker.Listen("registry:3.1.1", handler) // its containers answer at the ports that they publish (see [Port])
 //	lab, err := bootstrap.Open(t.Context(), docker.Client(), ...)
 //
 // It answers the Engine API over HTTP, so the code under test uses the real client. Containers, volumes, networks and

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -111,12 +112,12 @@ func TestListen(t *testing.T) {
 	ctx, docker := t.Context(), enginetest.New(t)
 	docker.AddImage("web:1")
 	docker.Listen("web:1", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "hello") }))
-	holder, err := net.Listen("tcp", "127.0.0.41:0") // an address that no other test listens at
+	host, number := "127.0.0.1", strconv.Itoa(enginetest.Port(t))
+	address := net.JoinHostPort(host, number)
+	holder, err := net.Listen("tcp", address)
 	if err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
-	address := holder.Addr().String()
-	host, number, _ := net.SplitHostPort(address)
 	create(t, docker, "web", container.Config{Image: "web:1"},
 		container.HostConfig{PortBindings: nat.PortMap{"80/tcp": {{HostIP: host, HostPort: number}}}})
 	if err := docker.Client().ContainerStart(ctx, "web", container.StartOptions{}); err == nil {

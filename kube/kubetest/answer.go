@@ -126,6 +126,10 @@ func (s *Server) describe(parts []string) any {
 		return map[string]string{"major": "1", "minor": "37", "gitVersion": "v1.37.0"}
 	case path == "readyz":
 		return "ok"
+	case path == "openapi/v3":
+		return s.schemas()
+	case strings.HasPrefix(path, "openapi/v3/"):
+		return s.schema(parts[2:])
 	case path == "api/v1", len(parts) == 3 && parts[0] == "apis":
 		version := schema.GroupVersion{Version: parts[len(parts)-1]}
 		if parts[0] == "apis" {
@@ -140,6 +144,35 @@ func (s *Server) describe(parts []string) any {
 		return list
 	}
 	return nil
+}
+
+// schemas lists the versions of the API whose schemas can be had.
+func (s *Server) schemas() any {
+	paths := map[string]any{}
+	for _, kind := range s.kinds {
+		path := "apis/" + kind.Group + "/" + kind.Version
+		if kind.Group == "" {
+			path = "api/" + kind.Version
+		}
+		paths[path] = map[string]string{"serverRelativeURL": "/openapi/v3/" + path}
+	}
+	return map[string]any{"paths": paths}
+}
+
+// schema says of each kind of a version of the API that the server validates it, so that Helm and kubectl do not.
+func (s *Server) schema(parts []string) any {
+	paths := map[string]any{}
+	for _, kind := range s.kinds {
+		if kind.Version != parts[len(parts)-1] || kind.Group != "" && kind.Group != parts[1] {
+			continue
+		}
+		paths["/"+kind.Name] = map[string]any{"patch": map[string]any{
+			"x-kubernetes-group-version-kind": map[string]string{"group": kind.Group, "version": kind.Version, "kind": kind.Kind},
+			"parameters":                      []any{map[string]string{"name": "fieldValidation", "in": "query"}},
+			"responses":                       map[string]any{},
+		}}
+	}
+	return map[string]any{"openapi": "3.0.0", "info": map[string]string{"title": "kubetest", "version": "v1"}, "paths": paths}
 }
 
 func (s *Server) groups() metav1.APIGroupList {

@@ -26,24 +26,29 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// tries is how often a web server is asked until its answers differ. Of three pods chosen at random, all answers come
-// from one in 1 of 60,000 cases.
+// tries is how many requests are sent at most until the answers differ. If each goes to one of three pods at random, all of
+// them go to the same one in 1 of 60,000 cases.
 const tries = 11
 
-// patience is how long one answer may take.
+// patience is how long one request may take.
 const patience = 3 * time.Second
 
-// question is how a web server is asked once: for the status and the body of its answer.
+// question sends one request to a web server, and returns the status and the body of the response.
 type question func(context.Context) (status int, body string, err error)
 
-// routedWithin is how long the ingress controller may need until it routes to pods that are Ready: it takes up changes
-// every 3.3 s at most (its --sync-rate-limit).
+// routedWithin is how long the ingress controller may take until it routes to pods that are Ready: it applies changes at
+// most every 3.3 s (its --sync-rate-limit).
 const routedWithin = 4 * time.Second
 
-// http asks a web server, as often as the answers have to differ. One behind the ingress controller is asked again while
-// nothing but the controller's pace can be why it does not answer.
+// http sends requests to a web server.
 func (c *Checker) http(ctx context.Context, step *course.Step, e *course.HTTP) (Row, cause, error) {
 	ask, subject := c.asker(e.Namespace, "/"+strings.TrimPrefix(e.Path, "/"), e)
+	return c.httpRouted(ctx, step, e, subject, ask)
+}
+
+// httpRouted repeats the requests to a server behind the ingress controller while nothing but the controller's pace
+// explains that there is no answer.
+func (c *Checker) httpRouted(ctx context.Context, step *course.Step, e *course.HTTP, subject string, ask question) (Row, cause, error) {
 	answered := false
 	look := func() (Row, cause, error) {
 		return c.httpOnce(ctx, step, e, subject, func(ctx context.Context) (int, string, error) {
@@ -77,7 +82,8 @@ func (c *Checker) httpOnce(ctx context.Context, step *course.Step, e *course.HTT
 	return row, why, err
 }
 
-// answers asks a question until there are enough different answers, each as it should be, and tells so in row.
+// answers sends requests until there are enough different answers, and fills in what row has and expects. It stops at the
+// first answer that is wrong.
 func answers(ctx context.Context, row Row, ask question, pattern course.Pattern, differ int) (Row, error) {
 	row.Expected = messages.T("an answer like %s", pattern)
 	if pattern.String() == "." {
@@ -115,7 +121,7 @@ func answers(ctx context.Context, row Row, ask question, pattern course.Pattern,
 	return row, nil
 }
 
-// loadBalancer asks a Service at its EXTERNAL-IP.
+// loadBalancer sends requests to the EXTERNAL-IP of a Service.
 func (c *Checker) loadBalancer(ctx context.Context, e *course.LoadBalancer) (Row, cause, error) {
 	row := Row{Subject: messages.T("EXTERNAL-IP of service/%s", e.Service+inNamespace(e.Namespace)), Expected: messages.T("an address that answers")}
 	service, err := c.Cluster.CoreV1().Services(e.Namespace).Get(ctx, e.Service, metav1.GetOptions{})
@@ -149,7 +155,7 @@ func (c *Checker) loadBalancer(ctx context.Context, e *course.LoadBalancer) (Row
 	return row, why, err
 }
 
-// asker gives the way to ask, and what to call it.
+// asker returns how to send the requests of an expectation, and the name of what they go to.
 func (c *Checker) asker(namespace, path string, e *course.HTTP) (question, string) {
 	port := strconv.Itoa(e.Port)
 	proxied := func(ctx context.Context, resource, name string) (int, string, error) {
@@ -193,7 +199,7 @@ func (c *Checker) asker(namespace, path string, e *course.HTTP) (question, strin
 	}, "pod (" + e.Pods + "):" + port + path + inNamespace(namespace)
 }
 
-// refused is what the API server says itself where it finds nobody to pass a question on to, or "".
+// refused is the API server's own message if it could not pass a request on, or "".
 func refused(body []byte) string {
 	var status metav1.Status
 	if json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.Status != metav1.StatusFailure {
@@ -202,7 +208,7 @@ func refused(body []byte) string {
 	return status.Message
 }
 
-// get asks a web server on this machine, each time anew and without a proxy.
+// get sends a request to a web server on this machine, on a new connection and without a proxy.
 func get(ctx context.Context, url string) (int, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -220,7 +226,7 @@ func get(ctx context.Context, url string) (int, string, error) {
 	return response.StatusCode, string(body), err
 }
 
-// told is an error without the request that it is about, which the row names.
+// told is the text of an error without the request, which the row names.
 func told(err error) string {
 	text := strings.TrimSpace(err.Error())
 	if at := strings.LastIndex(text, ": "); at >= 0 {
@@ -229,7 +235,7 @@ func told(err error) string {
 	return text
 }
 
-// firstLine is what a row shows of a text: its title, where it is a page.
+// firstLine is what a row shows of a text: its first line, or the title of an HTML page.
 func firstLine(text string) string {
 	if _, title, found := strings.Cut(text, "<title>"); found {
 		text, _, _ = strings.Cut(title, "</title>")
@@ -241,7 +247,7 @@ func firstLine(text string) string {
 	return text
 }
 
-// listPods gives the pods with labels that are not on their way out, the newest first.
+// listPods returns the pods that match labels and are not being deleted, the newest first.
 func (c *Checker) listPods(ctx context.Context, namespace, labels string) ([]corev1.Pod, error) {
 	list, err := c.Cluster.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: labels})
 	if err != nil {
@@ -258,7 +264,7 @@ func ready(pod corev1.Pod) bool {
 	})
 }
 
-// settled is how long a container has run that is stuck rather than on its way.
+// settled is how long a container has to run without becoming ready until it counts as stuck.
 const settled = 3 * time.Second
 
 func (c *Checker) pods(ctx context.Context, e *course.Pods) (Row, cause, error) {
@@ -348,7 +354,7 @@ func (c *Checker) endpoints(ctx context.Context, e *course.Endpoints) (Row, caus
 	return row, why, err
 }
 
-// addresses are those that a Service sends requests to, sorted.
+// addresses are the sorted addresses that a Service sends requests to.
 func (c *Checker) addresses(ctx context.Context, namespace, service string) ([]string, error) {
 	slices_, err := c.Cluster.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
 	if err != nil {
@@ -366,13 +372,13 @@ func (c *Checker) addresses(ctx context.Context, namespace, service string) ([]s
 	return all, nil
 }
 
-// revision is one of a Deployment's.
+// revision is a revision of a Deployment.
 type revision struct {
 	number int64
 	image  string
 }
 
-// history looks whether the images are among the revisions, in this order, the last being the current one.
+// history checks that a Deployment has run the images in this order, and runs the last one now.
 func (c *Checker) history(ctx context.Context, e *course.History) (Row, cause, error) {
 	namespace := e.Namespace
 	row := Row{Subject: messages.T("revisions of deployment/%s", e.Deployment+inNamespace(namespace)),
@@ -407,7 +413,7 @@ func (c *Checker) history(ctx context.Context, e *course.History) (Row, cause, e
 		next: messages.Kubectl(namespace, "rollout", "history", "deployment", e.Deployment).Text()}, nil
 }
 
-// replicaSets are those of a Deployment.
+// replicaSets are the ReplicaSets of a Deployment.
 func (c *Checker) replicaSets(ctx context.Context, namespace, deployment string) ([]appsv1.ReplicaSet, error) {
 	list, err := c.Cluster.AppsV1().ReplicaSets(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -419,8 +425,8 @@ func (c *Checker) replicaSets(ctx context.Context, namespace, deployment string)
 	}), nil
 }
 
-// replaced looks for a pod that came in another's place: the events tell of one that is gone; later, when they have been
-// forgotten, a pod is younger than its ReplicaSet.
+// replaced looks for a pod that replaced a deleted one: an event names a pod that no longer exists; once events have expired,
+// a pod is younger than its ReplicaSet.
 func (c *Checker) replaced(ctx context.Context, e *course.Reference) (Row, cause, error) {
 	namespace := e.Namespace
 	row := Row{Subject: messages.T("a deleted pod of deployment/%s", e.Name+inNamespace(namespace)),
@@ -456,7 +462,7 @@ func (c *Checker) replaced(ctx context.Context, e *course.Reference) (Row, cause
 	return row, cause{}, nil
 }
 
-// logs reads the logs of a Job's pods that succeeded.
+// logs compares the logs of a Job's pods that succeeded.
 func (c *Checker) logs(ctx context.Context, e *course.Logs) (Row, cause, error) {
 	namespace := e.Namespace
 	row := Row{Subject: messages.T("log of job/%s", e.Job+inNamespace(namespace)), Have: messages.T("none"), Expected: messages.T("a log like %q", e.Match.String())}
@@ -495,10 +501,10 @@ func firstContainer(pod corev1.Pod) string {
 	return pod.Spec.Containers[0].Name
 }
 
-// firstRun is how long a CronJob of every minute may have to wait for its first run, and that for its end.
+// firstRun is how long a CronJob that runs every minute may take until its first Job has succeeded.
 const firstRun = 90 * time.Second
 
-// runs looks at the last run of a CronJob.
+// runs checks the last Job of a CronJob.
 func (c *Checker) runs(ctx context.Context, e *course.Reference) (Row, cause, error) {
 	namespace := e.Namespace
 	row := Row{Subject: messages.T("runs of cronjob/%s", e.Name+inNamespace(namespace)), Have: messages.T("none"), Expected: messages.T("the last one succeeded, or the first one is still to come")}

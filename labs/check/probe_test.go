@@ -2,28 +2,27 @@ package check
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/fstest"
+	"testing/synctest"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
-	"k8s.io/client-go/rest"
 
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
@@ -366,17 +365,17 @@ func TestRuns(t *testing.T) {
 	}
 }
 
-// registry is one with images, or one that does not answer.
+// registry is one with images and versions of every chart, or one that does not answer.
 type registry struct {
-	images []string
-	down   error
+	images, charts []string
+	down           error
 }
 
 func (r registry) HasImage(_ context.Context, image string) (bool, error) {
 	return slices.Contains(r.images, image), r.down
 }
 
-func (r registry) ChartVersions(context.Context, string) ([]string, error) { return nil, r.down }
+func (r registry) ChartVersions(context.Context, string) ([]string, error) { return r.charts, r.down }
 
 func TestImage(t *testing.T) {
 	t.Parallel()
@@ -447,14 +446,16 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// TestHTTPUnanswered holds that a server which is not there is told without the request around it.
+// nobody is an address of this machine that refuses connections: no system hands out a port below 1024 to a program that
+// asks for any free one.
+const nobody = "http://127.0.0.1:1"
+
+// TestHTTPUnanswered checks that the error of a server that does not exist is shown without the request, which the row names.
 func TestHTTPUnanswered(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(http.NotFoundHandler())
-	server.Close()
 	c := checker()
-	c.Place.NodePort = server.URL
-	got := strings.ReplaceAll(row(t, c, "http: {nodePort: web, answers: .}"), server.URL, "URL")
+	c.Place.NodePort = nobody
+	got := strings.ReplaceAll(row(t, c, "http: {nodePort: web, answers: .}"), nobody, "URL")
 	if !strings.HasPrefix(got, "✗ GET URL/: no answer: ") || strings.Contains(got, "dial tcp") {
 		t.Errorf("the reader sees %s", got)
 	}
@@ -467,61 +468,52 @@ func TestHTTPOfNobody(t *testing.T) {
 		"✗ GET pod (app=web):3000/: no answer: no pod is Ready; want any answer; why: there are no pods with the label app=web; do: hellolab lab show one/first")
 }
 
-// TestHTTPRoutedLate holds that the ingress controller is given the time that it takes, where the cluster shows no cause, and
+// TestHTTPRoutedLate checks that the ingress controller gets the time that it takes if the cluster shows no other cause, and
 // that a wrong answer is an answer.
 func TestHTTPRoutedLate(t *testing.T) {
 	t.Parallel()
-	ingress := &networkingv1.Ingress{ObjectMeta: meta("web"), Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{{
-		IngressRuleValue: networkingv1.IngressRuleValue{HTTP: &networkingv1.HTTPIngressRuleValue{Paths: []networkingv1.HTTPIngressPath{{Path: "/hello",
-			Backend: networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}}}}}}}}}}}
-	service := &corev1.Service{ObjectMeta: meta("web"), Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 80}}}}
-	objects := map[string]any{
-		"/apis/networking.k8s.io/v1/namespaces/default/ingresses":     &networkingv1.IngressList{Items: []networkingv1.Ingress{*ingress}},
-		"/api/v1/namespaces/default/services/web":                     service,
-		"/api/v1/namespaces/default/pods":                             &corev1.PodList{Items: []corev1.Pod{*webPod("a", "web", "10.0.0.1")}},
-		"/api/v1/namespaces/default/pods/http:a:80/proxy":             map[string]string{},
-		"/apis/discovery.k8s.io/v1/namespaces/default/endpointslices": &discoveryv1.EndpointSliceList{},
-	}
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		found := objects[r.URL.Path]
-		if found == nil {
-			t.Errorf("it asks for %s", r.URL.Path)
-			http.NotFound(w, r)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(found)
-	}))
-	t.Cleanup(api.Close)
+	cluster := `apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec: {rules: [{http: {paths: [{path: /hello, backend: {service: {name: web, port: {number: 80}}}}]}}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80}]}
+---
+` + deploymentOf("us/web:v2", readyStatus)
 	for _, test := range []struct {
 		name, answer, want string
-		late               int64 // this many answers are the controller's own, 503
+		late               int // this many answers are the controller's own, 503
+		took               time.Duration
 	}{
-		{"at once", "hello", "✓ GET URL/hello: hello", 0},
-		{"late", "hello", "✓ GET URL/hello: hello", 3},
-		{"another answer, late", "bye", "✗ GET URL/hello: bye; want an answer like hello; do: hellolab lab show one/first", 3},
+		{"at once", "hello", "✓ GET URL/hello: hello; want an answer like hello", 0, 0},
+		{"late", "hello", "✓ GET URL/hello: hello; want an answer like hello", 3, 200 * time.Millisecond},
+		{"another answer, late", "bye", "✗ GET URL/hello: bye; want an answer like hello", 3, 200 * time.Millisecond},
+		{"never", "hello", "✗ GET URL/hello: status 503: no endpoints; want an answer like hello", 1000, routedWithin},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			var asked atomic.Int64
-			controller := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				if asked.Add(1) <= test.late {
-					http.Error(w, "no endpoints", http.StatusServiceUnavailable)
-					return
+			synctest.Test(t, func(t *testing.T) {
+				c, _ := onCluster(t, cluster, map[string]string{"web-1:80": "hello"})
+				e := &course.HTTP{Namespace: "default", Ingress: "/hello", Answers: course.Pattern{Regexp: regexp.MustCompile("hello")}}
+				sent, began := 0, time.Now()
+				found, why, err := c.httpRouted(t.Context(), lessons(t, "image: web"), e, "URL/hello", func(context.Context) (int, string, error) {
+					if sent++; sent <= test.late {
+						return http.StatusServiceUnavailable, "no endpoints", nil
+					}
+					return http.StatusOK, test.answer, nil
+				})
+				if err != nil || why.found() {
+					t.Errorf("the cause is %s, %v", why.why, err)
 				}
-				fmt.Fprint(w, test.answer)
-			}))
-			defer controller.Close()
-			real, err := kube.New(&rest.Config{Host: api.URL})
-			if err != nil {
-				t.Fatal(err)
-			}
-			c := checker()
-			c.Cluster, c.Place.Ingress = real, controller.URL
-			expect(t, strings.ReplaceAll(row(t, c, "http: {ingress: /hello, answers: hello}"), controller.URL, "URL"), test.want)
-			if asked.Load() != test.late+1 {
-				t.Errorf("it was asked %d times, want %d", asked.Load(), test.late+1)
-			}
+				mark := map[bool]string{true: "✓", false: "✗"}[found.Met]
+				expect(t, fmt.Sprintf("%s %s: %s; want %s", mark, found.Subject, found.Have, found.Expected), test.want)
+				if took := time.Since(began); took != test.took || sent > test.late+1 {
+					t.Errorf("it took %s and %d requests, want %s and %d at most", took, sent, test.took, test.late+1)
+				}
+			})
 		})
 	}
 }

@@ -84,10 +84,16 @@ func (c *Checker) writtenCause(ctx context.Context, step *course.Step, object *u
 		return cause{why: probeCause(d), next: change}, nil
 	case d.under("data"):
 		return cause{why: dataCause(object, d), next: change}, nil
-	case d.have == nil:
-		return cause{why: messages.T("the field %s is missing", shorten(d.path)), next: change}, nil
 	}
-	return cause{why: messages.T("the field %s is %s", shorten(d.path), d.shown()), next: change}, nil
+	return cause{why: fieldCause(d), next: change}, nil
+}
+
+// fieldCause explains a field of which nothing else is known.
+func fieldCause(d difference) messages.Text {
+	if d.have == nil {
+		return messages.T("the field %s is missing", shorten(d.path))
+	}
+	return messages.T("the field %s is %s", shorten(d.path), d.shown())
 }
 
 // probeCause explains a container's probe.
@@ -321,7 +327,7 @@ func (c *Checker) serviceWrittenCause(ctx context.Context, object *unstructured.
 		found.next = change
 	}
 	if !found.found() {
-		found.why = messages.T("the field %s is %s", shorten(d.path), d.shown())
+		found.why = fieldCause(d)
 		if d.under("spec.selector") {
 			found.why = messages.T("its selector has %s", d.last()+": "+d.shown().String())
 		}

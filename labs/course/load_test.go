@@ -71,9 +71,9 @@ func TestLoadRefuses(t *testing.T) {
 		{"no course", map[string]string{"course.yaml": ""}, []string{"my/course.yaml cannot be read: open course.yaml: file does not exist"}},
 		{"an empty course", map[string]string{"course.yaml": "# later\n"}, []string{"my/course.yaml: it is empty"}},
 		{"an unknown key in the course", map[string]string{"course.yaml": soundCourse + "author: me\n"},
-			[]string{`my/course.yaml, line 5: nothing is called "author" there`}},
+			[]string{`my/course.yaml, line 5: "author" is not a known key here`}},
 		{"a wrong type in the course", map[string]string{"course.yaml": "namespaces: [default]\nchapters: one\n"},
-			[]string{`my/course.yaml, line 2: "one" is not what belongs there, a list`}},
+			[]string{`my/course.yaml, line 2: "one" is not valid here: it must be a list`}},
 		{"no chapters and no namespaces", map[string]string{"course.yaml": "title: {en: A}\n"},
 			[]string{"my/course.yaml: it lists no chapters", "my/course.yaml: it lists no namespaces"}},
 		{"namespaces of the lab's own", map[string]string{"course.yaml": "namespaces:\n  - default\n  - kube-system\n  - hellolab\n  - ingress-nginx\n  - local-path-storage\nchapters: [one]\n"},
@@ -87,9 +87,9 @@ func TestLoadRefuses(t *testing.T) {
 			[]string{"my/two/lab.yaml cannot be read: open two/lab.yaml: file does not exist"}},
 
 		{"an unknown key in a chapter", map[string]string{"one/lab.yaml": soundChapter + "      - absent: {kind: Pod, named: web}\n"},
-			[]string{`my/one/lab.yaml, line 8: nothing is called "named" there`}},
+			[]string{`my/one/lab.yaml, line 8: "named" is not a known key here`}},
 		{"a wrong type in a chapter", expecting("pods: {labels: app=web, image: web, count: three}"),
-			[]string{`my/one/lab.yaml, line 5: "three" is not what belongs there, a whole number`}},
+			[]string{`my/one/lab.yaml, line 5: "three" is not valid here: it must be a whole number`}},
 		{"a chapter that is not YAML", map[string]string{"one/lab.yaml": "title: {en: One\nsteps: []\n"},
 			[]string{"my/one/lab.yaml, line 1: did not find expected ',' or '}'"}},
 		{"no steps", map[string]string{"one/lab.yaml": "title: {en: One}\n"}, []string{"my/one/lab.yaml: it has no steps"}},
@@ -266,8 +266,8 @@ error: my/course/one/lab.yaml, line 9: "name" is missing
 error: my/course/one/lab.yaml, line 10: "first" is there twice
 error: my/course/one/lab.yaml, line 12: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish
 error: my/course/one/lab.yaml, line 10: the step first expects nothing
-error: my/course/two/lab.yaml, line 2: nothing is called "nam" there
-error: my/course/two/lab.yaml, line 3: "yes" is not what belongs there, a list
+error: my/course/two/lab.yaml, line 2: "nam" is not a known key here
+error: my/course/two/lab.yaml, line 3: "yes" is not valid here: it must be a list
 error: my/course/three/lab.yaml cannot be read: open three/lab.yaml: file does not exist
 next: docs/courses.md describes the format of a course
 `

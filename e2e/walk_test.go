@@ -5,44 +5,47 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// A lesson is a row of the course's table: what a reader types and writes to do the step by hand, after the state before
-// it. The YAML is written here once more, as readers write it: it is not what hellolab embeds.
+// A lesson is a step of the course.
 type lesson struct {
-	step   string
+	step string
+	// byHand is what a reader types and writes to do the step after the one before, with mistakes on the way. What the check
+	// says of a mistake is typed as it stands.
 	byHand func(l *lab)
 	// after looks at what hellolab made of the step, beside its check.
 	after func(l *lab)
 }
 
-// The course's steps, in its order. TestChapters holds that hellolab has these and no others.
+func (s lesson) chapter() string { return strings.Split(s.step, "/")[0] }
+
+// The course's steps, in its order. TestCourse holds that hellolab has these and no others.
 func lessons() []lesson {
-	const (
-		liveness  = "livenessProbe: {httpGet: {path: /healthz, port: 3000}, initialDelaySeconds: 3, periodSeconds: 3}"
-		readiness = "readinessProbe: {httpGet: {path: /healthz, port: 3000}, initialDelaySeconds: 1, successThreshold: 5}"
-	)
 	return append([]lesson{
-		{step: "container/build-run-push", byHand: func(l *lab) { pushImage(l.T, l.status().Registry.Address, "v1", "[v1] Hello, Kubernetes!") }},
-		{step: "pod/nginx", byHand: func(l *lab) { l.kubectl(podYAML("nginx-pod", "nginx-container", "nginx", ""), "apply", "-f", "-") }},
+		{step: "container/build-run-push", byHand: func(l *lab) { l.pushImage("v1", "[v1] Hello, Kubernetes!") }},
+		{step: "pod/nginx", byHand: func(l *lab) { l.apply(podYAML("nginx-pod", "nginx-container", "nginx", "")) }},
 		{step: "pod/hellok8s", byHand: func(l *lab) {
-			l.kubectl(podYAML("hellok8s", "hellok8s-container", "guangzhengli/hellok8s:v1", ""), "apply", "-f", "-")
+			l.apply(podYAML("hellok8s", "hellok8s-container", "guangzhengli/hellok8s:v1", ""))
 		}},
 		{step: "deployment/create", byHand: func(l *lab) {
-			l.kubectl(deploymentYAML(1, "v1", "", ""), "apply", "-f", "-")
+			l.kubectl("", "delete", "pod", "nginx-pod", "hellok8s", "--ignore-not-found", "--wait=false")
+			l.apply(deploymentYAML(1, "v1", "", ""))
 			l.kubectl("", "rollout", "status", "deployment", "hellok8s-deployment")
 			l.kubectl("", "delete", "pod", "-l", "app=hellok8s")
 		}},
-		{step: "deployment/scale", byHand: func(l *lab) { l.kubectl(deploymentYAML(3, "v1", "", ""), "apply", "-f", "-") }},
+		{step: "deployment/scale", byHand: func(l *lab) {
+			l.apply(deploymentYAML(2, "v1", "", ""))
+			l.shell(l.told("deployment/scale", words{`\b2\b`}, `kubectl scale .*--replicas=3`))
+		}},
 		{step: "deployment/upgrade", byHand: func(l *lab) {
 			l.kubectl("", "set", "image", "deployment/hellok8s-deployment", "hellok8s-container=guangzhengli/hellok8s:v2")
 		}},
@@ -53,41 +56,48 @@ func lessons() []lesson {
 			l.kubectl("", "rollout", "undo", "deployment", "hellok8s-deployment")
 		}, after: (*lab).rollsBackAsTheCourseSays},
 		{step: "deployment/rolling-update", byHand: func(l *lab) {
-			l.kubectl(deploymentYAML(3, "v2", rolling, ""), "apply", "-f", "-")
+			l.apply(deploymentYAML(3, "v22", rolling, ""))
+			correct := l.told("deployment/rolling-update", words{"hellok8s:v22", "registry"}, `kubectl set image .*hellok8s:v2$`)
+			l.shell(correct)
 			l.rollsWithin(2, 4)
 		}},
 		{step: "deployment/liveness", byHand: func(l *lab) {
-			l.kubectl(deploymentYAML(3, "liveness", rolling, liveness), "apply", "-f", "-")
+			l.apply(deploymentYAML(3, "liveness", rolling, strings.Replace(livenessProbe, "/healthz", "/health", 1)))
+			correct := l.told("deployment/liveness", words{"livenessProbe", `/health\b`, "/healthz"}, `kubectl edit deployment`)
+			l.shell(correct, "KUBE_EDITOR=sed -i s,/health$,/healthz,")
 		}},
 		{step: "deployment/readiness", byHand: func(l *lab) {
-			l.kubectl("", "rollout", "undo", "deployment", "hellok8s-deployment", "--to-revision=2")
+			l.kubectl("", "rollout", "undo", "deployment", "hellok8s-deployment", "--to-revision="+l.revisionOf("v2"))
 			l.kubectl("", "rollout", "status", "deployment", "hellok8s-deployment")
-			l.kubectl(deploymentYAML(3, "bad", rolling, readiness), "apply", "-f", "-")
+			l.apply(deploymentYAML(3, "bad", rolling, readinessProbe))
 		}},
 		{step: "service/clusterip", byHand: func(l *lab) {
-			l.kubectl(deploymentYAML(3, "v3", "", ""), "apply", "-f", "-")
-			l.kubectl(serviceYAML("service-hellok8s-clusterip", "ClusterIP", "hellok8s", "port: 3000, targetPort: 3000"), "apply", "-f", "-")
-			l.kubectl(podYAML("nginx", "nginx-container", "nginx", "app: nginx"), "apply", "-f", "-")
+			l.apply(deploymentYAML(3, "v3", "", ""), podYAML("nginx", "nginx-container", "nginx", "app: nginx"),
+				serviceYAML("service-hellok8s-clusterip", "ClusterIP", "hello", "port: 3000, targetPort: 3001"))
+			l.kubectl("", "rollout", "status", "deployment", "hellok8s-deployment")
+			l.shell(l.told("service/clusterip", words{"service-hellok8s-clusterip", `app=hello\b`, "app=nginx"},
+				`kubectl set selector .*app=hellok8s$`))
+			correct := l.told("service/clusterip", words{"service-hellok8s-clusterip", `\b3001\b`, `\b3000\b`}, `kubectl edit service`)
+			l.shell(correct, "KUBE_EDITOR=sed -i s/3001/3000/")
 		}},
 		{step: "service/nodeport", byHand: func(l *lab) {
 			l.curlsFromTheNginxPod()
-			l.kubectl(serviceYAML("service-hellok8s-nodeport", "NodePort", "hellok8s", "port: 3000, nodePort: 30000"), "apply", "-f", "-")
+			l.apply(serviceYAML("service-hellok8s-nodeport", "NodePort", "hellok8s", "port: 3000, nodePort: 30000"))
 		}},
 		{step: "service/loadbalancer", byHand: func(l *lab) {
-			l.kubectl(serviceYAML("service-hellok8s-loadbalancer", "LoadBalancer", "hellok8s", "port: 3000, targetPort: 3000"), "apply", "-f", "-")
-			l.namesTheCause("service/loadbalancer", "<pending>", "addresses come from hellolab tunnel", "hellolab tunnel")
-			end := l.tunnel() // in the reader's other terminal
-			l.Cleanup(func() { end() })
+			l.apply(serviceYAML("service-hellok8s-loadbalancer", "LoadBalancer", "hellok8s", "port: 3000, targetPort: 3000"))
+			l.told("service/loadbalancer", words{"<pending>"}, `hellolab (.* )?tunnel`)
+			l.tunnel() // in the reader's other terminal, to the subtest's end
 		}},
 		{step: "ingress/controller", byHand: func(l *lab) {
-			l.kubectl("", "delete", "deployment,service", "--all")
+			l.kubectl("", "delete", "deployment,service,pod", "--all", "--wait=false")
 		}},
 		{step: "ingress/routes", byHand: func(l *lab) {
-			l.kubectl(deploymentYAML(3, "v3", "", ""), "apply", "-f", "-")
-			l.kubectl(serviceYAML("service-hellok8s-clusterip", "ClusterIP", "hellok8s", "port: 3000"), "apply", "-f", "-")
-			l.kubectl(serviceYAML("service-nginx-clusterip", "ClusterIP", "nginx", "port: 4000, targetPort: 80"), "apply", "-f", "-")
-			l.kubectl(nginxDeployment, "apply", "-f", "-")
-			l.kubectl(ingress, "apply", "-f", "-")
+			l.apply(deploymentYAML(3, "v3", "", ""), serviceYAML("service-hellok8s-clusterip", "ClusterIP", "hellok8s", "port: 3000"),
+				nginxYAML("nginx-deployment", "nginx", 2), serviceYAML("service-nginx-clusterip", "ClusterIP", "nginx", "port: 4000, targetPort: 80"),
+				strings.Replace(ingressYAML, "number: 3000", "number: 3001", 1))
+			correct := l.told("ingress/routes", words{"hello-ingress", `\b3001\b`, "service-hellok8s-clusterip", `\b3000\b`}, `kubectl edit ingress`)
+			l.shell(correct, "KUBE_EDITOR=sed -i s/3001/3000/")
 		}},
 		{step: "namespace/create", byHand: func(l *lab) {
 			l.kubectl("", "create", "namespace", "dev")
@@ -95,162 +105,30 @@ func lessons() []lesson {
 			l.kubectl(deploymentYAML(3, "v3", "", ""), "apply", "-n", "dev", "-f", "-")
 		}},
 		{step: "configmap/per-namespace", byHand: func(l *lab) {
-			l.kubectl("", "delete", "deployment", "hellok8s-deployment", "-n", "dev")
-			for _, namespace := range []string{"dev", "test"} {
-				l.kubectl("", "create", "configmap", "hellok8s-config", "-n", namespace, "--from-literal=DB_URL=http://DB_ADDRESS_"+strings.ToUpper(namespace))
+			l.kubectl("", "delete", "deployment,service,ingress,pod", "--all", "--wait=false")
+			l.kubectl("", "delete", "deployment", "hellok8s-deployment", "-n", "dev", "--ignore-not-found")
+			for namespace, key := range map[string]string{"dev": "DB_URI", "test": "DB_URL"} {
+				l.kubectl("", "create", "configmap", "hellok8s-config", "-n", namespace, "--from-literal="+key+"=http://DB_ADDRESS_"+strings.ToUpper(namespace))
 				l.kubectl(envPodYAML("v4", "DB_URL", "configMapKeyRef", "hellok8s-config"), "apply", "-n", namespace, "-f", "-")
 			}
+			correct := l.told("configmap/per-namespace", words{"DB_URL", "DB_URI", "hellok8s-pod", "hellok8s-config"}, `kubectl edit configmap`)
+			l.shell(correct, "KUBE_EDITOR=sed -i s/DB_URI/DB_URL/")
+			l.kubectl("", "delete", "pod", "hellok8s-pod", "-n", "dev", "--now")
+			l.kubectl(envPodYAML("v4", "DB_URL", "configMapKeyRef", "hellok8s-config"), "apply", "-n", "dev", "-f", "-")
 		}},
 		{step: "secret/password", byHand: func(l *lab) {
 			l.kubectl("", "create", "secret", "generic", "hellok8s-secret", "--from-literal=DB_PASSWORD=db_password") // without the newline
-			l.kubectl(envPodYAML("v5", "DB_PASSWORD", "secretKeyRef", "hellok8s-secret"), "apply", "-f", "-")
+			l.apply(envPodYAML("v5", "DB_PASSWORD", "secretKeyRef", "hellok8s-secret"))
 		}},
-		{step: "job/job", byHand: func(l *lab) { l.kubectl(jobYAML("hello-job", countdown), "apply", "-f", "-") }},
-		{step: "job/cronjob", byHand: func(l *lab) { l.kubectl(cronJobYAML, "apply", "-f", "-") }},
+		{step: "job/job", byHand: func(l *lab) {
+			l.apply(jobYAML("hello-job", "echo 9; echo no more fingers; exit 3"))
+			look := l.told("job/job", words{"hello-job-", `\b3\b`, "no more fingers"}, `kubectl logs`)
+			eventually(l, "the pod's log can be read", func() bool { return strings.Contains(l.shell(look+" || true"), "no more fingers") })
+			l.kubectl("", "delete", "job", "hello-job")
+			l.apply(jobYAML("hello-job", countdown))
+		}},
+		{step: "job/cronjob", byHand: func(l *lab) { l.apply(cronJobYAML) }},
 	}, helmLessons()...)
-}
-
-const (
-	rolling = `
-  strategy:
-    rollingUpdate:
-      maxSurge: 1
-      maxUnavailable: 1`
-
-	countdown = "for i in 9 8 7 6 5 4 3 2 1; do echo $i; done"
-
-	nginxDeployment = `
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: nginx-deployment
-  labels:
-    by: hand
-spec:
-  replicas: 2
-  selector:
-    matchLabels:
-      app: nginx
-  template:
-    metadata:
-      labels:
-        app: nginx
-    spec:
-      containers:
-      - image: nginx:latest
-        name: nginx-container
-        ports:
-        - containerPort: 80
-`
-	cronJobYAML = `
-apiVersion: batch/v1
-kind: CronJob
-metadata:
-  name: hello-cronjob
-spec:
-  schedule: "*/1 * * * *"
-  jobTemplate:
-    spec:
-      template:
-        spec:
-          restartPolicy: OnFailure
-          containers:
-          - name: echo
-            image: busybox
-            command: ["/bin/sh"]
-            args: ["-c", "` + countdown + `"]
-`
-)
-
-func podYAML(name, container, image, labels string) string {
-	return fmt.Sprintf(`
-apiVersion: v1
-kind: Pod
-metadata:
-  name: %s
-  labels: {%s}
-spec:
-  containers:
-  - image: %s
-    name: %s
-`, name, labels, image, container)
-}
-
-func envPodYAML(tag, variable, from, source string) string {
-	return fmt.Sprintf(`
-apiVersion: v1
-kind: Pod
-metadata:
-  name: hellok8s-pod
-spec:
-  containers:
-  - image: guangzhengli/hellok8s:%s
-    name: hellok8s-container
-    env:
-    - name: %s
-      valueFrom:
-        %s:
-          name: %s
-          key: %s
-`, tag, variable, from, source, variable)
-}
-
-// deploymentYAML is the course's Deployment; probe is a line of its container.
-func deploymentYAML(replicas int, tag, strategy, probe string) string {
-	return fmt.Sprintf(`
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: hellok8s-deployment
-spec:
-  replicas: %d%s
-  selector:
-    matchLabels:
-      app: hellok8s
-  template:
-    metadata:
-      labels:
-        app: hellok8s
-    spec:
-      containers:
-      - image: guangzhengli/hellok8s:%s
-        name: hellok8s-container
-        %s
-`, replicas, strategy, tag, probe)
-}
-
-func serviceYAML(name, kind, app, port string) string {
-	return fmt.Sprintf(`
-apiVersion: v1
-kind: Service
-metadata:
-  name: %s
-spec:
-  type: %s
-  selector:
-    app: %s
-  ports:
-  - {%s}
-`, name, kind, app, port)
-}
-
-func jobYAML(name, script string) string {
-	return fmt.Sprintf(`
-apiVersion: batch/v1
-kind: Job
-metadata:
-  name: %s
-spec:
-  completions: 5
-  parallelism: 3
-  template:
-    spec:
-      containers:
-      - name: echo
-        image: busybox
-        command: ["/bin/sh", "-c", %q]
-      restartPolicy: OnFailure
-`, name, script)
 }
 
 // revisions reports whether kubectl rollout history lists just these.
@@ -319,20 +197,46 @@ func (l *lab) checkStep(step string) checked {
 	return found
 }
 
-// eventuallyPasses waits until the check of a step passes, as it does for a reader who leaves it running.
-func (l *lab) eventuallyPasses(step string) {
+// told waits until the check of a step says all of these of what is not met, with a command that matches next, and returns
+// that command, to be typed as it stands.
+func (l *lab) told(step string, wanted words, next string) string {
 	l.Helper()
-	l.watch(step).until(step, true)
+	quiet := l.in(l.T)
+	quiet.silent = true
+	var said, command string
+	defer func() {
+		if l.Failed() {
+			l.Logf("lab check %s says\n%s", step, said)
+		}
+	}()
+	eventually(l, "the check names the cause", func() bool {
+		said, command = "", ""
+		for _, row := range quiet.checkStep(step).Rows {
+			if row.Met {
+				continue
+			}
+			said += strings.Join([]string{row.Subject, row.Have, row.Expected, row.Why, row.Next}, "; ") + "\n"
+			if regexp.MustCompile(next).MatchString(row.Next) {
+				command = row.Next
+			}
+		}
+		return command != "" && wanted.missingIn(said) == ""
+	})
+	return command
 }
 
 // watching is a `lab check --watch` that runs.
 type watching struct {
 	*lab
-	command *exec.Cmd
-	rows    *json.Decoder
+	command  *exec.Cmd
+	rows     *json.Decoder
+	deadline *time.Timer
 	// said is its stderr, once it has ended.
 	said *bytes.Buffer
 }
+
+// patience is how long a watch may say nothing that is waited for.
+const patience = 3 * time.Minute
 
 // watch runs `lab check --watch`, at most until the test's end.
 func (l *lab) watch(what string) *watching {
@@ -343,22 +247,23 @@ func (l *lab) watch(what string) *watching {
 	output, err := command.StdoutPipe()
 	l.check(err)
 	l.check(command.Start())
-	deadline := time.AfterFunc(2*time.Minute, func() { command.Process.Kill() })
+	deadline := time.AfterFunc(patience, func() { command.Process.Kill() })
 	l.Cleanup(func() {
 		deadline.Stop()
 		command.Process.Kill()
 		command.Wait()
 	})
-	return &watching{l, command, json.NewDecoder(output), said}
+	return &watching{l, command, json.NewDecoder(output), deadline, said}
 }
 
 // until waits for what the check says of a step.
 func (w *watching) until(step string, passed bool) {
 	w.Helper()
+	w.deadline.Reset(patience)
 	for last := (checked{}); ; {
 		var found checked
 		if err := w.rows.Decode(&found); err != nil {
-			w.Fatalf("%s is not passed=%v within two minutes: %v; %+v", step, passed, err, last.Rows)
+			w.Fatalf("%s is not passed=%v within %s: %v; %+v", step, passed, patience, err, last.Rows)
 		}
 		if last = found; found.Step == step && found.Passed == passed {
 			return
@@ -366,13 +271,79 @@ func (w *watching) until(step string, passed bool) {
 	}
 }
 
-// TestChapters walks the course's table: every step's check fails on the state before it, passes when the step was done by
-// hand, and passes after hellolab has done it.
-func TestChapters(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, "e2e-chapters", nil)
-	l.must("up", "--no-images")
+// in is what is watched, in a subtest.
+func (w *watching) in(t *testing.T) *watching {
+	inner := *w
+	inner.lab = w.lab.in(t)
+	return &inner
+}
 
+// TestCourse walks the course as a reader does, from its first step to its last: with the chapter's check in another
+// terminal, which fails before each step and passes when it was done by hand. At a chapter's end hellolab makes it, too,
+// and the reader goes on from there. Then what readers do besides.
+func TestCourse(t *testing.T) {
+	l := newLab(t, "e2e-course", nil)
+	l.must("up", "--no-images")
+	l.hasTheLessons()
+
+	reached := "" // the last step that was done
+	for _, chapter := range chapters() {
+		t.Run(chapter, func(t *testing.T) {
+			if steps := lessonsOf(chapter); reached != before(steps[0].step) { // one was left out, or has failed
+				l.in(t).must("lab", steps[0].step, "--before")
+			}
+			reached = l.in(t).walks(chapter)
+		})
+	}
+	if t.Failed() {
+		return
+	}
+	for _, part := range []struct {
+		name string
+		do   func(l *lab)
+	}{
+		{"list", (*lab).listsAllAsPassed},
+		{"the documented course", (*lab).takesAnotherCourse},
+		{"a reader's own objects", (*lab).keepsTheReadersObjects},
+		{"killed and twice", (*lab).repairsAnInterruptedInstallation},
+		{"kubectl", (*lab).isKubectl},
+		{"tunnel", (*lab).tunnels},
+		{"ip", (*lab).printsItsAddress},
+		{"images env", (*lab).pushesWithImagesEnv},
+		{"save and restore", (*lab).savesAndRestores},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.do(l.in(t)) })
+	}
+}
+
+// chapters are the course's, in its order.
+func chapters() []string {
+	var all []string
+	for _, lesson := range lessons() {
+		all = append(all, lesson.chapter())
+	}
+	return slices.Compact(all)
+}
+
+func lessonsOf(chapter string) []lesson {
+	return slices.DeleteFunc(lessons(), func(l lesson) bool { return l.chapter() != chapter })
+}
+
+// before is the step before another, or "".
+func before(step string) string {
+	last := ""
+	for _, lesson := range lessons() {
+		if lesson.step == step {
+			break
+		}
+		last = lesson.step
+	}
+	return last
+}
+
+// hasTheLessons holds that hellolab has the steps that are tested here.
+func (l *lab) hasTheLessons() {
+	l.Helper()
 	var listed []struct{ Steps []struct{ ID string } }
 	l.check(json.Unmarshal([]byte(l.must("lab", "list", "-o", "json").stdout), &listed))
 	var steps, tested []string
@@ -385,9 +356,47 @@ func TestChapters(t *testing.T) {
 		tested = append(tested, lesson.step)
 	}
 	if !slices.Equal(steps, tested) {
-		t.Fatalf("hellolab has the steps %s, and the course %s", steps, tested)
+		l.Fatalf("hellolab has the steps %s, and the course %s", steps, tested)
 	}
+}
 
+// walks does a chapter by hand, then with hellolab, and returns the last step that was done.
+func (l *lab) walks(chapter string) (reached string) {
+	w := l.watch(chapter)
+	steps := lessonsOf(chapter)
+	for i, lesson := range steps {
+		_, name, _ := strings.Cut(lesson.step, "/")
+		done := l.Run(name, func(t *testing.T) {
+			l, w := l.in(t), w.in(t)
+			w.until(lesson.step, false)
+			lesson.byHand(l)
+			w.until(lesson.step, true)
+			if i < len(steps)-1 {
+				return
+			}
+			l.check(w.command.Wait())
+			l.must("lab", chapter)
+			if after := l.checkStep(lesson.step); !after.Passed {
+				l.Errorf("the check does not pass after hellolab lab %s: %+v", chapter, after.Rows)
+			}
+			if lesson.after != nil {
+				lesson.after(l)
+			}
+		})
+		if !done {
+			return reached
+		}
+		reached = lesson.step
+	}
+	return reached
+}
+
+// TestSteps has hellolab make the state before and after every step: its check fails before, and passes when the step was
+// done by hand from there, and when hellolab has done it.
+func TestSteps(t *testing.T) {
+	long(t)
+	l := newLab(t, "e2e-steps", nil)
+	l.must("up", "--no-images")
 	for _, lesson := range lessons() {
 		t.Run(lesson.step, func(t *testing.T) {
 			l := l.in(t)
@@ -396,7 +405,7 @@ func TestChapters(t *testing.T) {
 				l.Errorf("the check passes before the step: %+v", before.Rows)
 			}
 			lesson.byHand(l)
-			l.eventuallyPasses(lesson.step)
+			l.watch(lesson.step).until(lesson.step, true)
 			l.must("lab", lesson.step)
 			if after := l.checkStep(lesson.step); !after.Passed {
 				l.Errorf("the check does not pass after the step: %+v", after.Rows)
@@ -406,23 +415,12 @@ func TestChapters(t *testing.T) {
 			}
 		})
 	}
-	if t.Failed() {
-		return
-	}
+}
 
-	t.Run("list", func(t *testing.T) {
-		l := l.in(t)
-		list := l.must("lab", "list").stdout
-		if strings.Count(list, "✓") != len(steps) || !strings.Contains(list, "installed") {
-			l.Errorf("lab list prints\n%s", list)
-		}
-	})
-	t.Run("the documented course", func(t *testing.T) { l.in(t).takesAnotherCourse() })
-	t.Run("causes", func(t *testing.T) { l.in(t).namesTheCauses() })
-	t.Run("a reader's own objects", func(t *testing.T) { l.in(t).keepsTheReadersObjects() })
-	t.Run("watch", func(t *testing.T) { l.in(t).watches() })
-	t.Run("killed and twice", func(t *testing.T) { l.in(t).repairsAnInterruptedInstallation() })
-	t.Run("save and restore", func(t *testing.T) { l.in(t).savesAndRestores() })
+func (l *lab) listsAllAsPassed() {
+	if list := l.must("lab", "list").stdout; strings.Count(list, "✓") != len(lessons()) || !strings.Contains(list, "installed") {
+		l.Errorf("lab list prints\n%s", list)
+	}
 }
 
 // rollsBackAsTheCourseSays holds the revisions after deployment/rollback to what the course goes on with.
@@ -455,7 +453,7 @@ func (l *lab) takesAnotherCourse() {
 		l.check(os.MkdirAll(filepath.Dir(name), 0o755))
 		l.check(os.WriteFile(name, []byte(file[2]), 0o600))
 	}
-	l.must("lab", "namespace") // leaves objects in namespaces that this course does not know
+	l.must("lab", "configmap") // leaves objects in namespaces that this course does not know
 	if list := l.must("lab", "list", "--course", folder).stdout; !strings.Contains(list, "first/web") {
 		l.Errorf("lab list prints\n%s", list)
 	}
@@ -471,74 +469,16 @@ func (l *lab) takesAnotherCourse() {
 		l.Errorf("of the chapter before there is still\n%s", objects)
 	}
 	l.check(os.WriteFile(filepath.Join(folder, "first", "lab.yaml"), []byte("title: {en: a}\nstep: []\n"), 0o600))
-	l.fails(2, []string{"lab", "first/web", "--course", folder}, filepath.Join(folder, "first", "lab.yaml")+", line 2:")
-}
-
-// namesTheCauses breaks what a step leaves in the ways that readers do, and reads what the check says of it.
-func (l *lab) namesTheCauses() {
-	for _, wrong := range []struct {
-		name, step, state string // state is what is installed first, where that is not step itself
-		harm              func(l *lab)
-		says              []string
-	}{
-		{"wrong selector", "service/clusterip", "", func(l *lab) {
-			l.kubectl("", "set", "selector", "service", "service-hellok8s-clusterip", "app=hello")
-		}, []string{
-			"the selector app=hello of service service-hellok8s-clusterip matches no pod; the pods there have app=hellok8s, app=nginx",
-			"kubectl set selector service service-hellok8s-clusterip app=hellok8s"}},
-		{"wrong targetPort", "service/clusterip", "", func(l *lab) {
-			l.kubectl(serviceYAML("service-hellok8s-clusterip", "ClusterIP", "hellok8s", "port: 3000, targetPort: 3001"), "apply", "-f", "-")
-		}, []string{
-			"service service-hellok8s-clusterip sends requests to port 3001 of its pods (targetPort), and nothing listens there; they listen on 3000",
-			"kubectl edit service service-hellok8s-clusterip"}},
-		{"wrong image tag", "deployment/upgrade", "", func(l *lab) {
-			l.kubectl("", "set", "image", "deployment/hellok8s-deployment", "hellok8s-container=guangzhengli/hellok8s:v22")
-		}, []string{
-			"its container runs the image guangzhengli/hellok8s:v22", "cannot pull guangzhengli/hellok8s:v22: the registry",
-			"has no such image", "kubectl set image deployment/hellok8s-deployment hellok8s-container=guangzhengli/hellok8s:v2"}},
-		{"missing ConfigMap key", "configmap/per-namespace", "", func(l *lab) {
-			l.kubectl("", "patch", "configmap", "hellok8s-config", "-n", "dev", "--type=json", "-p", `[{"op":"move","from":"/data/DB_URL","path":"/data/DB_URI"}]`)
-			l.kubectl("", "delete", "pod", "hellok8s-pod", "-n", "dev")
-			l.kubectl(envPodYAML("v4", "DB_URL", "configMapKeyRef", "hellok8s-config"), "apply", "-n", "dev", "-f", "-")
-		}, []string{
-			"the key DB_URL is missing; the keys that are there: DB_URI",
-			"pod hellok8s-pod cannot start: its configmap hellok8s-config has no key DB_URL", "kubectl edit configmap hellok8s-config -n dev"}},
-		{"too few replicas", "deployment/scale", "", func(l *lab) {
-			l.kubectl("", "scale", "deployment", "hellok8s-deployment", "--replicas=2")
-		}, []string{"it asks for 2 pods", "kubectl scale deployment/hellok8s-deployment --replicas=3"}},
-		{"wrong probe path", "deployment/liveness", "deployment/rolling-update", func(l *lab) {
-			l.kubectl(deploymentYAML(3, "liveness", rolling, "livenessProbe: {httpGet: {path: /health, port: 3000}, initialDelaySeconds: 3, periodSeconds: 3}"), "apply", "-f", "-")
-		}, []string{"the livenessProbe has path /health, not /healthz", "kubectl edit deployment/hellok8s-deployment"}},
-		{"Ingress on the wrong port", "ingress/routes", "", func(l *lab) {
-			l.kubectl(strings.Replace(ingress, "number: 3000", "number: 3001", 1), "apply", "-f", "-")
-		}, []string{
-			"ingress hello-ingress sends /hello to port 3001 of service service-hellok8s-clusterip, which has port 3000 only",
-			"kubectl edit ingress hello-ingress"}},
-		{"Job that fails", "job/job", "", func(l *lab) {
-			l.kubectl("", "delete", "job", "hello-job")
-			l.kubectl(jobYAML("hello-job", "echo 9; echo no more fingers; exit 3"), "apply", "-f", "-")
-		}, []string{"the container echo of pod hello-job-", "ended with status 3; its last words: no more fingers", "kubectl logs hello-job-"}},
-	} {
-		l.Run(wrong.name, func(t *testing.T) {
-			l := l.in(t)
-			state := wrong.state
-			if state == "" {
-				state = wrong.step
-			}
-			l.must("lab", state)
-			wrong.harm(l)
-			l.namesTheCause(wrong.step, wrong.says...)
-		})
-	}
+	l.fails(2, []string{"lab", "first/web", "--course", folder}, words{regexp.QuoteMeta(filepath.Join(folder, "first", "lab.yaml")) + ".*line 2"})
 }
 
 // keepsTheReadersObjects holds that nothing of the reader's goes unless it is in the way, and then into a file.
 func (l *lab) keepsTheReadersObjects() {
 	l.must("lab", "reset")
-	l.kubectl(deploymentYAML(2, "v1", "", ""), "apply", "-f", "-") // in the way by its name
-	l.kubectl("", "create", "configmap", "notes", "--from-literal=a=b")
-	l.kubectl(podYAML("taken-for-ours", "one", "nginx", "app: hellok8s"), "apply", "-f", "-")
-	l.kubectl(serviceYAML("mine", "NodePort", "other", "port: 80, nodePort: 30000"), "apply", "-f", "-")
+	l.kubectl("", "create", "configmap", "notes", "--from-literal=a=b") // in nobody's way
+	l.apply(deploymentYAML(1, "v1", "", ""),                            // in the way by its name
+		podYAML("taken-for-ours", "one", "nginx", "app: hellok8s"),
+		serviceYAML("mine", "NodePort", "other", "port: 80, nodePort: 30000"))
 	done := l.must("lab", "service")
 	for _, name := range []string{"deployment/hellok8s-deployment", "pod/taken-for-ours", "service/mine"} {
 		if !strings.Contains(done.stderr, name) {
@@ -549,7 +489,7 @@ func (l *lab) keepsTheReadersObjects() {
 		l.Errorf("a ConfigMap that is in nobody's way is gone: %s", done.stderr)
 	}
 	l.kubectl("", "get", "configmap", "notes")
-	file := regexp.MustCompile(`kept in (\S+)`).FindStringSubmatch(done.stderr)
+	file := keptIn.FindStringSubmatch(done.stderr)
 	if file == nil {
 		l.Fatal("it does not say where they are kept")
 	}
@@ -564,29 +504,14 @@ func (l *lab) keepsTheReadersObjects() {
 		l.Errorf("kubectl apply of the file brings back\n%s", back)
 	}
 
-	l.must("lab", "namespace")
+	l.must("lab", "configmap")
 	l.kubectl("", "create", "configmap", "mine", "-n", "dev")
-	if done := l.must("lab", "pod"); !strings.Contains(done.stderr, "the namespace dev stays") {
-		l.Error("it does not say that dev stays")
-	}
+	l.says(l.must("lab", "pod/nginx").stderr, namespaceStays)
 	l.kubectl("", "get", "configmap", "mine", "-n", "dev")
 	l.must("lab", "reset")
 	if namespaces := l.kubectl("", "get", "namespaces", "-o", "name"); strings.Contains(namespaces, "/dev") || strings.Contains(namespaces, "/test") {
 		l.Errorf("after reset there are\n%s", namespaces)
 	}
-}
-
-// watches holds that `check --watch` follows the reader through a chapter.
-func (l *lab) watches() {
-	l.must("lab", "reset")
-	w := l.watch("pod")
-	w.until("pod/nginx", false)
-	l.kubectl(podYAML("nginx-pod", "nginx-container", "nginx", ""), "apply", "-f", "-")
-	w.until("pod/nginx", true)
-	w.until("pod/hellok8s", false)
-	l.kubectl(podYAML("hellok8s", "hellok8s-container", "guangzhengli/hellok8s:v1", ""), "apply", "-f", "-")
-	w.until("pod/hellok8s", true)
-	l.check(w.command.Wait())
 }
 
 // repairsAnInterruptedInstallation kills an installation half-way, and runs two at once.
@@ -597,12 +522,10 @@ func (l *lab) repairsAnInterruptedInstallation() {
 	eventually(l, "the Deployment is there", func() bool {
 		return l.kubectl("", "get", "deployments", "-o", "name") != ""
 	})
-	l.fails(1, []string{"lab", "pod"}, "another hellolab is working on the lab "+l.name)
+	l.fails(1, []string{"lab", "pod"}, append(locked, l.name))
 	l.check(killed.Process.Kill())
 	killed.Wait()
-	if list := l.must("lab", "list").stdout; !strings.Contains(list, "interrupted") {
-		l.Errorf("lab list prints\n%s", list)
-	}
+	l.says(l.must("lab", "list").stdout, interrupted)
 	l.must("lab", "pod")
 	if objects := l.snapshot(); strings.Contains(objects, "hellok8s-deployment") {
 		l.Errorf("after pod there is\n%s", objects)
@@ -646,7 +569,7 @@ func (l *lab) savesAndRestores() {
 	before, history := l.snapshot(), l.history()
 	file := filepath.Join(l.folder, "saved.yaml")
 	l.must("lab", "save", file)
-	l.fails(2, []string{"lab", "save", file}, "is there already", "--force")
+	l.fails(2, []string{"lab", "save", file}, fileExists)
 	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
 		l.Errorf("others may read the file: %v, %v", info.Mode(), err)
 	}
@@ -659,14 +582,13 @@ func (l *lab) savesAndRestores() {
 	} {
 		wrong := filepath.Join(l.folder, name+".yaml")
 		l.check(os.WriteFile(wrong, []byte(change(string(content))), 0o600))
-		l.fails(2, []string{"lab", "restore", wrong}, wrong)
+		l.fails(2, []string{"lab", "restore", wrong}, words{name + `\.yaml`})
 	}
 	if now := l.snapshot(); now != before {
 		l.Errorf("a file that was refused has changed\n%s\nto\n%s", before, now)
 	}
 
-	l.must("down")
-	l.must("up", "--no-images")
+	l.anewInItsRegistry()
 	l.must("lab", "restore", file)
 	l.settlesTo(before)
 	if again := l.history(); again != history {
@@ -685,16 +607,34 @@ func (l *lab) savesAndRestores() {
 	}
 }
 
+// anewInItsRegistry takes the cluster away and makes another one, beside the registry of before, and takes the images out of
+// that, so that they are built when they are needed.
+func (l *lab) anewInItsRegistry() {
+	l.Helper()
+	address := l.status().Registry.Address
+	l.must("down", "--keep-registry")
+	if code, _ := get("http://" + address + "/v2/guangzhengli/hellok8s/manifests/v4"); code == 404 || code == 0 {
+		l.Errorf("the registry's content is gone: %d", code)
+	}
+	l.must("up", "--no-images")
+	if again := l.healthy(); again.Registry.Address != address {
+		l.Errorf("the registry moved from %s to %s", address, again.Registry.Address)
+	}
+	docker(l, "rm", "-f", l.name+"-registry")
+	docker(l, "volume", "rm", l.name+"-registry")
+	l.must("up", "--no-images")
+}
+
 // settlesTo waits until there are these objects and no others.
 func (l *lab) settlesTo(want string) {
 	l.Helper()
 	var found string
-	deadline := time.Now().Add(time.Minute)
-	for found = l.snapshot(); found != want; found = l.snapshot() {
-		if time.Now().After(deadline) {
-			l.Fatalf("not within a minute: the objects\n%s\nThere are\n%s", want, found)
+	defer func() {
+		if found != want {
+			l.Logf("there are\n%s\nand not\n%s", found, want)
 		}
-	}
+	}()
+	eventually(l, "the objects that were saved, and no others", func() bool { found = l.snapshot(); return found == want })
 }
 
 // history is every revision of the Deployment, with its image.
@@ -709,27 +649,30 @@ func (l *lab) history() string {
 	return strings.Join(all, "\n") + "\n" + l.kubectl("", "rollout", "history", "deployment", "hellok8s-deployment")
 }
 
+// revisionOf is the number of the Deployment's revision with the tag.
+func (l *lab) revisionOf(tag string) string {
+	l.Helper()
+	newest := 0
+	for _, found := range regexp.MustCompile(`(?m)^(\d+)=\S*:`+tag+`=`).FindAllStringSubmatch(l.history(), -1) {
+		number, _ := strconv.Atoi(found[1])
+		newest = max(newest, number)
+	}
+	return strconv.Itoa(newest)
+}
+
 // TestChapterPairs goes from every chapter's end to every other's, in one walk, and finds just the objects that the chapter
 // leaves in an empty lab.
 func TestChapterPairs(t *testing.T) {
-	if os.Getenv("LONG") == "" {
-		t.Skip("a long walk: make test-long")
-	}
+	long(t)
 	l := newLab(t, "e2e-pairs", nil)
 	l.must("up")
-	var chapters []string
-	for _, lesson := range lessons() {
-		if chapter, _, _ := strings.Cut(lesson.step, "/"); !slices.Contains(chapters, chapter) {
-			chapters = append(chapters, chapter)
-		}
-	}
 	alone := map[string]string{}
-	for _, chapter := range chapters {
+	for _, chapter := range chapters() {
 		l.must("lab", "reset")
 		l.must("lab", chapter)
 		alone[chapter] = l.snapshot()
 	}
-	walk := everyPair(chapters)
+	walk := everyPair(chapters())
 	l.must("lab", walk[0])
 	for i, chapter := range walk[1:] {
 		took := l.must("lab", chapter).took

@@ -5,10 +5,8 @@ package e2e
 import (
 	"bytes"
 	"fmt"
-	"os/exec"
 	"strings"
 	"syscall"
-	"testing"
 )
 
 // tunnel runs `hellolab tunnel` until end is called, which tells how it ended.
@@ -34,60 +32,42 @@ func (l *lab) external(namespace, service string) string {
 	return l.kubectl("", "get", "service", service, "-n", namespace, "-o", "jsonpath={.status.loadBalancer.ingress[*].ip}")
 }
 
-// balanced is a Deployment of nginx with a LoadBalancer Service in front.
-func balanced(name, ports string) string {
-	deployment := strings.NewReplacer("nginx-deployment", name, "app: nginx", "app: "+name).Replace(nginxDeployment)
-	return deployment + "---" + strings.Replace(serviceYAML(name, "LoadBalancer", name, ports), "  - {"+ports+"}", "  "+ports, 1)
+func (l *lab) printsItsAddress() {
+	if address := l.must("ip").stdout; address != "127.0.0.1\n" {
+		l.Errorf("ip prints %q", address)
+	}
 }
 
-// TestMinikube holds what the course does with minikube, beside the lab's life: kubectl, tunnel, ip, docker-env.
-func TestMinikube(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, "e2e-minikube", nil)
-	l.must("up", "--no-images", "--no-ingress")
-
-	t.Run("kubectl", func(t *testing.T) { l.in(t).isKubectl() })
-	t.Run("tunnel", func(t *testing.T) { l.in(t).tunnels() })
-
-	t.Run("ip", func(t *testing.T) {
-		l := l.in(t)
-		if address := l.must("ip").stdout; address != "127.0.0.1\n" {
-			t.Errorf("ip prints %q", address)
-		}
+// pushesWithImagesEnv pushes an image as with minikube docker-env.
+func (l *lab) pushesWithImagesEnv() {
+	l.shell(`eval "$(hellolab images env --shell sh)"
+		docker tag busybox "$HELLOLAB_REGISTRY/guangzhengli/hellok8s:env" &&
+		docker push --quiet "$HELLOLAB_REGISTRY/guangzhengli/hellok8s:env"; status=$?
+		docker rmi "$HELLOLAB_REGISTRY/guangzhengli/hellok8s:env"; exit $status`)
+	l.kubectl("", "run", "pushed", "--image=guangzhengli/hellok8s:env", "--restart=Never", "--", "true")
+	eventually(l, "the pushed image runs", func() bool {
+		return l.kubectl("", "get", "pod", "pushed", "-o", "jsonpath={.status.phase}") == "Succeeded"
 	})
-	t.Run("images env", func(t *testing.T) {
-		l := l.in(t)
-		shell := exec.Command("sh", "-c", `eval "$(`+program(t)+` images env --shell sh)"
-			docker tag busybox "$HELLOLAB_REGISTRY/guangzhengli/hellok8s:env" &&
-			docker push --quiet "$HELLOLAB_REGISTRY/guangzhengli/hellok8s:env"; status=$?
-			docker rmi "$HELLOLAB_REGISTRY/guangzhengli/hellok8s:env"; exit $status`)
-		shell.Env = l.env
-		if output, err := shell.CombinedOutput(); err != nil {
-			t.Fatalf("docker push: %v\n%s", err, output)
-		}
-		l.kubectl("", "run", "pushed", "--image=guangzhengli/hellok8s:env", "--restart=Never", "--", "true")
-		eventually(t, "the pushed image runs", func() bool {
-			return l.kubectl("", "get", "pod", "pushed", "-o", "jsonpath={.status.phase}") == "Succeeded"
-		})
-		l.fails(2, []string{"images", "env", "--shell", "nope"}, "nope", "powershell")
-	})
+	l.fails(2, []string{"images", "env", "--shell", "nope"}, unknownShell)
 }
 
 // tunnels holds that three Services with five ports answer at addresses of their own, whatever becomes of their pods, and
 // that the addresses go with the tunnel.
 func (l *lab) tunnels() {
-	for name, ports := range map[string]string{
-		"one": "- {port: 8080, targetPort: 80}", "two": "- {name: a, port: 8080, targetPort: 80}\n  - {name: b, port: 8081, targetPort: 80}",
-		"three": "- {name: a, port: 9000, targetPort: 80}\n  - {name: b, port: 9001, targetPort: 80}",
-	} {
-		l.kubectl(balanced(name, ports), "apply", "-f", "-")
+	l.must("lab", "reset")
+	ports := map[string][]int{"one": {8080}, "two": {8080, 8081}, "three": {9000, 9001}}
+	for name, numbers := range ports {
+		var listed []string
+		for _, number := range numbers {
+			listed = append(listed, fmt.Sprintf("name: p%d, port: %d, targetPort: 80", number, number))
+		}
+		l.apply(nginxYAML(name, name, 1), serviceYAML(name, "LoadBalancer", name, listed...))
 	}
 	l.kubectl("", "wait", "--for=condition=Available", "deployment", "--all", "--timeout=60s")
 	if pending := l.kubectl("", "get", "service", "one"); !strings.Contains(pending, "<pending>") {
 		l.Errorf("without a tunnel there is\n%s", pending)
 	}
 	end := l.tunnel()
-	ports := map[string][]int{"one": {8080}, "two": {8080, 8081}, "three": {9000, 9001}}
 	addresses := map[string]bool{}
 	answersAll := func() {
 		l.Helper()
@@ -107,14 +87,14 @@ func (l *lab) tunnels() {
 	if len(addresses) != 3 {
 		l.Errorf("the addresses are %v", addresses)
 	}
-	l.fails(1, []string{"tunnel"}, "another hellolab tunnel runs already")
+	l.fails(1, []string{"tunnel"}, secondTunnel)
 
 	before := l.kubectl("", "get", "pods", "-l", "app=two", "-o", "name")
 	l.kubectl("", "rollout", "restart", "deployment", "two")
 	l.kubectl("", "rollout", "status", "deployment", "two")
-	eventually(l, "the old pods are gone", func() bool {
+	eventually(l, "the old pod is gone", func() bool {
 		now := l.kubectl("", "get", "pods", "-l", "app=two", "-o", "name")
-		return strings.Count(now, "\n") == 2 && !strings.Contains(now, strings.Split(before, "\n")[0])
+		return strings.Count(now, "\n") == 1 && now != before
 	})
 	answersAll()
 

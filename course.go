@@ -1,0 +1,287 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hellolab/hellolab/bootstrap"
+	"github.com/hellolab/hellolab/labs"
+	"github.com/hellolab/hellolab/labs/check"
+	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
+)
+
+// beginCourse finds the lab, and reads the course that it has. Where the lab cannot be looked for, it says first what is
+// wrong with the arguments.
+func (p *program) beginCourse(c *cli.Context) (session, *course.Course, error) {
+	config, err := p.configure(c)
+	if err != nil {
+		return session{}, nil, err
+	}
+	s, notFound := p.open(c, config)
+	lessons, err := s.course()
+	if name := c.Args().First(); err == nil && name != "" && takesStep(c.Command) {
+		_, err = lessons.Find(name)
+	}
+	if err != nil {
+		return s, nil, err
+	}
+	return s, lessons, notFound
+}
+
+// takesStep reports whether a command's argument is a step of the course.
+func takesStep(command *cli.Command) bool { return strings.Contains(command.ArgsUsage, "STEP") }
+
+// onCourse is the action that does one thing with the course on the lab's cluster. Where it changes something, no other
+// hellolab may meanwhile.
+func (p *program) onCourse(changes bool, do func(*cli.Context, *labs.Labs) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		s, lessons, err := p.beginCourse(c)
+		if err != nil {
+			return err
+		}
+		if changes {
+			unlock, err := s.lab.Lock(c.Context)
+			if err != nil {
+				return err
+			}
+			defer unlock()
+		}
+		l, err := p.labs(c.Context, s, lessons)
+		if err != nil {
+			return err
+		}
+		return do(c, l)
+	}
+}
+
+// labs is the course on the lab's cluster, which has to run.
+func (p *program) labs(ctx context.Context, s session, lessons *course.Course) (*labs.Labs, error) {
+	cluster, err := s.lab.API(ctx)
+	if err != nil {
+		return nil, err
+	}
+	provided := p.supply(s, cluster)
+	return &labs.Labs{
+		Course: lessons, Cluster: cluster, Story: p.story, Lab: provided, Timeout: s.config.Labs.Timeout,
+		Ingress: s.config.Bootstrap.Ingress.Enabled, Saved: savedFolder(s.config.Bootstrap.Name),
+		Checker: &check.Checker{Cluster: cluster, Place: p.place(s), Course: lessons, Registry: provided},
+	}, nil
+}
+
+// savedFolder is where objects of the user's are kept that had to go.
+func savedFolder(lab string) string {
+	folder, err := os.UserConfigDir()
+	if err != nil {
+		folder = os.TempDir()
+	}
+	return filepath.Join(folder, "hellolab", "saved", lab)
+}
+
+// place is where the course's guides lead the reader of a lab.
+func (p *program) place(s session) course.Place {
+	at := s.lab.Addresses()
+	return course.Place{
+		Name: s.config.Bootstrap.Name, Context: bootstrap.Context(s.config.Bootstrap.Name), Node: s.lab.Node(),
+		Ingress: at.Ingress, NodePort: at.NodePort, Registry: at.Registry, Charts: at.Charts,
+		Account: s.config.Images.Account,
+	}
+}
+
+// installed is what `lab CHAPTER -o json` prints.
+type installed struct {
+	checkResult
+	Guide string `json:"guide"`
+}
+
+// labInstall brings the cluster to a step's snapshot, and shows what there is to see.
+func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
+	step, err := l.Course.Find(c.Args().First())
+	if err != nil {
+		return err
+	}
+	before := c.Bool("before")
+	rows, err := l.Install(c.Context, step, before)
+	if err != nil {
+		return err
+	}
+	guide := p.printer.Text(l.Checker.Place.Guide(step))
+	return p.print(c, installed{p.checkResult(step, rows), guide}, func() string {
+		text := p.rowsText(rows)
+		if text != "" {
+			text += "\n"
+		}
+		text += guide
+		if before {
+			text += "\n" + progress.Wrap(p.printer.Text(messages.T("%s shows the files, %s what is still missing",
+				messages.Hellolab("lab", "show", step.ID()), messages.Hellolab("lab", "check", step.ID()))), "", columns)
+		}
+		return text
+	})
+}
+
+// labCheck compares the cluster with what a step leaves.
+func (p *program) labCheck(c *cli.Context, l *labs.Labs) error {
+	step, err := p.stepToCheck(c, l)
+	if err != nil {
+		return err
+	}
+	if c.Bool("watch") {
+		return p.labWatch(c, l, step)
+	}
+	rows, err := l.Check(c.Context, step)
+	if err != nil {
+		return err
+	}
+	if err := p.print(c, p.checkResult(step, rows), func() string { return p.checkText(step, rows) }); err != nil {
+		return err
+	}
+	if !check.Met(rows) {
+		return errNotYet{}
+	}
+	return nil
+}
+
+// stepToCheck is the step that the arguments name, or the installed one. To watch a chapter is to begin with its first
+// step.
+func (p *program) stepToCheck(c *cli.Context, l *labs.Labs) (*course.Step, error) {
+	name := c.Args().First()
+	if name == "" {
+		return l.Current(c.Context)
+	}
+	if c.Bool("watch") && !strings.Contains(name, "/") {
+		chapter, err := l.Course.Chapter(name)
+		if err != nil {
+			return nil, err
+		}
+		return chapter.Steps[0], nil
+	}
+	return l.Course.Find(name)
+}
+
+// labWatch shows the rows that change while the reader works, until the chapter is done.
+func (p *program) labWatch(c *cli.Context, l *labs.Labs, step *course.Step) error {
+	var at *course.Step
+	var shown []string
+	encoder := json.NewEncoder(p.stdout)
+	err := l.Follow(c.Context, step, func(step *course.Step, rows []check.Row) error {
+		changed := p.changed(at == step, shown, rows)
+		first := at != step
+		at, shown = step, p.marks(rows)
+		switch {
+		case len(changed) == 0:
+			return nil
+		case c.String("output") == "json":
+			return encoder.Encode(p.checkResult(step, rows))
+		case first:
+			_, err := fmt.Fprint(p.stdout, p.checkText(step, rows))
+			return err
+		}
+		_, err := fmt.Fprint(p.stdout, p.rowsText(changed)+p.summary(rows))
+		return err
+	})
+	if c.Context.Err() != nil { // Ctrl-C is how a reader stops looking
+		return errNotYet{}
+	}
+	return err
+}
+
+// marks are what has to change of a row for it to be shown again: not an answer that differs each time.
+func (p *program) marks(rows []check.Row) []string {
+	all := make([]string, len(rows))
+	for i, row := range rows {
+		if all[i] = "met"; !row.Met {
+			all[i] = p.printer.Text(row.Why) + p.printer.Text(row.Next)
+		}
+	}
+	return all
+}
+
+// changed are the rows that are not as shown; all of them where none has been shown.
+func (p *program) changed(same bool, shown []string, rows []check.Row) (changed []check.Row) {
+	for i, mark := range p.marks(rows) {
+		if !same || shown[i] != mark {
+			changed = append(changed, rows[i])
+		}
+	}
+	return changed
+}
+
+// labList shows the chapters and steps, and how far the reader is. Without a lab it shows the course alone; where there is
+// one that cannot be asked, it says that it does not know how far.
+func (p *program) labList(c *cli.Context) error {
+	s, lessons, err := p.beginCourse(c)
+	if err != nil {
+		return err
+	}
+	state, err := p.courseState(c.Context, s, lessons)
+	if err != nil {
+		return err
+	}
+	list := p.list(lessons, state)
+	return p.print(c, list, func() string { return p.listText(list) })
+}
+
+// courseState is what the lab remembers of the course: nothing where there is no lab, or where it has been switched off.
+func (p *program) courseState(ctx context.Context, s session, lessons *course.Course) (state labs.State, err error) {
+	if !s.lab.Exists() {
+		return state, nil
+	}
+	l, err := p.labs(ctx, s, lessons)
+	if err == nil {
+		return l.State(ctx)
+	}
+	if status, failed := s.lab.Status(ctx); failed != nil || status.State != bootstrap.Stopped && status.State != bootstrap.Paused {
+		return state, err
+	}
+	p.story.Say(messages.T("%s: how far you are is not shown", err))
+	return state, nil
+}
+
+// labShow shows a step's guide and files, or those of all steps of a chapter. It works without a lab, too.
+func (p *program) labShow(c *cli.Context) error {
+	s, lessons, err := p.beginCourse(c)
+	if err != nil {
+		return err
+	}
+	name := c.Args().First()
+	step, err := lessons.Find(name)
+	if err != nil {
+		return err
+	}
+	steps := []*course.Step{step}
+	if !strings.Contains(name, "/") {
+		steps = step.Chapter().Steps
+	}
+	var shown []shownStep
+	var parts []string
+	for _, step := range steps {
+		shown = append(shown, p.shown(p.place(s), step))
+		parts = append(parts, p.stepText(step, shown[len(shown)-1]))
+	}
+	return p.print(c, shown, func() string { return strings.Join(parts, "\n") })
+}
+
+// labSave writes the state of the course's namespaces into a file, and prints its name.
+func (p *program) labSave(c *cli.Context, l *labs.Labs) error {
+	file := c.Args().First()
+	if err := l.Save(c.Context, file, c.Bool("force")); err != nil {
+		return err
+	}
+	return p.print(c, map[string]string{"file": file}, func() string { return file + "\n" })
+}
+
+// labRestore brings back what a file holds.
+func (p *program) labRestore(c *cli.Context, l *labs.Labs) error {
+	return l.Restore(c.Context, c.Args().First())
+}
+
+// labReset empties the course's namespaces.
+func (p *program) labReset(c *cli.Context, l *labs.Labs) error { return l.Reset(c.Context) }

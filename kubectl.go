@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hellolab/hellolab/bootstrap"
+	"github.com/hellolab/hellolab/kubectl"
+	"github.com/hellolab/hellolab/messages"
+)
+
+// byItsName puts the word kubectl behind a program that was called by that name: through a link, say.
+func byItsName(args []string) []string {
+	if len(args) > 0 && strings.TrimSuffix(filepath.Base(args[0]), ".exe") == "kubectl" {
+		return append([]string{"hellolab", "kubectl"}, args[1:]...)
+	}
+	return args
+}
+
+// kubectl runs the real kubectl against the lab. It asks no engine: the context's name is all that it needs.
+func (p *program) kubectl(c *cli.Context) error {
+	all, err := p.configure(c)
+	if err != nil {
+		return err
+	}
+	args := c.Args().Slice()
+	if len(args) > 0 && args[0] == "--" { // as in minikube kubectl -- get pods
+		args = args[1:]
+	}
+	signal.Reset(ends()...)                        // kubectl ends by them, or handles them itself
+	os.Args = append([]string{"kubectl"}, args...) // it tells the API server its name, and the reader in advice
+	next := func(word string) string { return p.say("next: ") + p.printer.Command(messages.Hellolab(word)) }
+	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), kubectl.Hints{Lost: next("up"), Refused: next("status")},
+		os.Args, kubectl.Streams{In: os.Stdin, Out: p.stdout, Err: os.Stderr})
+	if status != exitDone {
+		return exitStatus(status)
+	}
+	return nil
+}

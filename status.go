@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hellolab/hellolab/bootstrap"
+	"github.com/hellolab/hellolab/messages"
+)
+
+// status shows how the lab is.
+func (p *program) status(c *cli.Context) error {
+	return p.onLab(func(lab *bootstrap.Lab, ctx context.Context) error {
+		status, err := lab.Status(ctx)
+		if err != nil {
+			return err
+		}
+		return p.print(c, status, func() string { return p.statusText(status) })
+	})(c)
+}
+
+func (p *program) statusText(status bootstrap.Status) string {
+	rows := [][]string{{p.say("lab"), status.Name + "  " + p.state(status.State)}}
+	if status.State != bootstrap.Absent {
+		rows = append(rows, []string{p.say("kubectl context"), status.Context})
+		if status.Kubernetes != "" {
+			rows = append(rows, []string{"Kubernetes", status.Kubernetes})
+		}
+		for _, node := range status.Nodes {
+			state := node.State
+			if node.Ready {
+				state = "Ready"
+			}
+			rows = append(rows, []string{p.say("node"), node.Name + "  " + state})
+		}
+		rows = append(rows,
+			[]string{p.say("image registry"), status.Registry.Address + "  " + p.state(status.Registry.State)},
+			[]string{"Ingress", status.Ingress.Address + "  " + p.state(status.Ingress.State)},
+			[]string{"NodePort 30000", status.NodePort})
+	}
+	text := table(rows)
+	if next, found := nextStep(status.State); found {
+		text += p.say("next: ") + p.printer.Command(next) + "\n"
+	}
+	return text
+}
+
+// nextStep is the command that makes a lab in that state run, if it does not.
+func nextStep(state string) (messages.Command, bool) {
+	next, found := map[string]string{
+		bootstrap.Absent: "up", bootstrap.Broken: "up", bootstrap.Stopped: "start", bootstrap.Paused: "resume",
+	}[state]
+	return messages.Hellolab(next), found
+}
+
+// state translates a state for people; -o json keeps the English word.
+func (p *program) state(state string) string {
+	switch state {
+	case bootstrap.Absent:
+		return p.say("absent")
+	case bootstrap.Stopped:
+		return p.say("stopped")
+	case bootstrap.Paused:
+		return p.say("paused")
+	case bootstrap.Running:
+		return p.say("running")
+	case bootstrap.Broken:
+		return p.say("broken")
+	}
+	return state
+}

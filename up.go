@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/hellolab/hellolab/bootstrap"
+	"github.com/hellolab/hellolab/images"
+	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/supply"
+)
+
+// up starts the lab, or completes it.
+func (p *program) up(c *cli.Context) error {
+	s, err := p.begin(c)
+	if err != nil {
+		return err
+	}
+	lessons, err := s.course()
+	if err != nil {
+		return err
+	}
+	packages, files, err := supply.Repository(lessons.Charts())
+	if err != nil {
+		return err
+	}
+	fill := func(ctx context.Context) error {
+		provided := p.supply(s, nil)
+		err := provided.PushCharts(ctx, packages)
+		if c.Bool("no-images") {
+			return err
+		}
+		_, _, building := provided.Builder.Build(ctx, images.Tags())
+		return errors.Join(err, building)
+	}
+	if err := s.lab.Up(c.Context, bootstrap.Course{Fill: fill, Charts: files}); err != nil {
+		return err
+	}
+	return p.welcome(s.lab)
+}
+
+// welcome tells what there is now, and what to try first.
+func (p *program) welcome(lab *bootstrap.Lab) error {
+	settings, at := lab.Settings().Bootstrap, lab.Addresses()
+	if p.story.Steps() == 0 {
+		p.story.Say(messages.T("the lab %s is up already; nothing to change", settings.Name))
+		return nil
+	}
+	p.story.Say(messages.T("the lab %s is up; kubectl's context for it is %s", settings.Name, bootstrap.Context(settings.Name)))
+	p.story.Say(messages.T("  image registry      %s", at.Registry))
+	if settings.Ingress.Enabled {
+		p.story.Say(messages.T("  Ingress             %s", at.Ingress+"/"))
+	}
+	p.story.Say(messages.T("  NodePort 30000      %s", at.NodePort+"/"))
+	return nil
+}
+
+// down removes the lab.
+func (p *program) down(c *cli.Context) error {
+	return p.onLab(func(lab *bootstrap.Lab, ctx context.Context) error { return lab.Down(ctx, c.Bool("keep-registry")) })(c)
+}
+
+// ip prints the address that the lab's published ports answer at.
+func (p *program) ip(c *cli.Context) error {
+	return p.onLab(func(lab *bootstrap.Lab, _ context.Context) error {
+		address, err := lab.IP()
+		if err != nil {
+			return err
+		}
+		return p.print(c, map[string]string{"ip": address}, func() string { return address + "\n" })
+	})(c)
+}
