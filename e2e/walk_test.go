@@ -611,8 +611,8 @@ func (l *lab) anewInItsRegistry() {
 	l.Helper()
 	address := l.status().Registry.Address
 	l.must("down", "--keep-registry")
-	if code, _ := get("http://" + address + "/v2/guangzhengli/hellok8s/manifests/v4"); code == 404 || code == 0 {
-		l.Errorf("the registry's content is gone: %d", code)
+	if code, tags := get("http://" + address + "/v2/guangzhengli/hellok8s/tags/list"); !strings.Contains(tags, `"v4"`) {
+		l.Errorf("the registry's content is gone: %d %s", code, tags)
 	}
 	l.must("up", "--no-images")
 	if again := l.healthy(); again.Registry.Address != address {
