@@ -259,6 +259,9 @@ func (l *Lab) tryName(ctx context.Context) (free bool, err error) {
 	if err == nil {
 		return true, l.removeNode(ctx, created.ID)
 	}
+	if ctx.Err() != nil {
+		return false, nil
+	}
 	if !errdefs.IsConflict(err) {
 		return true, nil // without the image, or without room for a container, no node is being made either
 	}

@@ -132,24 +132,25 @@ func (p *portSearch) forbidden(number int) bool { return p.rootless && number < 
 
 // refuse returns an error for each port that is taken. All have one hint: the command that chooses other ports for all.
 func (p *portSearch) refuse(ctx context.Context, taken []publishedPort) []error {
-	var problems []*messages.Error
 	words := []string{"up"}
-	hint := "stop what has it, or have hellolab choose another port: %s"
 	for _, wanted := range taken {
 		words = append(words, "--set", wanted.setting+"=auto")
-		if p.forbidden(wanted.port.Number) {
-			problems = append(problems, messages.Errorf("rootless Docker may not publish port %v", wanted.port.Number))
-			hint = "have hellolab choose another port: %s"
-			continue
+	}
+	choose := messages.Hellolab(words...)
+	hint := messages.T("stop what has it, or have hellolab choose another port: %s", choose)
+	if slices.ContainsFunc(taken, func(wanted publishedPort) bool { return p.forbidden(wanted.port.Number) }) {
+		hint = messages.T("have hellolab choose another port: %s", choose)
+	}
+	var problems []error
+	for _, wanted := range taken {
+		problem := messages.Errorf("rootless Docker may not publish port %v", wanted.port.Number)
+		if !p.forbidden(wanted.port.Number) {
+			problem = messages.Errorf("port %v is taken by %s", wanted.port.Number, p.owner(ctx, wanted.port.Number))
 		}
-		problems = append(problems, messages.Errorf("port %v is taken by %s", wanted.port.Number, p.owner(ctx, wanted.port.Number)))
+		problem.Hint = hint
+		problems = append(problems, problem)
 	}
-	var all []error
-	for _, problem := range problems {
-		problem.Hint = messages.T(hint, messages.Hellolab(words...))
-		all = append(all, problem)
-	}
-	return all
+	return problems
 }
 
 // owner names who has a port.

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	running = "web-registry:running web-control-plane:running"
+	running = "web-control-plane:running web-registry:running"
 	volumes = "web-registry web-settings"
 )
 
@@ -98,11 +98,11 @@ func TestUpWithoutTheWebServer(t *testing.T) {
 	at := lab.Addresses()
 	w.tells("there is no chart repository at " + at.Charts + ", as the image nginx is not in the lab's registry; to get one: docker pull nginx, " +
 		"docker tag nginx " + at.Registry + "/library/nginx, docker push " + at.Registry + "/library/nginx, and hellolab up")
-	if w.installed("hellolab/charts") {
+	if w.works("hellolab/charts") {
 		t.Error("a repository is installed without its image")
 	}
 	w.hold("nginx")
-	if w.up(); !w.installed("hellolab/charts") || !lab.Exists() {
+	if w.up(); !w.works("hellolab/charts") || !lab.Exists() {
 		t.Errorf("what it says does not help:\n%s", w.story)
 	}
 }

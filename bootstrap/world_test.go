@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +58,9 @@ type world struct {
 	// apiPort is where the API server of the present cluster is published.
 	apiPort int
 
-	lock     sync.Mutex
+	lock sync.Mutex
+	// sick has nothing work that is installed in the cluster.
+	sick     bool
 	releases map[string]*release.Release // by namespace/name
 }
 
@@ -73,7 +76,10 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, engine: enginetest.New(t), api: kubetest.New(t, namespace("kube-public"), namespace(corev1.NamespaceNodeLease)), settings: defaultSettings(t), story: &bytes.Buffer{},
-		held: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))), releases: map[string]*release.Release{}}
+		held: ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))), releases: map[string]*release.Release{
+			// the rest of an earlier installation, so that no test has to wait for a certificate
+			"ingress-nginx/ingress-nginx": {Info: &release.Info{Status: release.StatusFailed}, Config: map[string]any{"webhook": map[string]any{}}},
+		}}
 	w.settings.Bootstrap.Name = "web"
 	w.settings.Bootstrap.Timeout = 5 * time.Second
 	w.settings.Bootstrap.NodeImage = "kindest/node:v1"
@@ -177,6 +183,7 @@ func (w *world) has(containers, volumes string) {
 	for _, found := range w.engine.Containers() {
 		names = append(names, found.Name+":"+string(found.State))
 	}
+	slices.Sort(names)
 	if got := strings.Join(names, " "); got != containers {
 		w.t.Errorf("the containers are %q, want %q", got, containers)
 	}
@@ -213,21 +220,23 @@ func wants(t *testing.T, err error, report string) {
 	}
 }
 
-func (w *world) installed(release string) bool {
+// works reports whether a release is installed, and does what it is for.
+func (w *world) works(name string) bool {
 	w.lock.Lock()
 	defer w.lock.Unlock()
-	return w.releases[release] != nil
+	found := w.releases[name]
+	return found != nil && found.Info.Status == release.StatusDeployed && !w.sick
 }
 
 // serveNode answers at the ports of a node: the API server's, and the ingress controller's.
 func (w *world) serveNode(out http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/healthz":
-		if !w.installed("ingress-nginx/ingress-nginx") {
+		if !w.works("ingress-nginx/ingress-nginx") {
 			out.WriteHeader(http.StatusBadGateway)
 		}
 	case "/charts/index.yaml":
-		if !w.installed("hellolab/charts") {
+		if !w.works("hellolab/charts") {
 			out.WriteHeader(http.StatusNotFound)
 		}
 	default:
@@ -240,7 +249,7 @@ func (w *world) admitIngress(out http.ResponseWriter, r *http.Request) bool {
 	if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/ingresses") {
 		return false
 	}
-	if !w.installed("ingress-nginx/ingress-nginx") {
+	if !w.works("ingress-nginx/ingress-nginx") {
 		kubetest.Refuse(out, apierrors.NewInternalError(errors.New("failed calling webhook")))
 		return true
 	}
