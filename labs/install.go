@@ -99,7 +99,7 @@ func (l *Labs) withTunnel(ctx context.Context, do func(context.Context) error) e
 	}()
 	err := do(ctx)
 	stop(nil)
-	if failed := <-ended; failed != nil && (err == nil || errors.Is(err, context.Canceled)) {
+	if failed := <-ended; failed != nil && (err == nil || errors.Is(err, context.Canceled) || errors.Is(err, failed)) {
 		return failed
 	}
 	return err
