@@ -25,7 +25,7 @@ func TestIngressThatDoesNotWork(t *testing.T) {
 	err := w.open().Up(t.Context(), Course{})
 	if err == nil || !strings.HasPrefix(err.Error(), "the ingress controller does not work: ") || !strings.HasSuffix(err.Error(), "\npod controller: no node takes it") ||
 		(messages.Printer{}).Hint(err) != "kubectl get pods,events -n ingress-nginx" {
-		t.Errorf("the error is %s", messages.Printer{}.Report(err))
+		t.Errorf("the error is %v", err)
 	}
 	if status, err := w.open().Status(t.Context()); err != nil || status.State != Broken || status.Ingress.State != Broken || status.Kubernetes == "" {
 		t.Errorf("the lab is %+v, %v", status, err)
@@ -53,7 +53,7 @@ func TestNodesThatAreNotReady(t *testing.T) {
 	defer cancel()
 	err := w.open().Up(ctx, Course{})
 	if err == nil || !strings.HasPrefix(err.Error(), "the nodes do not become Ready") || (messages.Printer{}).Hint(err) != "kubectl describe nodes shows why" {
-		t.Errorf("the error is %s", messages.Printer{}.Report(err))
+		t.Errorf("the error is %v", err)
 	}
 	go func() {
 		node.Status.Conditions[0].Status = corev1.ConditionTrue
@@ -70,16 +70,16 @@ func TestAPIServerThatIsNotReady(t *testing.T) {
 	w := newWorld(t)
 	w.up()
 	w.settings.Bootstrap.Timeout = time.Second
-	w.api.Break(context.DeadlineExceeded)
+	w.setDown(true)
 	_, err := w.open("bootstrap.timeout").API(t.Context())
 	if err == nil || !strings.HasPrefix(err.Error(), "the API server does not become ready: it was not done within 1s") ||
 		(messages.Printer{}).Hint(err) != "hellolab status shows what is there; to go on with more time: hellolab up --set bootstrap.timeout=2s" {
-		t.Errorf("the error is %s", messages.Printer{}.Report(err))
+		t.Errorf("the error is %v", err)
 	}
 	if status, err := w.open().Status(t.Context()); err != nil || status.State != Broken || status.Kubernetes != "" {
 		t.Errorf("the lab is %+v, %v", status, err)
 	}
-	w.api.Break(nil)
+	w.setDown(false)
 	if _, err := w.open().API(t.Context()); err != nil {
 		t.Error(err)
 	}
