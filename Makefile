@@ -20,7 +20,7 @@ up: build ## bring up the lab: a cluster, a registry and an ingress controller
 test: lint test-unit test-e2e ## everything that CI checks
 
 build: ## bin/hellolab
-	go build -ldflags '-s -w -X main.version=$(version) -X k8s.io/component-base/version.gitVersion=$(kubectl)' -o bin/ .
+	GOGC=400 go build -ldflags '-s -w -X main.version=$(version) -X k8s.io/component-base/version.gitVersion=$(kubectl)' -o bin/ .
 
 lint: ## formatting and go vet
 	test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }

@@ -1,5 +1,5 @@
-// Package await waits until something is true: woken by watches where the API server can tell of changes, by trying
-// again where nothing can.
+// Package await waits until a condition holds. Watches wake it where the API server reports changes; elsewhere it tries again
+// and again.
 package await
 
 import (
@@ -15,13 +15,13 @@ import (
 // Watch opens a stream of changes.
 type Watch = func(context.Context) (watch.Interface, error)
 
-// Watches checks, and checks again after every event of the watches, until done or ctx ends; the failure then tells what
-// the last check said. A watch that breaks (the API server restarts, say) is opened again.
+// Watches checks at once, and again after every event of the watches, until done reports true or ctx ends; the error then
+// includes the last one of done. A watch that breaks, because the API server restarts for example, is opened again.
 func Watches(ctx context.Context, done func(context.Context) (bool, error), watches ...Watch) error {
 	return Changes(ctx, 0, done, watches...)
 }
 
-// Changes is [Watches] that checks every so often, too: for what depends on things that tell nobody.
+// Changes is [Watches] that also checks at an interval, for conditions that depend on something that cannot be watched.
 func Changes(ctx context.Context, every time.Duration, done func(context.Context) (bool, error), watches ...Watch) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -58,10 +58,12 @@ func Changes(ctx context.Context, every time.Duration, done func(context.Context
 func follow(ctx context.Context, open Watch, notify func()) {
 	for ctx.Err() == nil {
 		if events, err := open(ctx); err == nil {
+			stop := context.AfterFunc(ctx, events.Stop) // not every watch ends with its context
 			notify()
 			for range events.ResultChan() {
 				notify()
 			}
+			stop()
 		}
 		select {
 		case <-ctx.Done():
@@ -70,11 +72,10 @@ func follow(ctx context.Context, open Watch, notify func()) {
 	}
 }
 
-// retryEvery is how often something is tried again that tells nobody when it comes true: a server that does not answer
-// yet.
+// retryEvery is the interval of attempts at something that cannot be watched, a server that does not answer yet for example.
 const retryEvery = 100 * time.Millisecond
 
-// Poll tries until it succeeds or ctx ends; the failure then tells what the last try said.
+// Poll tries until it succeeds or ctx ends; the error is then failure, because of the last attempt's error.
 func Poll(ctx context.Context, failure messages.Text, try func(context.Context) error) error {
 	tick := time.NewTicker(retryEvery)
 	defer tick.Stop()

@@ -98,14 +98,11 @@ func (l *Lab) ensureCluster(ctx context.Context, nodes []container.Summary) erro
 // it removes the nodes then.
 func (l *Lab) createCluster(ctx context.Context) error {
 	settings := l.settings.Bootstrap
-	if image := nodeImage(settings); !engine.HasImage(ctx, l.docker, image) {
-		step := l.story.Start(messages.T("pulling %s", strings.Split(image, "@")[0]))
-		err := engine.Pull(ctx, l.docker, image, func(share float64) { step.Detail(messages.Percent(share)) })
-		step.End(err)
-		if err != nil {
-			return err
-		}
+	image, err := engine.EnsureImage(ctx, l.docker, l.story, nodeImage(settings))
+	if err != nil {
+		return err
 	}
+	settings.NodeImage = image
 	info, err := l.docker.Info(ctx)
 	if err != nil {
 		return err

@@ -51,16 +51,17 @@ func Endpoint(getenv func(string) string) (string, error) {
 		store.EndpointTypeGetter("docker", func() any { return &endpoint{} })))
 	metadata, err := contexts.GetMetadata(name)
 	if err != nil {
-		return "", messages.Errorf("the docker context %q cannot be read", name).Because(err).
-			WithHint("choose one that exists: %s, %s", messages.Shell("docker", "context", "ls"), messages.Shell("docker", "context", "use").Usage("NAME"))
+		return "", messages.Errorf("the Docker context %q cannot be read", name).Because(err).
+			WithHint("choose one that exists: %s, %s",
+				messages.Shell("docker", "context", "ls"), messages.Shell("docker", "context", "use").Usage("NAME"))
 	}
 	if files, err := contexts.ListTLSFiles(name); err == nil && len(files["docker"]) > 0 {
-		return "", messages.Errorf("the docker context %s uses TLS certificates, which hellolab does not read", name).
+		return "", messages.Errorf("the Docker context %s uses TLS certificates, which hellolab does not read", name).
 			WithHint("set DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH instead, or choose another context: %s",
 				messages.Shell("docker", "context", "use").Usage("NAME"))
 	}
 	if found, ok := metadata.Endpoints["docker"].(endpoint); ok {
-		return local(messages.T("the docker context %s", name), found.Host)
+		return local(messages.T("the Docker context %s", name), found.Host)
 	}
 	return "", nil
 }

@@ -127,7 +127,7 @@ func (s *shares) add(layer string, current, total int64) float64 {
 	return min(1, float64(have)/float64(want)) // the size of some layers is not known
 }
 
-// pullFailures are the kinds of failure of a pull, by what engines, registries and Go say of them. The first that matches
+// pullFailures are the kinds of failure of a pull, by the words of engines, registries and Go. The first that matches
 // counts: the most telling ones come first, since an image may have been looked for in two places.
 func pullFailures(name string) []pullFailure {
 	again, info := messages.Shell("docker", "pull", name), messages.Shell("docker", "info")
@@ -138,7 +138,8 @@ func pullFailures(name string) []pullFailure {
 	login := messages.Shell("docker", "login", host)
 	return []pullFailure{
 		{[]string{"no space left on device"},
-			messages.T("make room on the disk (%s shows what Docker uses), then run the same command again", messages.Shell("docker", "system", "df"))},
+			messages.T("make room on the disk (%s shows what Docker uses), then run the same command again",
+				messages.Shell("docker", "system", "df"))},
 		{[]string{"toomanyrequests", "too many requests"},
 			messages.T("this registry limits pulls: wait an hour, or %s, then %s, then run the same command again", login, again)},
 		{[]string{"invalid character '<'", "text/html"},
@@ -146,9 +147,10 @@ func pullFailures(name string) []pullFailure {
 		{[]string{"x509:", "certificate"},
 			messages.T("Docker does not trust the certificate of the registry, or of a proxy or mirror: %s shows both", info)},
 		{[]string{"unauthorized", "denied", "forbidden", "authentication required"},
-			messages.T("check the image's name (%s); if it needs a login: %s, then %s, then run the same command again", messages.Hellolab("config"), login, again)},
-		{[]string{"no such host", "server misbehaving", "name resolution", "timeout", "deadline exceeded", "connection refused", "connection reset",
-			"network is unreachable", "no route to host", "proxyconnect", "eof"}, mirrorHint(name)},
+			messages.T("check the image's name (%s); if it needs a login: %s, then %s, then run the same command again",
+				messages.Hellolab("config"), login, again)},
+		{[]string{"no such host", "server misbehaving", "name resolution", "timeout", "deadline exceeded", "connection refused",
+			"connection reset", "network is unreachable", "no route to host", "proxyconnect", "eof"}, mirrorHint(name)},
 		{[]string{"manifest unknown", "name unknown", "not found", "does not exist"},
 			messages.T("check the image's name and tag: %s shows the settings", messages.Hellolab("config"))},
 	}

@@ -45,7 +45,8 @@ func count(goCommand string, packages ...string) []string {
 
 // environment holds what go build depends on, whatever the user's own settings are.
 func environment(architecture string) []string {
-	return []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + architecture, "GOTOOLCHAIN=local", "GOENV=off", "GOFLAGS=", "GOWORK=off", "GOPROXY=off", "GO111MODULE=on"}
+	return []string{"CGO_ENABLED=0", "GOOS=linux", "GOARCH=" + architecture, "GOTOOLCHAIN=local", "GOENV=off", "GOFLAGS=", "GOWORK=off",
+		"GOPROXY=off", "GO111MODULE=on"}
 }
 
 // compiler compiles sources, all at once.
@@ -90,7 +91,8 @@ func findHost(ctx context.Context) (compiler, error) {
 }
 
 func needsGo(failure *messages.Error) error {
-	return failure.WithHint("install Go %s or later, or compile in a container: %s", oldestGo, messages.Hellolab("images", "build", "--builder", "docker"))
+	return failure.WithHint("install Go %s or later, or compile in a container: %s",
+		oldestGo, messages.Hellolab("images", "build", "--builder", "docker"))
 }
 
 // newEnough reports whether a Go of that version, as `go env GOVERSION` prints it, compiles the sources. Go before 1.16
@@ -260,7 +262,7 @@ type output struct {
 	all      int
 }
 
-// total is where the listing of all packages goes, a line each.
+// total counts the listing of all packages, a line each.
 type total output
 
 func (t *total) Write(content []byte) (int, error) {

@@ -28,8 +28,8 @@ const (
 	ownAnnotation     = "io.github.hellolab.own-source"
 )
 
-// assemble makes the image of a program: one layer with nothing but /main. The same program gives the same digest: no
-// time and no name of this machine's goes in. origin tells which source it was made from.
+// assemble makes the image of a program: one layer with nothing but /main. The same program has the same digest, since the
+// image holds no time and no name of this machine. origin holds the annotation with the source that it was made from.
 func assemble(tag Tag, program []byte, origin map[string]string, architecture string) (v1.Image, error) {
 	layer, err := layerOf(program)
 	if err != nil {

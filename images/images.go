@@ -1,8 +1,7 @@
 // Package images builds the course's eight image tags from embedded sources and puts them into the lab's registry.
 //
 // All tags are compiled in one go, by this machine's Go or in a container; each then becomes an image of one layer on
-// nothing. What an image was made from stands in its annotations, so that the registry itself tells whether it is up to
-// date.
+// nothing. Its annotations record what it was made from, so that the registry alone shows whether it is up to date.
 package images
 
 import (

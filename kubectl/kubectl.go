@@ -16,22 +16,21 @@ import (
 	"k8s.io/kubectl/pkg/cmd/util"
 )
 
-// Streams are kubectl's stdin, stdout and stderr. exec -it wants real files.
+// Streams are kubectl's stdin, stdout and stderr. exec -it needs them to be files.
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
 }
 
-// Run runs kubectl and gives its exit status. args are "kubectl" and what follows, and have to be the program's own
-// (os.Args), since kubectl reads them there, too. It works on the kubectl context of that name unless args name another
-// one, or another kubeconfig. Where it cannot reach the lab, a hint follows kubectl's own error.
+// Run runs kubectl and returns its exit status. args are "kubectl" and its arguments; they have to be equal to os.Args, which
+// kubectl reads as well. It uses the given kubectl context unless args select another one, or another kubeconfig. If it
+// cannot reach the lab, a hint follows kubectl's own error.
 //
-// It can be called once in a program: kubectl keeps what it is doing in globals.
+// It can be called once in a program: kubectl keeps its state in global variables.
 func Run(context string, hints Hints, args []string, streams Streams) (status int) {
 	ended := make(chan int, 1)
-	onLab := false // nobody has named another place
-	// kubectl's way to fail is to end the program, from wherever it is. Here that place waits for ever instead, and the
-	// program ends where it began.
+	onLab := false // whether args leave the choice of the cluster to us
+	// kubectl fails by calling os.Exit. This replaces that call: the goroutine blocks for ever, and Run returns the status.
 	util.BehaviorOnFatal(func(message string, status int) {
 		if message != "" {
 			fmt.Fprintln(streams.Err, strings.TrimSuffix(message, "\n"))
@@ -51,13 +50,13 @@ func Run(context string, hints Hints, args []string, streams Streams) (status in
 	return <-ended
 }
 
-// Hints are the lines for a reader whose kubectl cannot reach the lab.
+// Hints are the lines to print when kubectl cannot reach the lab.
 type Hints struct {
-	// Lost follows where the lab's context does not exist, and Refused where its API server does not answer.
+	// Lost is for a context that does not exist, and Refused for an API server that does not answer.
 	Lost, Refused string
 }
 
-// after gives the hint that an error of kubectl's is in need of, or "".
+// after returns the hint for an error of kubectl's, or "".
 func (h Hints) after(message, context string, onLab bool) string {
 	switch {
 	case lost(message, context):
@@ -70,15 +69,15 @@ func (h Hints) after(message, context string, onLab bool) string {
 	return ""
 }
 
-// lost reports whether kubectl says, in either of its ways, that there is no such context.
+// lost reports whether an error of kubectl's, in either of its wordings, is that the context does not exist.
 func lost(message, context string) bool {
 	return strings.Contains(message, "context was not found for specified context: "+context) ||
 		strings.Contains(message, fmt.Sprintf("context %q does not exist", context))
 }
 
-// run does what kubectl's main does, for a context. onLab becomes true where args name no other place.
+// run does what kubectl's main does, with another default context. It sets onLab if args select no other cluster.
 func run(context string, args []string, streams Streams, onLab *bool) error {
-	logs.GlogSetter(cmd.GetLogVerbosity(args)) // before any flag is read: plugins are looked for by then
+	logs.GlogSetter(cmd.GetLogVerbosity(args)) // plugins are looked up, and logged, before the flags are parsed
 	io := genericiooptions.IOStreams{In: streams.In, Out: streams.Out, ErrOut: streams.Err}
 	flags := genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag().
 		WithDiscoveryBurst(300).WithDiscoveryQPS(50).WithWarningPrinter(io) // kubectl's own figures

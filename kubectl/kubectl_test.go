@@ -2,7 +2,7 @@ package kubectl
 
 import "testing"
 
-// TestHints holds which of kubectl's failures are the lab's, and that those elsewhere are left alone.
+// TestHints checks which errors of kubectl's get a hint about the lab, and that errors of other clusters get none.
 func TestHints(t *testing.T) {
 	t.Parallel()
 	hints := Hints{Lost: "lost", Refused: "refused"}

@@ -199,7 +199,7 @@ func TestInstall(t *testing.T) {
 	if got, want := left(t, l), "default/configmap/config dev/deployment/web namespace/dev"; got != want {
 		t.Errorf("there are %s, want %s", got, want)
 	}
-	if got := strings.Join(lab.images, " "); got != "registry/base registry/base web:v1 web:v2" {
+	if got := strings.Join(lab.fetched, " "); got != "registry/base registry/base web:v1 web:v2" {
 		t.Errorf("it fetches %s", got)
 	}
 	state, err := l.State(t.Context())
@@ -233,33 +233,11 @@ func TestInstallBefore(t *testing.T) {
 	if got, want := left(t, l), "default/configmap/config namespace/dev"; got != want {
 		t.Errorf("there are %s, want %s", got, want)
 	}
-	if got := strings.Join(lab.images, " "); got != "registry/base web:v1 web:v2" {
+	if got := strings.Join(lab.fetched, " "); got != "registry/base web:v1 web:v2" {
 		t.Errorf("it fetches %s", got)
 	}
 	if state, err := l.State(t.Context()); err != nil || state.Step != "web/versions" || !state.Before || state.Installing {
 		t.Errorf("the state is %+v, %v", state, err)
-	}
-}
-
-// TestInstallReleases holds that releases are installed, upgraded and rolled back, and go with the next snapshot.
-func TestInstallReleases(t *testing.T) {
-	t.Parallel()
-	l, lab := onServer(t)
-	lab.there = [][]byte{[]byte("theirs")}
-	if _, err := l.Install(t.Context(), step(t, l, "chart/release"), false); err != nil {
-		t.Fatal(err)
-	}
-	if message, _, _ := unstructured.NestedString(lab.server.Get("ConfigMap", "default", "small").Object, "data", "message"); message != "hello" {
-		t.Errorf("the message is %s", message)
-	}
-	if strings.Join(lab.published, " ") != "small-0.2.0.tgz" || !strings.Contains(lab.story.String(), "the course's chart takes the place of your own") {
-		t.Errorf("it publishes %s, and says\n%s", lab.published, lab.story.String())
-	}
-	if _, err := l.Install(t.Context(), step(t, l, "web/job"), false); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := left(t, l), "default/job/job namespace/dev"; got != want {
-		t.Errorf("there are %s, want %s", got, want)
 	}
 }
 

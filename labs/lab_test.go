@@ -2,8 +2,6 @@ package labs
 
 import (
 	"context"
-	"io"
-	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,88 +9,43 @@ import (
 	"testing/fstest"
 	"time"
 
-	"github.com/sirupsen/logrus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/kube/kubetest"
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/progress"
 )
 
-// fakeLab is a lab in memory: its registry has what was fetched, its releases are in the server.
+// fakeLab is a lab in memory that may fail.
 type fakeLab struct {
-	server    *kubetest.Server
-	images    []string
-	published []string
-	// there are the packages that somebody has published before.
-	there [][]byte
-	// failed is what fetching and publishing end with.
-	failed error
-	// tunnel is what a tunnel does; nil is to run until its context ends.
+	*memoryLab
+	// fetched are all images that were asked for; failed is what fetching them ends with.
+	fetched []string
+	failed  error
+	// tunnel is what a tunnel does.
 	tunnel func(context.Context) error
 	story  strings.Builder
 }
 
 func (f *fakeLab) FetchImages(_ context.Context, images []string) error {
-	f.images = append(f.images, images...)
+	f.fetched = append(f.fetched, images...)
 	return f.failed
 }
 
-func (f *fakeLab) Releases(namespace string) (*helm.Client, error) {
-	log := logrus.New()
-	log.SetOutput(io.Discard)
-	return helm.New(clientConfig{server: f.server, namespace: namespace}, namespace, log)
-}
-
-func (f *fakeLab) PublishedCharts(context.Context, helm.Package) ([][]byte, error) {
-	return f.there, f.failed
-}
-
-func (f *fakeLab) PublishChart(_ context.Context, chart helm.Package) error {
-	f.published = append(f.published, chart.File)
-	return nil
-}
-
-func (f *fakeLab) Tunnel(ctx context.Context) error {
-	if f.tunnel != nil {
-		return f.tunnel(ctx)
-	}
-	<-ctx.Done()
-	return nil
-}
+func (f *fakeLab) Tunnel(ctx context.Context) error { return f.tunnel(ctx) }
 
 func (f *fakeLab) HasImage(_ context.Context, image string) (bool, error) {
-	return slices.Contains(f.images, image), nil
+	return slices.Contains(f.fetched, image), nil
 }
 
-func (f *fakeLab) ChartVersions(context.Context, string) ([]string, error) {
-	return []string{"0.1.0"}, nil
-}
-
-// clientConfig leads to a server.
-type clientConfig struct {
-	server    *kubetest.Server
-	namespace string
-}
-
-func (c clientConfig) ClientConfig() (*rest.Config, error) { return c.server.Config(), nil }
-
-func (c clientConfig) Namespace() (string, bool, error) { return c.namespace, true, nil }
-
-func (c clientConfig) RawConfig() (clientcmdapi.Config, error) { return clientcmdapi.Config{}, nil }
-
-func (c clientConfig) ConfigAccess() clientcmd.ConfigAccess { return nil }
+func (f *fakeLab) ChartVersions(context.Context, string) ([]string, error) { return nil, nil }
 
 // web is a course whose snapshots take all kinds of actions, in the namespaces default and dev.
 func web() map[string]string {
 	return map[string]string{
-		"course.yaml":            "namespaces: [default, dev]\nchapters: [web, chart]\n",
+		"course.yaml":            "namespaces: [default, dev]\nchapters: [web]\n",
 		"web/namespaces.yaml":    "apiVersion: v1\nkind: Namespace\nmetadata: {name: dev}\n",
 		"web/config/config.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: config}\ndata: {a: b}\n",
 		"web/v1.yaml":            deployed("web:v1"),
@@ -138,21 +91,6 @@ steps:
     expect:
       - object: {apiVersion: v1, kind: ConfigMap, metadata: {name: none}}
 `,
-		"chart/small/Chart.yaml":       "apiVersion: v2\nname: small\nversion: 0.1.0\n",
-		"chart/small/values.yaml":      "message: hello\n",
-		"chart/small/templates/c.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: small\ndata:\n  message: {{ .Values.message }}\n",
-		"chart/more.yaml":              "message: more\n",
-		"chart/lab.yaml": `steps:
-  - name: release
-    do:
-      - install: {release: mine, chart: chart/small}
-      - upgrade: {release: mine, chart: chart/small, values: [chart/more.yaml]}
-      - rollback: {release: mine, revision: 1}
-      - publish: {chart: chart/small, version: 0.2.0}
-    expect:
-      - release: {name: mine, chart: small, revision: 3}
-      - chart: {name: small, version: '^0'}
-`,
 	}
 }
 
@@ -173,14 +111,8 @@ func onServer(t *testing.T, objects ...runtime.Object) (*Labs, *fakeLab) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lab := &fakeLab{server: kubetest.New(t)}
+	lab := &fakeLab{memoryLab: &memoryLab{server: kubetest.New(t)}}
 	lab.server.RunControllers()
-	lab.server.Intercept(func(w http.ResponseWriter, r *http.Request) bool { // an empty schema, by which Helm validates nothing
-		if r.URL.Path == "/openapi/v2" {
-			w.WriteHeader(http.StatusOK)
-		}
-		return r.URL.Path == "/openapi/v2"
-	})
 	lab.server.Put(objects...)
 	cluster := lab.server.Cluster()
 	return &Labs{

@@ -82,7 +82,7 @@ func (p *Progress) Start(name messages.Text) *Step {
 	return step
 }
 
-// Detail sets how far a running step is, a percentage say. Only terminals show it.
+// Detail sets how far a running step is, such as a percentage. Only terminals show it.
 func (s *Step) Detail(detail messages.Text) {
 	s.progress.mu.Lock()
 	defer s.progress.mu.Unlock()
@@ -135,7 +135,7 @@ func (p *Progress) Steps() int {
 	return p.count
 }
 
-// Write writes whole lines of somebody else's, a logger's say, above the line that turns.
+// Write writes whole lines of somebody else's, such as a logger's, above the line that turns.
 func (p *Progress) Write(line []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

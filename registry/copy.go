@@ -216,7 +216,7 @@ func (r *Registry) save(ctx context.Context, id string, into io.Writer) error {
 }
 
 // archiveFile is a temporary file for an image, which may be large. Where the system allows it, the file has no name any
-// more when it is filled, so that it goes with this process, however that ends.
+// more when it is filled, so that it ends with this process, however that ends.
 type archiveFile struct {
 	*os.File
 	named bool
@@ -257,8 +257,8 @@ func (r *Registry) fromOrigin(ctx context.Context, image string) (v1.Image, erro
 		remote.WithTransport(originTransport()), remote.WithRetryBackoff(remote.Backoff{Duration: time.Second, Factor: 1, Steps: 2}))
 }
 
-// originTransport gives up soon where nothing responds: the engine has tried before, and each of the images is tried
-// again. What does arrive may take its time.
+// originTransport fails soon where nothing responds: the engine has tried before, for as long as it does. The bodies of
+// responses may take their time.
 func originTransport() *http.Transport {
 	origin := remote.DefaultTransport.(*http.Transport).Clone()
 	origin.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext

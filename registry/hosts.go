@@ -17,7 +17,7 @@ const (
 	dockerHubServer = "https://registry-1.docker.io"
 )
 
-// Hosts gives the files that send a node's containerd to the registry first: their paths below /etc/containerd/certs.d,
+// Hosts returns the files that send a node's containerd to the registry first: their paths below /etc/containerd/certs.d,
 // and their contents (https://github.com/containerd/containerd/blob/main/docs/hosts.md).
 //
 // containerd falls back to the upstream for what the registry does not hold.
@@ -49,7 +49,7 @@ func hosts(server, mirror string, overridePath bool) string {
 	return b.String()
 }
 
-// Repository says where in the registry an image lies: "library/nginx:latest" for nginx,
+// Repository returns the place of an image in the registry: "library/nginx:latest" for nginx,
 // "registry.k8s.io/pause:3.10" for registry.k8s.io/pause:3.10. A digest beside a tag is left out: what lies under the
 // tag was checked against it.
 func Repository(image string) (string, error) {
@@ -68,11 +68,11 @@ func Repository(image string) (string, error) {
 	return repository + ":" + tag, nil
 }
 
-// Tagged is image as Kubernetes objects name it: with its tag and without its digest.
+// Tagged returns image as Kubernetes objects name it: with its tag and without its digest.
 func Tagged(image string) string {
 	name, _, found := strings.Cut(image, "@")
 	if found && !strings.Contains(path.Base(name), ":") {
-		return image // nothing but the digest tells which one it is
+		return image // the digest alone identifies it
 	}
 	return name
 }

@@ -60,8 +60,8 @@ func byService(all []discoveryv1.EndpointSlice) map[types.NamespacedName][]disco
 	return sorted
 }
 
-// ready lists the Ready pods behind a port of a Service. The slices tell which number has the port's name, for pods may
-// differ in that. A pod with two families of addresses is in two slices.
+// ready lists the Ready pods behind a port of a Service. Each slice has the port's number of its own, as pods may give a name to
+// different numbers. A pod with addresses of two families is in two slices.
 func ready(behind []discoveryv1.EndpointSlice, portName string) []Endpoint {
 	var all []Endpoint
 	for _, slice := range behind {
@@ -87,7 +87,7 @@ func numberOf(ports []discoveryv1.EndpointPort, name string) int32 {
 	return 0
 }
 
-// accept serves the connections to the listeners, one for each port of s, until stop is called or ctx ends.
+// accept forwards connections to the listeners, one for each port of s, until stop is called or ctx ends.
 func (r *run) accept(ctx context.Context, s *service, listeners []net.Listener) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	for i, listener := range listeners {
@@ -115,7 +115,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// forward brings one connection to a pod.
+// forward connects one client to a pod.
 func (r *run) forward(ctx context.Context, s *service, p port, client net.Conn) {
 	defer client.Close()
 	to, pod, err := r.reach(ctx, s, p)
@@ -134,7 +134,7 @@ func (r *run) forward(ctx context.Context, s *service, p port, client net.Conn) 
 	}
 }
 
-// reach connects to a Ready pod, whichever comes, as kube-proxy does; or to another where that one cannot be reached.
+// reach connects to a random Ready pod, as kube-proxy does, or to another one if that one cannot be reached.
 func (r *run) reach(ctx context.Context, s *service, p port) (to Endpoint, pod Stream, err error) {
 	pods := ready((*r.behind.Load())[s.name], p.name)
 	err = messages.Errorf("no pod behind port %v is Ready", p.number)
@@ -148,7 +148,7 @@ func (r *run) reach(ctx context.Context, s *service, p port) (to Endpoint, pod S
 	return to, nil, err
 }
 
-// mayComplain keeps a page that the browser asks for again and again from filling the screen.
+// mayComplain limits how often failures are reported: a browser may try again and again.
 func (s *service) mayComplain() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,8 +159,8 @@ func (s *service) mayComplain() bool {
 	return true
 }
 
-// pump copies both ways until the pod has said everything, or the client is gone. The client may say everything first,
-// and still listen. The error is the pod's: what becomes of a client is no news.
+// pump copies both ways until the pod has sent everything, or the client has hung up. The client may close its sending side
+// first and still read. The error is the pod's: a client that hangs up is no failure.
 func pump(client io.ReadWriteCloser, pod Stream) error {
 	var sending sync.WaitGroup
 	sending.Go(func() {
@@ -176,7 +176,7 @@ func pump(client io.ReadWriteCloser, pod Stream) error {
 	return from.failure
 }
 
-// source remembers why reading failed, which io.Copy mixes with why writing did.
+// source keeps the error of reading apart, which io.Copy does not tell from one of writing.
 type source struct {
 	io.Reader
 	failure error
@@ -190,7 +190,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// dialer reaches pods through the API server.
+// dialer connects to pods through the API server.
 type dialer struct {
 	config  *rest.Config
 	cluster kubernetes.Interface
@@ -214,7 +214,7 @@ func (d *dialer) dial(ctx context.Context, to Endpoint) (Stream, error) {
 	return stream, nil
 }
 
-// overWebSocket is how API servers since 1.31 are asked.
+// overWebSocket connects the way that API servers support since 1.31.
 func (d *dialer) overWebSocket(ctx context.Context, to Endpoint) (httpstream.Connection, error) {
 	transport, holder, err := websocket.RoundTripperFor(d.config)
 	if err != nil {
@@ -231,7 +231,7 @@ func (d *dialer) overWebSocket(ctx context.Context, to Endpoint) (httpstream.Con
 	return streamspdy.NewClientConnectionWithPings(portforward.NewTunnelingConnection(kube.Owner, socket), portforward.PingPeriod)
 }
 
-// overSPDY is how older ones are, and those behind a proxy that knows no WebSocket.
+// overSPDY connects the way that older API servers support, and proxies that do not know WebSocket.
 func (d *dialer) overSPDY(ctx context.Context, to Endpoint) (httpstream.Connection, error) {
 	transport, upgrader, err := spdy.RoundTripperFor(d.config)
 	if err != nil {
@@ -250,15 +250,15 @@ func (d *dialer) request(ctx context.Context, method string, to Endpoint) (*http
 	return http.NewRequestWithContext(ctx, method, address.String(), nil)
 }
 
-// podStream is one connection to a pod, on a connection to the API server of its own.
+// podStream is one connection to a pod, with its own connection to the API server.
 type podStream struct {
 	httpstream.Stream
 	connection httpstream.Connection
-	// failure has what the node says of the stream, and is closed when it says no more.
+	// failure receives the node's error for the stream, and is closed at the end of the node's messages.
 	failure chan error
 }
 
-// open asks for the two streams of a forwarded connection: the first tells what goes wrong, the other has the bytes.
+// open creates the two streams of a forwarded connection: the first carries errors, the other the data.
 func open(connection httpstream.Connection, number int32) (*podStream, error) {
 	headers := http.Header{}
 	headers.Set(corev1.PortHeader, strconv.Itoa(int(number)))
@@ -268,7 +268,7 @@ func open(connection httpstream.Connection, number int32) (*podStream, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := failures.Close(); err != nil { // it only speaks
+	if err := failures.Close(); err != nil { // nothing is sent on it
 		return nil, err
 	}
 	headers = headers.Clone()
@@ -287,7 +287,7 @@ func open(connection httpstream.Connection, number int32) (*podStream, error) {
 	return stream, nil
 }
 
-// Read ends with what the node has said of the stream, where it ended for that.
+// Read ends with the node's error for the stream, if that is why it ended.
 func (s *podStream) Read(p []byte) (int, error) {
 	n, err := s.Stream.Read(p)
 	if err != io.EOF {
@@ -303,8 +303,8 @@ func (s *podStream) Read(p []byte) (int, error) {
 	return n, io.EOF
 }
 
-// CloseWrite ends one direction, which is all that closing a stream of SPDY means.
+// CloseWrite closes one direction, as closing a SPDY stream does.
 func (s *podStream) CloseWrite() error { return s.Stream.Close() }
 
-// Close ends both directions.
+// Close closes both directions.
 func (s *podStream) Close() error { return s.connection.Close() }

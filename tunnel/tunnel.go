@@ -1,7 +1,8 @@
-// Package tunnel gives the Services of type LoadBalancer what a cloud gives them: an external IP that answers.
+// Package tunnel gives Services of type LoadBalancer what a cloud would give them: an external IP that answers.
 //
-// The addresses are this machine's own, from 127.0.0.0/8, so nothing beyond it is touched, and the bytes go through the
-// API server to the pods, as those of kubectl port-forward do: no route to the nodes is needed, on any system.
+// The addresses are loopback addresses of this machine, so the tunnel works without privileges on the network and no other
+// machine can reach them. The data goes through the API server to the pods, as with kubectl port-forward, so that no route
+// to the nodes is needed on any system.
 package tunnel
 
 import (
@@ -38,26 +39,26 @@ type Tunnel struct {
 	// Config is how to reach the lab's API server, and Cluster what is there.
 	Config  *rest.Config
 	Cluster kubernetes.Interface
-	// Say tells the story, a line a change. It is called from many goroutines.
+	// Say reports progress, one line for each change. It is called from many goroutines.
 	Say func(messages.Text)
-	// Gone reports whether the lab that Config leads to is no more. Where it is nil, it is always there.
+	// Gone reports whether the lab that Config leads to has been removed. If it is nil, the lab always exists.
 	Gone func(context.Context) bool
-	// Listen opens a port of this machine. Where it is nil, the system does.
+	// Listen opens a port of this machine. If it is nil, net.Listen does.
 	Listen func(ctx context.Context, network, address string) (net.Listener, error)
-	// Dial opens a connection to a port of a pod. Where it is nil, the API server does.
+	// Dial opens a connection to a port of a pod. If it is nil, the connection goes through the API server.
 	Dial func(context.Context, Endpoint) (Stream, error)
 }
 
 const (
-	// only is the address that every machine has, and macOS no other.
+	// only is the one loopback address that macOS has.
 	only = "127.0.0.1"
 	// retryEvery is how soon a port is tried again that was taken.
 	retryEvery = 5 * time.Second
-	// endsWithin bounds the end, which nobody can interrupt.
+	// endsWithin bounds the clean-up, which cannot be interrupted.
 	endsWithin = 10 * time.Second
 )
 
-// Run serves until ctx ends, and then takes the addresses away. It fails where the lab is removed meanwhile.
+// Run serves until ctx ends, and then removes the addresses. It fails if the lab is removed meanwhile.
 func (t *Tunnel) Run(ctx context.Context) error {
 	r := &run{Tunnel: *t, services: map[types.NamespacedName]*service{}}
 	if r.Listen == nil {
@@ -87,7 +88,7 @@ func (t *Tunnel) Run(ctx context.Context) error {
 	return err
 }
 
-// run is what a Tunnel knows while it runs. Only one goroutine uses it; those of the connections see what is marked.
+// run is the state of a running Tunnel. It belongs to one goroutine; the connections' goroutines use behind and work alone.
 type run struct {
 	Tunnel
 	services map[types.NamespacedName]*service
@@ -95,11 +96,11 @@ type run struct {
 	behind atomic.Pointer[map[types.NamespacedName][]discoveryv1.EndpointSlice]
 	// work are the goroutines of the listeners and connections.
 	work sync.WaitGroup
-	// troubled says that it has been told that the API server does not answer.
+	// troubled is whether it has been reported that the API server does not answer.
 	troubled bool
 }
 
-// changes are the watches that tell when to look again.
+// changes are the watches after whose events to look again.
 func (r *run) changes() []await.Watch {
 	return []await.Watch{
 		func(ctx context.Context) (watch.Interface, error) {
@@ -113,7 +114,7 @@ func (r *run) changes() []await.Watch {
 
 func (r *run) gone(ctx context.Context) bool { return r.Gone != nil && r.Gone(ctx) }
 
-// trouble tells once that the lab cannot be asked, until it can be again.
+// trouble reports an error of the API server, once until it answers again.
 func (r *run) trouble(ctx context.Context, err error) {
 	if ctx.Err() == nil && err != nil && !r.troubled {
 		r.Say(messages.T("%s; the tunnel goes on trying", err))
@@ -121,8 +122,8 @@ func (r *run) trouble(ctx context.Context, err error) {
 	r.troubled = err != nil
 }
 
-// look brings the listeners and addresses to what the Services ask for now. What fails for one Service is told, and
-// tried again; an error is a lab that cannot be asked.
+// look makes the listeners and addresses what the Services require now. A failure of one Service is reported, and tried again;
+// an error means that the API server does not answer.
 func (r *run) look(ctx context.Context) error {
 	services, err := r.Cluster.CoreV1().Services("").List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -139,7 +140,7 @@ func (r *run) look(ctx context.Context) error {
 			r.retire(ctx, s)
 		}
 	}
-	// those that have an address go first, so that no other gets it
+	// those that have an address come first, so that no other gets it
 	slices.SortStableFunc(wanted, func(a, b corev1.Service) int { return -cmp.Compare(carried(&a), carried(&b)) })
 	for i := range wanted {
 		r.serve(ctx, &wanted[i])
@@ -147,12 +148,12 @@ func (r *run) look(ctx context.Context) error {
 	return nil
 }
 
-// wants reports whether a Service waits for an address of ours: one with a class waits for the owner of that class.
+// wants reports whether a Service is the tunnel's to serve. One with a class belongs to the controller of that class.
 func wants(object *corev1.Service) bool {
 	return object.Spec.Type == corev1.ServiceTypeLoadBalancer && object.Spec.LoadBalancerClass == nil && object.DeletionTimestamp == nil
 }
 
-// serve does what one Service needs.
+// serve brings one Service to what it requires.
 func (r *run) serve(ctx context.Context, object *corev1.Service) {
 	s := r.services[nameOf(object)]
 	if s == nil {
@@ -182,7 +183,7 @@ func (r *run) serve(ctx context.Context, object *corev1.Service) {
 	}
 }
 
-// retire ends what was done for a Service that is gone, or has another type.
+// retire stops serving a Service that was deleted or has another type now.
 func (r *run) retire(ctx context.Context, s *service) {
 	if err := r.withdraw(ctx, s); err != nil {
 		r.tellFailure(ctx, s, err)
@@ -191,7 +192,7 @@ func (r *run) retire(ctx context.Context, s *service) {
 	delete(r.services, s.name)
 }
 
-// withdraw closes what listens for a Service and takes its address away.
+// withdraw closes the listeners of a Service and removes its address.
 func (r *run) withdraw(ctx context.Context, s *service) error {
 	if s.close(); s.settled && s.published == "" {
 		return nil
@@ -199,7 +200,7 @@ func (r *run) withdraw(ctx context.Context, s *service) error {
 	return r.write(ctx, s)
 }
 
-// end closes everything and takes the addresses away. ctx has ended.
+// end closes everything and removes the addresses. ctx has ended.
 func (r *run) end(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endsWithin)
 	defer cancel()
@@ -222,7 +223,7 @@ func (r *run) end(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// tell says something of a Service once.
+// tell reports something about a Service once.
 func (r *run) tell(s *service, text messages.Text) {
 	if said := text.String(); !s.told[said] {
 		s.told[said] = true
@@ -236,7 +237,7 @@ func (r *run) tellFailure(ctx context.Context, s *service, err error) {
 	}
 }
 
-// tellUnserved says which ports of a Service do not answer.
+// tellUnserved reports which ports of a Service do not answer.
 func (r *run) tellUnserved(s *service, object *corev1.Service) {
 	var others []string
 	for _, p := range object.Spec.Ports {
@@ -249,8 +250,8 @@ func (r *run) tellUnserved(s *service, object *corev1.Service) {
 	}
 }
 
-// write has the Service show the address that it answers on, or none. An address that is not ours stays, whatever
-// happened since the Services were listed.
+// write puts the address of a Service, or none, into its status. An address of somebody else's stays, even one that came after
+// the Services were listed.
 func (r *run) write(ctx context.Context, s *service) error {
 	services := r.Cluster.CoreV1().Services(s.name.Namespace)
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
@@ -268,8 +269,8 @@ func (r *run) write(ctx context.Context, s *service) error {
 	return err
 }
 
-// shown is the status for an address. Its mode is Proxy: with VIP, kube-proxy would take the address for one of the
-// node's, and what the node itself has at 127.0.0.2 would be the Service's there
+// shown is the status for an address. Its mode is Proxy: with VIP, kube-proxy on each node would route the node's own
+// 127.0.0.2 to the Service
 // (https://github.com/kubernetes/enhancements/tree/master/keps/sig-network/1860-kube-proxy-IP-node-binding).
 func shown(address string) []corev1.LoadBalancerIngress {
 	if address == "" {
@@ -278,8 +279,8 @@ func shown(address string) []corev1.LoadBalancerIngress {
 	return []corev1.LoadBalancerIngress{{IP: address, IPMode: new(corev1.LoadBalancerIPModeProxy)}}
 }
 
-// carried is the address that a Service shows, where a tunnel gave it: this one, one that was killed, or another that
-// runs.
+// carried is the address in a Service's status if it comes from a tunnel: this one, one that was killed, or another running
+// one.
 func carried(object *corev1.Service) string {
 	ingress := object.Status.LoadBalancer.Ingress
 	if len(ingress) != 1 || ingress[0].IPMode == nil || *ingress[0].IPMode != corev1.LoadBalancerIPModeProxy {
@@ -292,26 +293,26 @@ func carried(object *corev1.Service) string {
 	return ingress[0].IP
 }
 
-// service is what is done for one Service.
+// service is the state of one Service that is served.
 type service struct {
 	name types.NamespacedName
-	// address has the listeners for ports, and is empty where nothing listens. stop ends them, and their connections.
+	// address is where the listeners for ports are, or "" while nothing listens. stop closes them and their connections.
 	address string
 	ports   []port
 	stop    func()
-	// published is the address that the Service shows for us. settled says that it has once been as we want it: an
-	// address of a tunnel's that comes later is another tunnel's, and to take that away would start a war.
+	// published is the address that this tunnel has written into the Service. settled is whether it has done so: an address
+	// that appears later is another running tunnel's, and the two must not overwrite each other for ever.
 	published string
 	settled   bool
-	// announced says that the reader knows where it answers, and told what else they know.
+	// announced is whether the address has been reported, and told has what else was.
 	announced bool
 	told      map[string]bool
-	// complained is when a connection last told of a failure.
+	// complained is when a connection last reported a failure.
 	mu         sync.Mutex
 	complained time.Time
 }
 
-// port is one of a Service that is served.
+// port is a port of a Service.
 type port struct {
 	name   string
 	number int32
@@ -325,7 +326,7 @@ func (s *service) String() string {
 	return "service/" + s.name.Name + " -n " + s.name.Namespace
 }
 
-// answers lists where.
+// answers lists the addresses and ports that answer.
 func (s *service) answers() []string {
 	all := make([]string, len(s.ports))
 	for i, p := range s.ports {
@@ -338,8 +339,8 @@ func (p port) at(address string) string {
 	return net.JoinHostPort(address, strconv.Itoa(int(p.number)))
 }
 
-// mayWrite reports whether the address that a Service shows, if it does, is ours or left over from a tunnel that was
-// killed.
+// mayWrite reports whether the tunnel may change a Service's address: there is none, or it is this tunnel's, or left over from
+// one that was killed.
 func (s *service) mayWrite(object *corev1.Service) bool {
 	if len(object.Status.LoadBalancer.Ingress) == 0 {
 		return true
@@ -348,7 +349,7 @@ func (s *service) mayWrite(object *corev1.Service) bool {
 	return address != "" && (!s.settled || address == s.published)
 }
 
-// close ends what listens.
+// close closes the listeners and their connections.
 func (s *service) close() {
 	if s.address == "" {
 		return
@@ -358,7 +359,7 @@ func (s *service) close() {
 	clear(s.told)
 }
 
-// open listens on all ports at the first address that has them free, and says where none has.
+// open listens on all ports at the first address where they are free, and reports it if there is none.
 func (r *run) open(ctx context.Context, s *service, ports []port, before string) {
 	if len(ports) == 0 {
 		return
@@ -381,8 +382,8 @@ func (r *run) open(ctx context.Context, s *service, ports []port, before string)
 	r.tell(s, messages.T("port %v of %s is not free on any address of this machine: %s", failed.number, s, failure))
 }
 
-// candidates are the addresses that a Service may have: the one that it had before, the free ones, and the one that
-// Services share where there are no others.
+// candidates are the addresses to try for a Service: the one that it had before, the unused ones, and the one that Services
+// share on a machine that has no others.
 func (r *run) candidates(before string) []string {
 	var all []string
 	if before != "" {
@@ -397,7 +398,7 @@ func (r *run) candidates(before string) []string {
 	return append(all, only)
 }
 
-// listen opens all ports at address, or tells which one it could not.
+// listen opens all ports at an address, or returns the one that it could not open.
 func (r *run) listen(ctx context.Context, address string, ports []port) (listeners []net.Listener, failed port, err error) {
 	for _, p := range ports {
 		listener, err := r.Listen(ctx, "tcp", p.at(address))
@@ -416,7 +417,7 @@ func closeAll(listeners []net.Listener) {
 	}
 }
 
-// tcp lists the ports of a Service that can be served.
+// tcp lists the TCP ports of a Service, which are the ones that can be served.
 func tcp(object *corev1.Service) []port {
 	var all []port
 	for _, p := range object.Spec.Ports {

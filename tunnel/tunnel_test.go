@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,11 +27,11 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// machine has the addresses of the test's choice. Every port that is opened there is one of the real 127.0.0.1.
+// machine is a network in memory, with the addresses of the test's choice.
 type machine struct {
 	mu     sync.Mutex
 	refuse func(address string) error
-	open   map[string]net.Listener
+	open   map[string]*listener
 	tries  int
 }
 
@@ -48,32 +49,62 @@ func (m *machine) Listen(_ context.Context, _, address string) (net.Listener, er
 	if refused != nil {
 		return nil, &net.OpError{Op: "listen", Net: "tcp", Err: os.NewSyscallError("bind", refused)}
 	}
-	real, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	m.open[address] = real
-	return &listener{real, func() {
+	opened := &listener{clients: make(chan net.Conn), closed: make(chan struct{})}
+	opened.release = func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		if m.open[address] == real {
+		if m.open[address] == opened {
 			delete(m.open, address)
 		}
-	}}, nil
+	}
+	m.open[address] = opened
+	return opened, nil
 }
 
+// listener is an open port of a machine.
 type listener struct {
-	net.Listener
-	closed func()
+	clients chan net.Conn
+	once    sync.Once
+	closed  chan struct{}
+	release func()
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case client := <-l.clients:
+		return client, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
 }
 
 func (l *listener) Close() error {
-	l.closed()
-	return l.Listener.Close()
+	l.once.Do(func() {
+		l.release()
+		close(l.closed)
+	})
+	return nil
+}
+
+func (l *listener) Addr() net.Addr { return nil }
+
+// connection is one end of a connection in memory.
+type connection struct {
+	net.Conn // of which nothing is used
+	in       *io.PipeReader
+	out      *io.PipeWriter
+}
+
+func (c *connection) Read(p []byte) (int, error)  { return c.in.Read(p) }
+func (c *connection) Write(p []byte) (int, error) { return c.out.Write(p) }
+func (c *connection) CloseWrite() error           { return c.out.Close() }
+func (c *connection) Close() error {
+	c.out.Close()
+	return c.in.Close()
 }
 
 // connect opens a connection to what the tunnel opened at address.
-func (m *machine) connect(t *testing.T, address string) *net.TCPConn {
+func (m *machine) connect(t *testing.T, address string) *connection {
 	t.Helper()
 	m.mu.Lock()
 	open := m.open[address]
@@ -81,13 +112,12 @@ func (m *machine) connect(t *testing.T, address string) *net.TCPConn {
 	if open == nil {
 		t.Fatalf("nothing listens at %s", address)
 	}
-	connection, err := net.Dial("tcp", open.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { connection.Close() })
-	connection.SetDeadline(time.Now().Add(10 * time.Second))
-	return connection.(*net.TCPConn)
+	there, out := io.Pipe()
+	in, back := io.Pipe()
+	client := &connection{in: in, out: out}
+	t.Cleanup(func() { client.Close() })
+	open.clients <- &connection{in: there, out: back}
+	return client
 }
 
 func (m *machine) listens() []string {
@@ -143,7 +173,7 @@ func start(t *testing.T, m *machine, dial func(context.Context, Endpoint) (Strea
 func startOn(t *testing.T, m *machine, dial func(context.Context, Endpoint) (Stream, error), cluster *fake.Clientset, options ...func(*Tunnel)) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	m.open = map[string]net.Listener{}
+	m.open = map[string]*listener{}
 	r := &running{T: t, machine: m, cluster: cluster, cancel: cancel, ended: make(chan error, 1)}
 	tunnel := &Tunnel{Cluster: cluster, Listen: m.Listen, Dial: dial, Say: func(text messages.Text) {
 		r.mu.Lock()
@@ -158,20 +188,14 @@ func startOn(t *testing.T, m *machine, dial func(context.Context, Endpoint) (Str
 	return r
 }
 
-// end stops the Tunnel, and gives what Run says.
+// end stops the Tunnel, and returns the error of Run.
 func (r *running) end() error {
 	r.Helper()
 	r.cancel()
-	select {
-	case err := <-r.ended:
-		return err
-	case <-time.After(10 * time.Second):
-		r.Fatal("the tunnel does not end")
-		return nil
-	}
+	return <-r.ended
 }
 
-// until waits for something to come true.
+// until waits for something to come true. The clock is the bubble's, which stands still while anything works.
 func (r *running) until(what string, done func() bool) {
 	r.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(2 * time.Millisecond) {
@@ -237,6 +261,14 @@ func (r *running) change(name string, edit func(*corev1.Service)) {
 	edit(object)
 	if _, err := services.Update(context.Background(), object, metav1.UpdateOptions{}); err != nil {
 		r.Fatal(err)
+	}
+}
+
+// bubble is a parallel test in which time passes only while everything waits.
+func bubble(test func(t *testing.T)) func(t *testing.T) {
+	return func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, test)
 	}
 }
 
@@ -336,8 +368,7 @@ func TestAddresses(t *testing.T) {
 			said:     []string{"service/a has an address from somebody else, which stays", "service/b has an address from somebody else, which stays"},
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(name, bubble(func(t *testing.T) {
 			r := start(t, &machine{refuse: test.refuse}, nil, test.services...)
 			for service, want := range test.want {
 				r.waitForAddress(service, want)
@@ -358,115 +389,119 @@ func TestAddresses(t *testing.T) {
 			if left := r.listens(); len(left) != 0 {
 				t.Errorf("it still listens at %v", left)
 			}
-		})
+		}))
 	}
 }
 
 // TestChanges holds that the addresses follow the Services.
 func TestChanges(t *testing.T) {
-	t.Parallel()
-	r := start(t, &machine{}, nil)
-	r.waitFor("no Service has the type LoadBalancer yet")
-	ctx, services := context.Background(), r.cluster.CoreV1().Services("default")
-	if _, err := services.Create(ctx, balanced("web", 80), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	r.waitFor("service/web: 127.0.0.2:80")
-	r.change("web", func(object *corev1.Service) { object.Spec.Ports[0].Port = 81 })
-	r.waitFor("service/web: 127.0.0.2:81")
-	r.change("web", func(object *corev1.Service) { object.Status.LoadBalancer = corev1.LoadBalancerStatus{} })
-	r.waitForAddress("web", "127.0.0.2 Proxy")
-	r.change("web", func(object *corev1.Service) { object.Spec.Type = corev1.ServiceTypeNodePort })
-	r.waitForAddress("web", "")
-	r.until("the ports of a NodePort Service are closed", func() bool { return len(r.listens()) == 0 })
-	r.change("web", func(object *corev1.Service) { object.Spec.Type = corev1.ServiceTypeLoadBalancer })
-	r.waitForAddress("web", "127.0.0.2 Proxy")
-	if err := services.Delete(ctx, "web", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	r.until("the ports of a Service that is gone are closed", func() bool { return len(r.listens()) == 0 })
-	if err := r.end(); err != nil {
-		t.Error(err)
-	}
+	bubble(func(t *testing.T) {
+		r := start(t, &machine{}, nil)
+		r.waitFor("no Service has the type LoadBalancer yet")
+		ctx, services := context.Background(), r.cluster.CoreV1().Services("default")
+		if _, err := services.Create(ctx, balanced("web", 80), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		r.waitFor("service/web: 127.0.0.2:80")
+		r.change("web", func(object *corev1.Service) { object.Spec.Ports[0].Port = 81 })
+		r.waitFor("service/web: 127.0.0.2:81")
+		r.change("web", func(object *corev1.Service) { object.Status.LoadBalancer = corev1.LoadBalancerStatus{} })
+		r.waitForAddress("web", "127.0.0.2 Proxy")
+		r.change("web", func(object *corev1.Service) { object.Spec.Type = corev1.ServiceTypeNodePort })
+		r.waitForAddress("web", "")
+		r.until("the ports of a NodePort Service are closed", func() bool { return len(r.listens()) == 0 })
+		r.change("web", func(object *corev1.Service) { object.Spec.Type = corev1.ServiceTypeLoadBalancer })
+		r.waitForAddress("web", "127.0.0.2 Proxy")
+		if err := services.Delete(ctx, "web", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		r.until("the ports of a Service that is gone are closed", func() bool { return len(r.listens()) == 0 })
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+	})(t)
 }
 
 // TestToldOnce holds that what cannot be served is told once, whatever changes, that the others are served, and that it
 // is served when it can be.
 func TestToldOnce(t *testing.T) {
-	t.Parallel()
-	mixed := balanced("dns", 5353)
-	mixed.Spec.Ports = append(mixed.Spec.Ports, corev1.ServicePort{Name: "udp", Port: 53, Protocol: corev1.ProtocolUDP})
-	r := start(t, &machine{refuse: anybody}, nil, balanced("low", 80), balanced("web", 8080), mixed)
-	r.waitFor("service/web: 127.0.0.3:8080")
-	r.waitFor("service/dns: 127.0.0.2:5353")
-	for range 3 {
-		before := r.count()
+	bubble(func(t *testing.T) {
+		mixed := balanced("dns", 5353)
+		mixed.Spec.Ports = append(mixed.Spec.Ports, corev1.ServicePort{Name: "udp", Port: 53, Protocol: corev1.ProtocolUDP})
+		r := start(t, &machine{refuse: anybody}, nil, balanced("low", 80), balanced("web", 8080), mixed)
+		r.waitFor("service/web: 127.0.0.3:8080")
+		r.waitFor("service/dns: 127.0.0.2:5353")
+		for range 3 {
+			before := r.count()
+			r.change("low", touch)
+			r.until("it tries again", func() bool { return r.count() > before })
+		}
+		if n := r.times("port 80 of service/low may not be opened by this user"); n != 1 {
+			t.Errorf("the port was told of %d times: %q", n, r.story())
+		}
+		if n := r.times("service/dns", "53/UDP"); n != 1 || r.times("53/UDP", "5353") != 0 {
+			t.Errorf("the UDP port was told of %d times: %q", n, r.story())
+		}
+		r.machine.mu.Lock()
+		r.refuse = nil
+		r.machine.mu.Unlock()
 		r.change("low", touch)
-		r.until("it tries again", func() bool { return r.count() > before })
-	}
-	if n := r.times("port 80 of service/low may not be opened by this user"); n != 1 {
-		t.Errorf("the port was told of %d times: %q", n, r.story())
-	}
-	if n := r.times("service/dns", "53/UDP"); n != 1 || r.times("53/UDP", "5353") != 0 {
-		t.Errorf("the UDP port was told of %d times: %q", n, r.story())
-	}
-	r.machine.mu.Lock()
-	r.refuse = nil
-	r.machine.mu.Unlock()
-	r.change("low", touch)
-	r.waitFor("service/low: 127.0.0.4:80")
-	if err := r.end(); err != nil {
-		t.Error(err)
-	}
+		r.waitFor("service/low: 127.0.0.4:80")
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+	})(t)
 }
 
 // TestGone holds that a tunnel ends with its lab, and not with a lab that is only stopped.
 func TestGone(t *testing.T) {
-	t.Parallel()
-	var gone, broken atomic.Bool
-	cluster := fake.NewClientset(balanced("web", 80))
-	cluster.PrependReactor("list", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
-		if broken.Load() {
-			return true, nil, errors.New("connection refused")
+	bubble(func(t *testing.T) {
+		var gone, broken atomic.Bool
+		cluster := fake.NewClientset(balanced("web", 80))
+		cluster.PrependReactor("list", "services", func(clienttesting.Action) (bool, runtime.Object, error) {
+			if broken.Load() {
+				return true, nil, errors.New("connection refused")
+			}
+			return false, nil, nil
+		})
+		r := startOn(t, &machine{}, nil, cluster, func(tunnel *Tunnel) { tunnel.Gone = func(context.Context) bool { return gone.Load() } })
+		r.waitFor("service/web: 127.0.0.2:80")
+		broken.Store(true)
+		r.change("web", touch)
+		r.waitFor("the tunnel goes on trying")
+		gone.Store(true)
+		r.change("web", touch)
+		if err := <-r.ended; err == nil || err.Error() != "the lab is gone, and the tunnel with it" {
+			t.Errorf("the failure is %v", err)
 		}
-		return false, nil, nil
-	})
-	r := startOn(t, &machine{}, nil, cluster, func(tunnel *Tunnel) { tunnel.Gone = func(context.Context) bool { return gone.Load() } })
-	r.waitFor("service/web: 127.0.0.2:80")
-	broken.Store(true)
-	r.change("web", touch)
-	r.waitFor("the tunnel goes on trying")
-	gone.Store(true)
-	r.change("web", touch)
-	if err := <-r.ended; err == nil || err.Error() != "the lab is gone, and the tunnel with it" {
-		t.Errorf("the failure is %v", err)
-	}
-	if left := r.listens(); len(left) > 0 {
-		t.Errorf("it still listens at %v", left)
-	}
+		if left := r.listens(); len(left) > 0 {
+			t.Errorf("it still listens at %v", left)
+		}
+	})(t)
 }
 
 // TestAnotherTunnel holds that two tunnels do not take the addresses from each other for ever.
 func TestAnotherTunnel(t *testing.T) {
-	t.Parallel()
-	r := start(t, &machine{}, nil, balanced("web", 80))
-	r.waitForAddress("web", "127.0.0.2 Proxy")
-	r.waitFor("service/web: 127.0.0.2:80")
-	r.change("web", func(object *corev1.Service) { having(object, "127.0.0.9", corev1.LoadBalancerIPModeProxy) })
-	r.waitFor("service/web has an address from somebody else")
-	r.until("the port is closed", func() bool { return len(r.listens()) == 0 })
-	if got := r.address("web"); got != "127.0.0.9 Proxy" {
-		t.Errorf("the address is %q now", got)
-	}
-	r.change("web", func(object *corev1.Service) { object.Status.LoadBalancer = corev1.LoadBalancerStatus{} })
-	r.waitForAddress("web", "127.0.0.2 Proxy")
-	r.change("web", func(object *corev1.Service) { having(object, "127.0.0.9", corev1.LoadBalancerIPModeProxy) })
-	if err := r.end(); err != nil {
-		t.Error(err)
-	}
-	if got := r.address("web"); got != "127.0.0.9 Proxy" {
-		t.Errorf("the end made it %q", got)
-	}
+	bubble(func(t *testing.T) {
+		r := start(t, &machine{}, nil, balanced("web", 80))
+		r.waitForAddress("web", "127.0.0.2 Proxy")
+		r.waitFor("service/web: 127.0.0.2:80")
+		r.change("web", func(object *corev1.Service) { having(object, "127.0.0.9", corev1.LoadBalancerIPModeProxy) })
+		r.waitFor("service/web has an address from somebody else")
+		r.until("the port is closed", func() bool { return len(r.listens()) == 0 })
+		if got := r.address("web"); got != "127.0.0.9 Proxy" {
+			t.Errorf("the address is %q now", got)
+		}
+		r.change("web", func(object *corev1.Service) { object.Status.LoadBalancer = corev1.LoadBalancerStatus{} })
+		r.waitForAddress("web", "127.0.0.2 Proxy")
+		r.change("web", func(object *corev1.Service) { having(object, "127.0.0.9", corev1.LoadBalancerIPModeProxy) })
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+		if got := r.address("web"); got != "127.0.0.9 Proxy" {
+			t.Errorf("the end made it %q", got)
+		}
+	})(t)
 }
 
 // TestFailures holds that the API server's failures come out: at the start and the end as errors, in between as lines.
@@ -482,15 +517,13 @@ func TestFailures(t *testing.T) {
 		})
 		return cluster
 	}
-	t.Run("at the start", func(t *testing.T) {
-		t.Parallel()
+	t.Run("at the start", bubble(func(t *testing.T) {
 		r := startOn(t, &machine{}, nil, broken("list", func(int) error { return errors.New("connection refused") }))
 		if err := <-r.ended; err == nil || err.Error() != "the Services of the lab cannot be listed: connection refused" {
 			t.Errorf("the failure is %v", err)
 		}
-	})
-	t.Run("later", func(t *testing.T) {
-		t.Parallel()
+	}))
+	t.Run("later", bubble(func(t *testing.T) {
 		r := startOn(t, &machine{}, nil, broken("list", func(call int) error {
 			if call == 2 || call == 3 {
 				return errors.New("connection refused")
@@ -505,9 +538,8 @@ func TestFailures(t *testing.T) {
 		if n := r.times("goes on trying"); n != 1 {
 			t.Errorf("it was told %d times", n)
 		}
-	})
-	t.Run("a conflict", func(t *testing.T) {
-		t.Parallel()
+	}))
+	t.Run("a conflict", bubble(func(t *testing.T) {
 		r := startOn(t, &machine{}, nil, broken("update", func(call int) error {
 			if call == 1 {
 				return apierrors.NewConflict(services, "web", errors.New("somebody was faster"))
@@ -518,9 +550,8 @@ func TestFailures(t *testing.T) {
 		if n := len(r.story()); n != 1 {
 			t.Errorf("it said %q", r.story())
 		}
-	})
-	t.Run("at the end", func(t *testing.T) {
-		t.Parallel()
+	}))
+	t.Run("at the end", bubble(func(t *testing.T) {
 		r := startOn(t, &machine{}, nil, broken("update", func(call int) error {
 			if call == 2 {
 				return errors.New("no route to host")
@@ -532,9 +563,8 @@ func TestFailures(t *testing.T) {
 		if err == nil || err.Error() != "service/web keeps its address: no route to host" || (messages.Printer{}).Hint(err) == "" {
 			t.Errorf("the failure is %v", err)
 		}
-	})
-	t.Run("writing", func(t *testing.T) {
-		t.Parallel()
+	}))
+	t.Run("writing", bubble(func(t *testing.T) {
 		r := startOn(t, &machine{}, nil, broken("update", func(call int) error {
 			if call == 1 {
 				return errors.New("forbidden")
@@ -543,7 +573,7 @@ func TestFailures(t *testing.T) {
 		}))
 		r.waitFor("the address of service/web cannot be changed: forbidden")
 		r.waitFor("service/web: 127.0.0.2:80")
-	})
+	}))
 }
 
 // slice has the endpoints of service/web for its port p80.
@@ -616,47 +646,48 @@ func (s *talk) Close() error {
 
 // TestForward holds that bytes go both ways, to the Ready pods alone, and past one that cannot be reached.
 func TestForward(t *testing.T) {
-	t.Parallel()
-	var mu sync.Mutex
-	dialed := map[Endpoint]int{}
-	dial := func(_ context.Context, to Endpoint) (Stream, error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if dialed[to]++; to.Pod == "gone" {
-			return nil, errors.New("pod not found")
+	bubble(func(t *testing.T) {
+		var mu sync.Mutex
+		dialed := map[Endpoint]int{}
+		dial := func(_ context.Context, to Endpoint) (Stream, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if dialed[to]++; to.Pod == "gone" {
+				return nil, errors.New("pod not found")
+			}
+			return answering(to.Pod), nil
 		}
-		return answering(to.Pod), nil
-	}
-	r := start(t, &machine{}, dial, balanced("web", 80),
-		slice("web-1", []discoveryv1.EndpointPort{named("p80", 3000)}, pod("a", new(true)), pod("gone", new(true)), pod("starting", new(false))),
-		slice("web-2", []discoveryv1.EndpointPort{named("p80", 4000)}, pod("b", new(true))))
-	r.waitFor("service/web: 127.0.0.2:80")
-	answered := map[string]bool{}
-	for try := 0; len(answered) < 2; try++ {
-		if try == 200 {
-			t.Fatalf("only these pods answer: %v", answered)
+		r := start(t, &machine{}, dial, balanced("web", 80),
+			slice("web-1", []discoveryv1.EndpointPort{named("p80", 3000)}, pod("a", new(true)), pod("gone", new(true)), pod("starting", new(false))),
+			slice("web-2", []discoveryv1.EndpointPort{named("p80", 4000)}, pod("b", new(true))))
+		r.waitFor("service/web: 127.0.0.2:80")
+		answered := map[string]bool{}
+		for try := 0; len(answered) < 2; try++ {
+			if try == 200 {
+				t.Fatalf("only these pods answer: %v", answered)
+			}
+			client := r.connect(t, "127.0.0.2:80")
+			io.WriteString(client, "hello")
+			client.CloseWrite()
+			answer, err := io.ReadAll(client)
+			name, rest, _ := strings.Cut(string(answer), ": ")
+			if err != nil || rest != "HELLO" {
+				t.Fatalf("the answer is %q: %v", answer, err)
+			}
+			answered[name] = true
 		}
-		client := r.connect(t, "127.0.0.2:80")
-		io.WriteString(client, "hello")
-		client.CloseWrite()
-		answer, err := io.ReadAll(client)
-		name, rest, _ := strings.Cut(string(answer), ": ")
-		if err != nil || rest != "HELLO" {
-			t.Fatalf("the answer is %q: %v", answer, err)
+		if err := r.end(); err != nil {
+			t.Error(err)
 		}
-		answered[name] = true
-	}
-	if err := r.end(); err != nil {
-		t.Error(err)
-	}
-	for to := range dialed {
-		if want := map[string]int32{"a": 3000, "gone": 3000, "b": 4000}[to.Pod]; to.Port != want {
-			t.Errorf("%v was asked, want port %d", to, want)
+		for to := range dialed {
+			if want := map[string]int32{"a": 3000, "gone": 3000, "b": 4000}[to.Pod]; to.Port != want {
+				t.Errorf("%v was asked, want port %d", to, want)
+			}
 		}
-	}
-	if n := r.times("cannot be reached"); n != 0 {
-		t.Errorf("a pod that another stood in for was told of: %q", r.story())
-	}
+		if n := r.times("cannot be reached"); n != 0 {
+			t.Errorf("a pod that another stood in for was told of: %q", r.story())
+		}
+	})(t)
 }
 
 // TestForwardFails holds that a connection which nobody takes is closed, and that this is not told for each.
@@ -672,8 +703,7 @@ func TestForwardFails(t *testing.T) {
 		"no way to it":     {slice("web-1", ports, pod("a", new(true))), nil, "service/web: port 3000 of pod/a cannot be reached: no container"},
 		"nothing in there": {slice("web-1", ports, pod("a", new(true))), &refusing{}, "service/web: the connection to port 3000 of pod/a broke: connection refused"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(name, bubble(func(t *testing.T) {
 			r := start(t, &machine{}, func(context.Context, Endpoint) (Stream, error) {
 				if test.stream == nil {
 					return nil, errors.New("no container")
@@ -686,13 +716,14 @@ func TestForwardFails(t *testing.T) {
 					t.Errorf("the answer is %q: %v", got, err)
 				}
 			}
+			r.waitFor(test.want)
 			if err := r.end(); err != nil {
 				t.Error(err)
 			}
 			if story := r.story(); len(story) != 2 || story[1] != test.want {
 				t.Errorf("it said %q, want %q", story, test.want)
 			}
-		})
+		}))
 	}
 }
 
@@ -706,18 +737,19 @@ func (*refusing) Close() error                { return nil }
 
 // TestEndCloses holds that connections end with the tunnel.
 func TestEndCloses(t *testing.T) {
-	t.Parallel()
-	r := start(t, &machine{}, func(context.Context, Endpoint) (Stream, error) { return answering("a"), nil },
-		balanced("web", 80), slice("web-1", []discoveryv1.EndpointPort{named("p80", 3000)}, pod("a", new(true))))
-	r.waitFor("service/web: 127.0.0.2:80")
-	client := r.connect(t, "127.0.0.2:80")
-	if _, err := io.WriteString(client, "hello"); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.end(); err != nil {
-		t.Error(err)
-	}
-	if _, err := io.ReadAll(client); errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error("the connection is still open")
-	}
+	bubble(func(t *testing.T) {
+		r := start(t, &machine{}, func(context.Context, Endpoint) (Stream, error) { return answering("a"), nil },
+			balanced("web", 80), slice("web-1", []discoveryv1.EndpointPort{named("p80", 3000)}, pod("a", new(true))))
+		r.waitFor("service/web: 127.0.0.2:80")
+		client := r.connect(t, "127.0.0.2:80")
+		if _, err := io.WriteString(client, "hello"); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+		if _, err := io.ReadAll(client); err != nil { // were it still open, the bubble would find that nothing can end this
+			t.Error(err)
+		}
+	})(t)
 }

@@ -251,7 +251,8 @@ func (r *running) summary() container.Summary {
 	for inside, bindings := range r.hostConfig.PortBindings {
 		for _, binding := range bindings {
 			public, _ := strconv.Atoi(binding.HostPort)
-			summary.Ports = append(summary.Ports, container.Port{IP: binding.HostIP, PrivatePort: uint16(inside.Int()), PublicPort: uint16(public), Type: inside.Proto()})
+			summary.Ports = append(summary.Ports, container.Port{IP: binding.HostIP, PrivatePort: uint16(inside.Int()),
+				PublicPort: uint16(public), Type: inside.Proto()})
 		}
 	}
 	return summary
@@ -268,9 +269,10 @@ func (e *Engine) inspectContainer(w http.ResponseWriter, r *http.Request) {
 			settings.Ports = found.hostConfig.PortBindings
 		}
 		answer(w, http.StatusOK, container.InspectResponse{
-			ContainerJSONBase: &container.ContainerJSONBase{ID: found.id, Name: "/" + found.name, Created: found.created.UTC().Format(time.RFC3339Nano),
-				Image: found.config.Image, HostConfig: &found.hostConfig,
-				State: &container.State{StartedAt: found.started.UTC().Format(time.RFC3339Nano), Status: found.state, Running: found.isUp(), Paused: found.state == container.StatePaused, ExitCode: found.exitCode}},
+			ContainerJSONBase: &container.ContainerJSONBase{ID: found.id, Name: "/" + found.name, Image: found.config.Image,
+				Created: found.created.UTC().Format(time.RFC3339Nano), HostConfig: &found.hostConfig,
+				State: &container.State{Status: found.state, Running: found.isUp(), Paused: found.state == container.StatePaused,
+					ExitCode: found.exitCode, StartedAt: found.started.UTC().Format(time.RFC3339Nano)}},
 			Config: &found.config, NetworkSettings: settings,
 		})
 	})
@@ -426,7 +428,7 @@ func (e *Engine) unpauseContainer(w http.ResponseWriter, r *http.Request) {
 func (e *Engine) removeContainer(w http.ResponseWriter, r *http.Request) {
 	e.with(w, r, func(found *running) {
 		if found.isUp() && !flag(r, "force") {
-			fail(w, http.StatusConflict, fmt.Sprintf("cannot remove container %q: container is running: stop the container before removing or force remove", "/"+found.name))
+			fail(w, http.StatusConflict, fmt.Sprintf("cannot remove container %q: container is running", "/"+found.name))
 			return
 		}
 		automatic := found.hostConfig.AutoRemove && found.isUp()
@@ -479,7 +481,8 @@ func (e *Engine) attachContainer(w http.ResponseWriter, r *http.Request) {
 			fail(w, http.StatusInternalServerError, err.Error())
 			return
 		}
-		fmt.Fprint(connection, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+		fmt.Fprint(connection, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.multiplexed-stream\r\n"+
+			"Connection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
 		found.attached = attachment{connection, buffered.Reader}
 	})
 }

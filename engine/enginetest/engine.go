@@ -103,7 +103,7 @@ func (e *Engine) Client() *client.Client { return e.client }
 // Host is the engine's address, as in DOCKER_HOST.
 func (e *Engine) Host() string { return "tcp://" + e.server.Listener.Addr().String() }
 
-// SetInfo changes what `docker info` reports: the cgroup version, say, or the security options.
+// SetInfo changes what `docker info` reports, such as the cgroup version or the security options.
 func (e *Engine) SetInfo(change func(*system.Info)) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
@@ -250,7 +250,8 @@ func (e *Engine) getInfo(w http.ResponseWriter, _ *http.Request) {
 func (e *Engine) getVersion(w http.ResponseWriter, _ *http.Request) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	answer(w, http.StatusOK, map[string]any{"Version": e.info.ServerVersion, "ApiVersion": version, "MinAPIVersion": "1.24", "Os": "linux", "Arch": e.architecture()})
+	answer(w, http.StatusOK, map[string]any{"Version": e.info.ServerVersion, "ApiVersion": version, "MinAPIVersion": "1.24",
+		"Os": "linux", "Arch": e.architecture()})
 }
 
 // architecture is the engine's as Go names it, where info has the kernel's name.
@@ -297,7 +298,7 @@ func (e *Engine) getEvents(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// emit tells those that listen for events. The caller holds the mutex.
+// emit sends an event to those that wait for events. The caller holds the mutex.
 func (e *Engine) emit(action events.Action, container *running) {
 	attributes := map[string]string{"name": container.name, "image": container.config.Image}
 	for key, value := range container.config.Labels {
@@ -305,8 +306,8 @@ func (e *Engine) emit(action events.Action, container *running) {
 	}
 	for _, subscriber := range e.subscribers {
 		select {
-		case subscriber <- events.Message{Type: events.ContainerEventType, Action: action, Actor: events.Actor{ID: container.id, Attributes: attributes},
-			Scope: "local", Time: e.now().Unix(), TimeNano: e.now().UnixNano()}:
+		case subscriber <- events.Message{Type: events.ContainerEventType, Action: action, Scope: "local",
+			Actor: events.Actor{ID: container.id, Attributes: attributes}, Time: e.now().Unix(), TimeNano: e.now().UnixNano()}:
 		default: // nobody reads there any more
 		}
 	}

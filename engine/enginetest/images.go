@@ -41,7 +41,7 @@ func (e *Engine) AddImages(images ...Image) {
 	}
 }
 
-// AddPullable has the engine find images where it pulls from. Whatever else it is asked to pull does not exist.
+// AddPullable adds images to the registries that the engine pulls from. Pulling any other image fails.
 func (e *Engine) AddPullable(images ...Image) {
 	e.t.Helper()
 	e.mutex.Lock()
@@ -131,7 +131,8 @@ func (e *Engine) inspectImage(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "No such image: "+name)
 		return
 	}
-	answer(w, http.StatusOK, image.InspectResponse{ID: found.ID, RepoTags: found.tags, RepoDigests: found.digests, Architecture: found.Architecture, Os: "linux"})
+	answer(w, http.StatusOK, image.InspectResponse{ID: found.ID, RepoTags: found.tags, RepoDigests: found.digests,
+		Architecture: found.Architecture, Os: "linux"})
 }
 
 func (e *Engine) tagImage(w http.ResponseWriter, r *http.Request) {
@@ -151,7 +152,7 @@ func (e *Engine) tagImage(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-// pullImage answers 200 before it begins, and reports a failure inside of the stream, where the registry is asked later.
+// pullImage answers 200 before it begins, so a real engine reports failures inside of the stream too; a test does that with Handle.
 func (e *Engine) pullImage(w http.ResponseWriter, r *http.Request) {
 	name, tag := r.URL.Query().Get("fromImage"), r.URL.Query().Get("tag")
 	separator := ":"
@@ -180,7 +181,8 @@ func (e *Engine) pullImage(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	answer(w, http.StatusOK, map[string]any{"status": "Downloading", "id": "layer", "progressDetail": map[string]int{"current": 1, "total": 1}})
+	answer(w, http.StatusOK, map[string]any{"status": "Downloading", "id": "layer",
+		"progressDetail": map[string]int{"current": 1, "total": 1}})
 }
 
 func (e *Engine) saveImages(w http.ResponseWriter, r *http.Request) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,14 +95,30 @@ func (s *Server) Intercept(answer func(http.ResponseWriter, *http.Request) bool)
 
 // Fail has requests of a method whose path ends with suffix fail with err, the first times of them; -1 is all.
 func (s *Server) Fail(method, suffix string, times int, err apierrors.APIStatus) {
+	s.fail(method, suffix, times, err, func(*http.Request) {})
+}
+
+// Lose is Fail for requests that are carried out all the same: only the answer is lost.
+func (s *Server) Lose(method, suffix string, times int, err apierrors.APIStatus) {
+	s.fail(method, suffix, times, err, func(r *http.Request) { s.ServeHTTP(httptest.NewRecorder(), r) })
+}
+
+func (s *Server) fail(method, suffix string, times int, err apierrors.APIStatus, before func(*http.Request)) {
 	var lock sync.Mutex
+	serving := false
 	s.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
 		lock.Lock()
-		defer lock.Unlock()
-		if r.Method != method || !strings.HasSuffix(r.URL.Path, suffix) || times == 0 {
+		if serving || r.Method != method || !strings.HasSuffix(r.URL.Path, suffix) || times == 0 {
+			lock.Unlock()
 			return false
 		}
 		times--
+		serving = true
+		lock.Unlock()
+		before(r)
+		lock.Lock()
+		serving = false
+		lock.Unlock()
 		Refuse(w, err)
 		return true
 	})

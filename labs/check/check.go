@@ -1,5 +1,5 @@
-// Package check compares a cluster with what a step of the course leaves, whoever did the step, and tells why where it
-// is not like that.
+// Package check compares a lab with the state after a step of the course, whoever did the step, and finds the causes of
+// differences.
 package check
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// Row is one expectation, and how it stands with it.
+// Row is one expectation, and whether it is met.
 type Row struct {
 	// Subject is what the expectation is about: "deployment/hellok8s-deployment".
 	Subject messages.Text
@@ -42,7 +42,7 @@ type Registry interface {
 	ChartVersions(ctx context.Context, name string) ([]string, error)
 }
 
-// Step gives a row for every expectation of a step. An error is a lab that cannot be asked.
+// Step returns a row for every expectation of a step. An error means that the lab cannot be reached.
 func (c *Checker) Step(ctx context.Context, step *course.Step) ([]Row, error) {
 	rows := make([]Row, len(step.Expect))
 	work, ctx := errgroup.WithContext(ctx)
@@ -65,7 +65,7 @@ func Met(rows []Row) bool {
 	return true
 }
 
-// Row looks at one expectation of a step. What the cluster shows as the cause goes before what the course says of it.
+// Row checks one expectation of a step. A cause that the cluster shows takes precedence over the course's explanation.
 func (c *Checker) Row(ctx context.Context, step *course.Step, number int) (Row, error) {
 	e := &step.Expect[number]
 	row, cause, err := c.look(ctx, step, e.Condition)
@@ -73,13 +73,13 @@ func (c *Checker) Row(ctx context.Context, step *course.Step, number int) (Row, 
 		return row, err
 	}
 	if row.Why = cause.why; row.Why.IsZero() {
-		row.Why = e.Why.Text()
+		row.Why = c.Place.Text(e.Why)
 	}
 	if row.Next = cause.next; e.Next != "" && (cause.why.IsZero() || cause.next.IsZero()) {
 		row.Next = messages.Verbatim(c.Place.Command(e.Next))
 	}
 	if row.Next.IsZero() {
-		row.Next = messages.Verbatim("hellolab lab show " + step.ID())
+		row.Next = messages.Hellolab("lab", "show", step.ID()).Text()
 	}
 	return row, nil
 }
@@ -87,14 +87,11 @@ func (c *Checker) Row(ctx context.Context, step *course.Step, number int) (Row, 
 // cause is why something is not as expected, and what to do about it.
 type cause struct {
 	why, next messages.Text
-	// passing says that it goes away by itself.
+	// passing says that it resolves itself.
 	passing bool
 }
 
 func (c cause) found() bool { return !c.why.IsZero() }
-
-// command is a next command in the words of a shell.
-func command(text string) messages.Text { return messages.Verbatim(text) }
 
 // look compares the lab with a condition.
 func (c *Checker) look(ctx context.Context, step *course.Step, condition course.Condition) (Row, cause, error) {
@@ -149,5 +146,5 @@ func (c *Checker) absent(ctx context.Context, r *course.Reference) (Row, cause, 
 	if row.Met = err == nil && found == nil; row.Met {
 		row.Have = row.Expected
 	}
-	return row, cause{next: command("kubectl delete " + reference.String())}, err
+	return row, cause{next: messages.Kubectl(r.Namespace, "delete", typed(reference)).Text()}, err
 }

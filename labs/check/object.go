@@ -186,7 +186,8 @@ func compare(path string, expected *yaml.Node, have any) []difference {
 	return []difference{{path: path, have: have, expected: matcher.String()}}
 }
 
-// compareElement compares an expected element with the one of the same name, type or path, or with the one that differs least.
+// compareElement compares an expected element with the one of the same name, type or path, or else with the one that differs
+// least.
 func compareElement(path string, position int, expected *yaml.Node, elements []any) []difference {
 	for _, key := range []string{"name", "type", "path"} {
 		named := value(expected, key)

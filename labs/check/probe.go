@@ -22,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/hellolab/hellolab/await"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -123,7 +124,8 @@ func answers(ctx context.Context, row Row, ask question, pattern course.Pattern,
 
 // loadBalancer sends requests to the EXTERNAL-IP of a Service.
 func (c *Checker) loadBalancer(ctx context.Context, e *course.LoadBalancer) (Row, cause, error) {
-	row := Row{Subject: messages.T("EXTERNAL-IP of service/%s", e.Service+inNamespace(e.Namespace)), Expected: messages.T("an address that answers")}
+	row := Row{Subject: messages.T("EXTERNAL-IP of service/%s", e.Service+inNamespace(e.Namespace)),
+		Expected: messages.T("an address that answers")}
 	service, err := c.Cluster.CoreV1().Services(e.Namespace).Get(ctx, e.Service, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		row.Have = messages.T("there is no such Service")
@@ -183,7 +185,8 @@ func (c *Checker) asker(namespace, path string, e *course.HTTP) (question, strin
 		return func(ctx context.Context) (int, string, error) { return proxied(ctx, "services", e.Service) },
 			"service/" + e.Service + ":" + port + path + inNamespace(namespace)
 	case e.Pod != "":
-		return func(ctx context.Context) (int, string, error) { return proxied(ctx, "pods", e.Pod) }, "pod/" + e.Pod + ":" + port + path + inNamespace(namespace)
+		return func(ctx context.Context) (int, string, error) { return proxied(ctx, "pods", e.Pod) },
+			"pod/" + e.Pod + ":" + port + path + inNamespace(namespace)
 	}
 	return func(ctx context.Context) (int, string, error) {
 		pods, err := c.listPods(ctx, namespace, e.Pods)
@@ -319,7 +322,8 @@ func (c *Checker) pods(ctx context.Context, e *course.Pods) (Row, cause, error) 
 // endpoints compares a Service's endpoints with the addresses of the Ready pods that it selects.
 func (c *Checker) endpoints(ctx context.Context, e *course.Endpoints) (Row, cause, error) {
 	namespace := e.Namespace
-	row := Row{Subject: messages.T("endpoints of service/%s", e.Service+inNamespace(namespace)), Expected: messages.T("the addresses of %v Ready pods", e.Count)}
+	row := Row{Subject: messages.T("endpoints of service/%s", e.Service+inNamespace(namespace)),
+		Expected: messages.T("the addresses of %v Ready pods", e.Count)}
 	service, err := c.Cluster.CoreV1().Services(namespace).Get(ctx, e.Service, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		row.Have = messages.T("there is no such Service")
@@ -356,12 +360,13 @@ func (c *Checker) endpoints(ctx context.Context, e *course.Endpoints) (Row, caus
 
 // addresses are the sorted addresses that a Service sends requests to.
 func (c *Checker) addresses(ctx context.Context, namespace, service string) ([]string, error) {
-	slices_, err := c.Cluster.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service})
+	options := metav1.ListOptions{LabelSelector: discoveryv1.LabelServiceName + "=" + service}
+	list, err := c.Cluster.DiscoveryV1().EndpointSlices(namespace).List(ctx, options)
 	if err != nil {
 		return nil, err
 	}
 	var all []string
-	for _, slice := range slices_.Items {
+	for _, slice := range list.Items {
 		for _, endpoint := range slice.Endpoints {
 			if endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready {
 				all = append(all, endpoint.Addresses...)
@@ -446,11 +451,11 @@ func (c *Checker) replaced(ctx context.Context, e *course.Reference) (Row, cause
 		if successor < 0 {
 			continue
 		}
-		events, err := c.Cluster.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{FieldSelector: "reason=SuccessfulCreate,involvedObject.uid=" + string(set.UID)})
+		events, err := kube.Events(ctx, c.Cluster, namespace, "reason=SuccessfulCreate,involvedObject.uid="+string(set.UID))
 		if err != nil {
 			return row, cause{}, err
 		}
-		gone := slices.ContainsFunc(events.Items, func(event corev1.Event) bool {
+		gone := slices.ContainsFunc(events, func(event corev1.Event) bool {
 			_, name, found := strings.Cut(event.Message, "Created pod: ")
 			return found && !slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return pod.Name == name && pod.DeletionTimestamp == nil })
 		})
@@ -465,7 +470,8 @@ func (c *Checker) replaced(ctx context.Context, e *course.Reference) (Row, cause
 // logs compares the logs of a Job's pods that succeeded.
 func (c *Checker) logs(ctx context.Context, e *course.Logs) (Row, cause, error) {
 	namespace := e.Namespace
-	row := Row{Subject: messages.T("log of job/%s", e.Job+inNamespace(namespace)), Have: messages.T("none"), Expected: messages.T("a log like %q", e.Match.String())}
+	row := Row{Subject: messages.T("log of job/%s", e.Job+inNamespace(namespace)), Have: messages.T("none"),
+		Expected: messages.T("a log like %q", e.Match.String())}
 	pods, err := c.listPods(ctx, namespace, batchv1.JobNameLabel+"="+e.Job)
 	if err != nil {
 		return row, cause{}, err
@@ -507,7 +513,8 @@ const firstRun = 90 * time.Second
 // runs checks the last Job of a CronJob.
 func (c *Checker) runs(ctx context.Context, e *course.Reference) (Row, cause, error) {
 	namespace := e.Namespace
-	row := Row{Subject: messages.T("runs of cronjob/%s", e.Name+inNamespace(namespace)), Have: messages.T("none"), Expected: messages.T("the last one succeeded, or the first one is still to come")}
+	row := Row{Subject: messages.T("runs of cronjob/%s", e.Name+inNamespace(namespace)), Have: messages.T("none"),
+		Expected: messages.T("the last one succeeded, or the first one is still to come")}
 	cron, err := c.Cluster.BatchV1().CronJobs(namespace).Get(ctx, e.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		row.Have = messages.T("it is not there")

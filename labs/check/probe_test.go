@@ -59,7 +59,7 @@ func TestTold(t *testing.T) {
 	}
 }
 
-// TestRefused holds that the API server's own words are not taken for the web server's, nor the other way round.
+// TestRefused checks that the API server's own message is not taken for the web server's answer, nor the other way round.
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
@@ -76,13 +76,13 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// checker looks at a cluster of those objects, which answers no web requests.
+// checker is a Checker of a cluster with those objects, which answers no web requests.
 func checker(objects ...runtime.Object) *Checker {
 	return &Checker{Cluster: &kube.Cluster{Interface: fake.NewClientset(objects...)}, Course: &course.Course{},
 		Place: course.Place{Registry: "localhost:5001"}}
 }
 
-// row checks one expectation, and tells what a reader sees of it.
+// row checks one expectation, and returns what a user sees of it.
 func row(t *testing.T, c *Checker, expectation string) string {
 	t.Helper()
 	lessons, err := course.Load(fstest.MapFS{
@@ -113,11 +113,11 @@ func row(t *testing.T, c *Checker, expectation string) string {
 	return said + "; do: " + r.Next.String()
 }
 
-// expect compares what a reader sees.
+// expect compares what a user sees.
 func expect(t *testing.T, got, want string) {
 	t.Helper()
 	if got != want {
-		t.Errorf("the reader sees\n%s\nwant\n%s", got, want)
+		t.Errorf("the user sees\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -308,7 +308,7 @@ func TestReplaced(t *testing.T) {
 	}
 }
 
-// TestLogs holds that only pods that succeeded count. The pretended cluster's pods all say "fake logs".
+// TestLogs checks that only pods that succeeded count. The logs of the fake cluster's pods are all "fake logs".
 func TestLogs(t *testing.T) {
 	t.Parallel()
 	pod := func(phase corev1.PodPhase) runtime.Object {
@@ -388,7 +388,7 @@ func TestImage(t *testing.T) {
 		"✗ image us/web:v2: it is not in the registry; want in the registry localhost:5001; why: nobody has pushed it; do: docker push localhost:5001/us/web:v2")
 }
 
-// TestImageUnasked holds that a registry which cannot be asked is no answer.
+// TestImageUnasked checks that a registry that does not answer is an error.
 func TestImageUnasked(t *testing.T) {
 	t.Parallel()
 	c, down := checker(), errors.New("the registry does not answer")
@@ -405,7 +405,7 @@ func TestImageUnasked(t *testing.T) {
 	}
 }
 
-// TestHTTP holds what is said of answers, which come from a web server of the test's here.
+// TestHTTP checks what is said of the answers of a web server, which is the test's own here.
 func TestHTTP(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -461,7 +461,7 @@ func TestHTTPUnanswered(t *testing.T) {
 	}
 }
 
-// TestHTTPOfNobody holds that a question to pods which are not there has its cause.
+// TestHTTPOfNobody checks that requests to pods that do not exist have a cause.
 func TestHTTPOfNobody(t *testing.T) {
 	t.Parallel()
 	expect(t, row(t, checker(), "http: {pods: app=web, port: 3000, answers: .}"),

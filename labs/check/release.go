@@ -72,7 +72,8 @@ func (c *Checker) failed(ctx context.Context, e *course.ReleaseState, found *hel
 		return cause{why: messages.Verbatim(firstLine(found.Description)), next: next}, nil
 	}
 	path, namespace, name := same[2], same[3], same[4]
-	why := messages.T("the path %s belongs to the Ingress %s in the namespace %s already, and ingress-nginx allows it only once; this release has to be uninstalled, too", path, name, namespace)
+	why := messages.T("the path %s belongs to the Ingress %s in the namespace %s already, and ingress-nginx allows it only once; this release has to be uninstalled, too",
+		path, name, namespace)
 	other, err := c.Cluster.Get(ctx, kube.Reference{APIVersion: "networking.k8s.io/v1", Kind: "Ingress", Namespace: namespace, Name: name})
 	if err != nil {
 		return cause{}, err

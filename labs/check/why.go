@@ -44,8 +44,7 @@ func (c *Checker) missing(ctx context.Context, step *course.Step, r kube.Referen
 	return found
 }
 
-// why finds the cause of an object's differences: first what its author wrote otherwise, then what the cluster made of
-// it.
+// why finds the cause of an object's differences: first in what its author wrote, then in what became of it.
 func (c *Checker) why(ctx context.Context, step *course.Step, object *unstructured.Unstructured, differences []difference) (cause, error) {
 	written := slices.DeleteFunc(slices.Clone(differences), func(d difference) bool { return d.under("status") })
 	running, err := c.runningCause(ctx, object)
@@ -125,7 +124,7 @@ func dataCause(object *unstructured.Unstructured, d difference) messages.Text {
 	return messages.T("the key %s is missing; the keys that are there: %s", d.last(), keys)
 }
 
-// runningCause looks at what became of an object.
+// runningCause explains what became of an object.
 func (c *Checker) runningCause(ctx context.Context, object *unstructured.Unstructured) (cause, error) {
 	namespace := object.GetNamespace()
 	switch object.GetKind() {
@@ -159,7 +158,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// podsCause finds the first pod, the newest first, that does not do what it should, and tells why.
+// podsCause explains the first pod that is not Ready, the newest being the first.
 func (c *Checker) podsCause(ctx context.Context, pods []corev1.Pod) (cause, error) {
 	for _, pod := range pods {
 		if ready(pod) || pod.Status.Phase == corev1.PodSucceeded {
@@ -281,7 +280,7 @@ func (c *Checker) jobCause(ctx context.Context, namespace string, job batchv1.Jo
 	return cause{}, nil
 }
 
-// unanswered finds out why a web server does not answer as expected, along the way that the question goes.
+// unanswered finds out why a web server does not answer as expected, along the path that a request takes.
 func (c *Checker) unanswered(ctx context.Context, step *course.Step, namespace string, e *course.HTTP) (cause, error) {
 	switch {
 	case e.Ingress != "":
@@ -396,13 +395,15 @@ func (c *Checker) selectorCause(ctx context.Context, service *corev1.Service, se
 	}
 	slices.Sort(there)
 	if len(there) == 0 {
-		return cause{why: messages.T("the selector %s of service %s matches no pod, and there are no pods with labels", selector, service.Name), next: edit}, nil
+		return cause{why: messages.T("the selector %s of service %s matches no pod, and there are no pods with labels",
+			selector, service.Name), next: edit}, nil
 	}
-	return cause{why: messages.T("the selector %s of service %s matches no pod; the pods there have %s", selector, service.Name, there), next: edit}, nil
+	return cause{why: messages.T("the selector %s of service %s matches no pod; the pods there have %s",
+		selector, service.Name, there), next: edit}, nil
 }
 
-// listens reports whether a web server answers at a port of a pod. Whoever refuses the connection is told by the API
-// server with status 503 or 502 of its own.
+// listens reports whether a web server answers at a port of a pod. If the connection is refused, the API server responds with
+// status 503 or 502 itself.
 func (c *Checker) listens(ctx context.Context, pod corev1.Pod, port string) bool {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -412,7 +413,7 @@ func (c *Checker) listens(ctx context.Context, pod corev1.Pod, port string) bool
 	return err == nil || status != http.StatusServiceUnavailable && status != http.StatusBadGateway && status != 0
 }
 
-// openPorts tells which of the course's usual ports answers.
+// openPorts names the one of the course's usual ports that answers.
 func (c *Checker) openPorts(ctx context.Context, pod corev1.Pod) messages.Text {
 	for _, port := range []string{"3000", "80"} {
 		if c.listens(ctx, pod, port) {

@@ -198,5 +198,6 @@ func (c *Course) Chapter(name string) (*Chapter, error) {
 			return chapter, nil
 		}
 	}
-	return nil, messages.Usagef("there is no chapter %q", name).WithHint("the chapters are: %s; hellolab lab list shows them with their steps", c.Order)
+	return nil, messages.Usagef("there is no chapter %q", name).
+		WithHint("the chapters are: %s; %s shows them with their steps", c.Order, messages.Hellolab("lab", "list"))
 }

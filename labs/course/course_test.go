@@ -1,6 +1,7 @@
 package course
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -60,10 +61,11 @@ func TestEmbedded(t *testing.T) {
 // TestGuides holds that every guide fits a terminal of 80 columns, in both languages, and has no gaps.
 func TestGuides(t *testing.T) {
 	t.Parallel()
+	printer := messages.In(language.SimplifiedChinese)
 	for _, chapter := range load(t, "guangzhengli").Chapters {
 		for _, step := range chapter.Steps {
 			guide := somewhere().Guide(step)
-			english, chinese := messages.Printer{}.Text(guide), messages.In(language.SimplifiedChinese).Text(guide)
+			english, chinese := messages.Printer{}.Text(guide), printer.Text(guide)
 			if english == "" || strings.ContainsFunc(english, han) {
 				t.Errorf("the English guide of %s is %q", step.ID(), english)
 			}
@@ -325,14 +327,47 @@ func TestSnapshotEndsWithTheExercise(t *testing.T) {
 func TestPlace(t *testing.T) {
 	t.Parallel()
 	place := somewhere()
+	place.Hellolab = "hellolab --name mine"
 	if got, want := place.Command("curl {{.NodePort}}/{{.Name}}"), "curl http://localhost:30000/hellolab"; got != want {
 		t.Errorf("the command is %q, want %q", got, want)
+	}
+	if got, want := place.Command("{{.Hellolab}} lab check"), "hellolab --name mine lab check"; got != want {
+		t.Errorf("the command is %q, want %q", got, want)
+	}
+	if got, want := somewhere().Text(Words{English: "see {{.Hellolab}}"}).String(), "see hellolab"; got != want {
+		t.Errorf("the text is %q, want %q", got, want)
 	}
 	guide := place.Guide(&Step{Guide: Words{English: "{{.Registry}}/{{.Account}} {{.Context}} {{.Node}} {{.Ingress}}"}})
 	want := "localhost:5001/guangzhengli kind-hellolab hellolab-control-plane http://localhost"
 	for _, printer := range []messages.Printer{{}, messages.In(language.SimplifiedChinese)} {
 		if got := printer.Text(guide); got != want {
 			t.Errorf("the guide is %q, want %q", got, want)
+		}
+	}
+}
+
+// TestTextsLeadToTheLab holds that every command of hellolab's in the course's texts is for the user's lab, whatever its
+// name.
+func TestTextsLeadToTheLab(t *testing.T) {
+	t.Parallel()
+	place := somewhere()
+	place.Hellolab = "THIS"
+	printers := []messages.Printer{{}, messages.In(language.SimplifiedChinese)}
+	command := regexp.MustCompile(`hellolab (lab|images|tunnel|up|down|stop|start|pause|status|kubectl|ip)\b`)
+	for _, chapter := range load(t, "guangzhengli").Chapters {
+		for _, step := range chapter.Steps {
+			texts := []Words{step.Guide}
+			for _, expectation := range step.Expect {
+				texts = append(texts, expectation.Why, Words{English: expectation.Next})
+			}
+			for _, words := range texts {
+				text := place.Text(words)
+				for _, printer := range printers {
+					if found := command.FindString(printer.Text(text)); found != "" {
+						t.Errorf("a text of %s has the command %s, which leads to the lab hellolab only", step.ID(), found)
+					}
+				}
+			}
 		}
 	}
 }
