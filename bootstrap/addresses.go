@@ -20,7 +20,8 @@ type Addresses struct {
 func (l *Lab) Addresses() Addresses {
 	ports := l.settings.Bootstrap.Ports
 	ingress := localhost(ports.HTTP.Number)
-	return Addresses{Registry: l.registry.Address(), Ingress: ingress, NodePort: localhost(ports.NodePort.Number), Charts: ingress + "/" + chartsName}
+	return Addresses{Registry: l.registry.Address(), Ingress: ingress, NodePort: localhost(ports.NodePort.Number),
+		Charts: ingress + "/" + chartsName}
 }
 
 // localhost is the URL of a port of this machine.

@@ -172,9 +172,9 @@ func lockFile(base string, take func(*flock.Flock) (bool, error)) (unlock func()
 // within bounds one wait.
 func (l *Lab) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := l.settings.Bootstrap.Timeout
+	longer := []string{"up", "--set", "bootstrap.timeout=" + (2 * limit).String()}
 	return context.WithTimeoutCause(ctx, limit, messages.Errorf("it was not done within %s", limit).
-		WithHint("%s shows what is there; to go on with more time: %s", messages.Hellolab("status"),
-			messages.Hellolab("up", "--set", "bootstrap.timeout="+(2*limit).String())))
+		WithHint("%s shows what is there; to go on with more time: %s", messages.Hellolab("status"), messages.Hellolab(longer...)))
 }
 
 // missing is the error for a lab that does not exist.

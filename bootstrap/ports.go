@@ -77,7 +77,7 @@ func (s Settings) claimPorts(ctx context.Context, docker *client.Client, address
 			number, found := search.choose(wanted.candidates)
 			if !found {
 				problems = append(problems, messages.Errorf("no port is free for %s", wanted.setting).
-					WithHint("choose one yourself: %s", messages.Hellolab("up", "--set").Usage(wanted.setting+"=PORT")))
+					WithHint("choose one yourself: %s", messages.Hellolab("up", "--set", wanted.setting+"=VALUE")))
 				continue
 			}
 			*wanted.port = port.Port{Number: number}

@@ -15,9 +15,8 @@ import (
 
 // Settings are what a lab is made from, and keeps for its life.
 //
-// They are recorded in the engine, on the label of a volume named NAME-settings that `up` creates before anything
-// else and `down` removes last. So the lab exists where that volume does, every later command finds the lab's own
-// ports, and a kind cluster of the same name that somebody else made is told apart.
+// They are recorded in the engine, on the labels of a volume named NAME-settings that `up` creates before anything else and
+// `down` removes last. So the lab exists where that volume does, and every later command finds the lab's own settings.
 type Settings struct {
 	Bootstrap Config          `yaml:"bootstrap"`
 	Registry  registry.Config `yaml:"registry"`

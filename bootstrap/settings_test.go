@@ -310,7 +310,7 @@ func TestClaimPortsWithoutAChoice(t *testing.T) {
 	}
 	ours := map[string]bool{"bootstrap.ports.http": true, "bootstrap.ports.https": true, "registry.port": true}
 	_, err := settings.claimPorts(t.Context(), docker.Client(), ipv4, ours)
-	want := "error: no port is free for bootstrap.ports.nodePort\nnext: choose one yourself: hellolab up --set bootstrap.ports.nodePort=PORT\n"
+	want := "error: no port is free for bootstrap.ports.nodePort\nnext: choose one yourself: hellolab up --set bootstrap.ports.nodePort=VALUE\n"
 	if err == nil || (messages.Printer{}).Report(err) != want {
 		t.Errorf("the error is %v", err)
 	}

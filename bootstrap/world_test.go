@@ -60,7 +60,9 @@ type world struct {
 
 	lock sync.Mutex
 	// sick has nothing work that is installed in the cluster.
-	sick     bool
+	sick bool
+	// down has nothing answer at the node's ports.
+	down     bool
 	releases map[string]*release.Release // by namespace/name
 }
 
@@ -220,6 +222,13 @@ func wants(t *testing.T, err error, report string) {
 	}
 }
 
+// setDown has nothing answer at the node's ports, or all again.
+func (w *world) setDown(down bool) {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	w.down = down
+}
+
 // works reports whether a release is installed, and does what it is for.
 func (w *world) works(name string) bool {
 	w.lock.Lock()
@@ -230,6 +239,13 @@ func (w *world) works(name string) bool {
 
 // serveNode answers at the ports of a node: the API server's, and the ingress controller's.
 func (w *world) serveNode(out http.ResponseWriter, r *http.Request) {
+	w.lock.Lock()
+	down := w.down
+	w.lock.Unlock()
+	if down {
+		out.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	switch r.URL.Path {
 	case "/healthz":
 		if !w.works("ingress-nginx/ingress-nginx") {

@@ -33,7 +33,8 @@ func (l *Labs) empty(ctx context.Context, coming State) error {
 }
 
 // makeRoom removes hellolab's objects, and those of the user's that are unwanted.
-func (l *Labs) makeRoom(ctx context.Context, coming State, snapshot *course.Snapshot, unwanted func(*unstructured.Unstructured) bool) (leaving []kube.Reference, err error) {
+func (l *Labs) makeRoom(ctx context.Context, coming State, snapshot *course.Snapshot,
+	unwanted func(*unstructured.Unstructured) bool) (leaving []kube.Reference, err error) {
 	objects, namespaces, err := l.inventory(ctx)
 	if err != nil {
 		return nil, err

@@ -99,7 +99,7 @@ func (l *Labs) withTunnel(ctx context.Context, do func(context.Context) error) e
 	}()
 	err := do(ctx)
 	stop(nil)
-	if failed := <-ended; failed != nil && (err == nil || errors.Is(err, context.Canceled)) {
+	if failed := <-ended; failed != nil && (err == nil || errors.Is(err, context.Canceled) || errors.Is(err, failed)) {
 		return failed
 	}
 	return err
@@ -154,8 +154,8 @@ func (l *Labs) applyAll(ctx context.Context, chapter *course.Chapter, manifests 
 	return nil
 }
 
-// apply applies a manifest, and waits until the Deployments among it have the revision of what was applied: only so do
-// the next step's become revisions of their own.
+// apply applies a manifest, and waits until its Deployments have the revision of what was applied: otherwise two steps
+// would become one revision.
 func (l *Labs) apply(ctx context.Context, chapter *course.Chapter, manifest course.Manifest) error {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
@@ -233,10 +233,10 @@ func (l *Labs) untilMet(ctx context.Context, snapshot *course.Snapshot) (rows []
 		Next(messages.Hellolab("lab", "check", step.ID()))
 }
 
-// probeEvery is how often something is looked at that tells nobody of its changes: a web server's answer.
+// probeEvery is how often things are checked whose changes no watch reports: the answers of a web server.
 const probeEvery = 100 * time.Millisecond
 
-// unmet tells of the expectations that are not met.
+// unmet lists the expectations that are not met.
 func unmet(rows []check.Row) (all []error) {
 	for _, row := range rows {
 		if row.Met {

@@ -127,7 +127,8 @@ func (c *Checker) look(ctx context.Context, step *course.Step, condition course.
 }
 
 func (c *Checker) image(ctx context.Context, image string) (Row, cause, error) {
-	row := Row{Subject: messages.T("image %s", image), Have: messages.T("it is not in the registry"), Expected: messages.T("in the registry %s", c.Place.Registry)}
+	row := Row{Subject: messages.T("image %s", image), Have: messages.T("it is not in the registry"),
+		Expected: messages.T("in the registry %s", c.Place.Registry)}
 	found, err := c.Registry.HasImage(ctx, image)
 	if row.Met = found; found {
 		row.Have = row.Expected

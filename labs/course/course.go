@@ -27,7 +27,7 @@ type Words struct {
 	Chinese string `yaml:"zh"`
 }
 
-// Text is what to say.
+// Text is the text in the language of whoever reads it.
 func (w Words) Text() messages.Text { return messages.Both(w.English, w.Chinese) }
 
 // Course is a list of chapters.
@@ -49,7 +49,7 @@ type Chapter struct {
 	// Given are manifests that the chapter's first step takes for granted, as paths below the course's folder: they may be
 	// an earlier chapter's.
 	Given []string `yaml:"given"`
-	// Before names the snapshot that a reader of the course comes with, CHAPTER/STEP, where that is not an empty one.
+	// Before names the step that a user has done before the chapter, CHAPTER/STEP, if there is one.
 	Before string  `yaml:"before"`
 	Steps  []*Step `yaml:"steps"`
 
@@ -57,11 +57,11 @@ type Chapter struct {
 	before *Step
 }
 
-// Step is what a reader does in one go. The state after it is its snapshot.
+// Step is what a user does in one go. The state after it is its snapshot.
 type Step struct {
 	Name  string `yaml:"name"`
 	Title Words  `yaml:"title"`
-	// Guide tells what to do and to look at; a template, see [Place].
+	// Guide describes what to do and to look at; a template, see [Place].
 	Guide Words `yaml:"guide"`
 	// After names the step of the chapter whose snapshot this one builds on, where that is not the step before; "nothing"
 	// is an empty one.
@@ -82,7 +82,7 @@ type Step struct {
 
 // Manifest is one file of the course's.
 type Manifest struct {
-	// Name as the course has it: "deployment.yaml". A reader who gets a chart from a repository has no files: "".
+	// Name as the course has it: "deployment.yaml". It is "" for a chart from a repository, of which the user has no files.
 	Name    string
 	Content string
 	Objects []*unstructured.Unstructured
@@ -149,7 +149,7 @@ func (c *Chapter) step(name string) *Step {
 	return nil
 }
 
-// Find gives the step that name means: CHAPTER/STEP, or CHAPTER for its last step.
+// Find returns the step of that name: CHAPTER/STEP, or CHAPTER for its last step.
 func (c *Course) Find(name string) (*Step, error) {
 	chapterName, stepName, hasStep := strings.Cut(name, "/")
 	chapter, err := c.Chapter(chapterName)
@@ -176,13 +176,16 @@ func (c *Course) Runs(image string) bool {
 	})
 }
 
-// Charts are those that readers take from the chart repository, each once.
+// Charts are those that users take from the chart repository, each once.
 func (c *Course) Charts() (all []*helm.Chart) {
 	for _, chapter := range c.Chapters {
 		for _, step := range chapter.Steps {
 			for _, action := range step.Do {
 				install, ok := action.Operation.(*Install)
-				if ok && install.Repository != "" && !slices.ContainsFunc(all, func(known *helm.Chart) bool { return known.Name() == install.chart.Name() }) {
+				if !ok || install.Repository == "" {
+					continue
+				}
+				if !slices.ContainsFunc(all, func(known *helm.Chart) bool { return known.Name() == install.chart.Name() }) {
 					all = append(all, install.chart)
 				}
 			}
@@ -191,7 +194,7 @@ func (c *Course) Charts() (all []*helm.Chart) {
 	return all
 }
 
-// Chapter gives the chapter of that name.
+// Chapter returns the chapter of that name.
 func (c *Course) Chapter(name string) (*Chapter, error) {
 	for _, chapter := range c.Chapters {
 		if chapter.Name == name {

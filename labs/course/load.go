@@ -58,7 +58,7 @@ func help() messages.Text { return messages.T("docs/courses.md describes the for
 
 func (l *loader) name(file string) string { return path.Join(l.folder, file) }
 
-// read decodes a YAML file strictly, and gives its lines.
+// read decodes a YAML file strictly, and returns its lines.
 func (l *loader) read(file string, into any) *yaml.Node {
 	content, err := fs.ReadFile(l.files, file)
 	if err != nil {
@@ -127,7 +127,7 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 	if at := slices.Index(chapter.Steps, nil); at >= 0 {
 		l.refuse(file, line(lines, "steps", at), messages.T("it is empty"))
 		chapter.Steps = slices.DeleteFunc(chapter.Steps, func(step *Step) bool { return step == nil })
-		return chapter // the lines of the others cannot be told any more
+		return chapter // the lines of the others are not known any more
 	}
 	if len(chapter.Steps) == 0 {
 		l.refuse(file, 0, messages.T("it has no steps"))
@@ -152,7 +152,7 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 		if i > 0 {
 			step.previous = chapter.Steps[i-1]
 		}
-		if at := slices.IndexFunc(chapter.Steps, func(s *Step) bool { return s.Name == step.After }); step.After != "" && step.After != nothing && (at < 0 || at >= i) {
+		if step.After != "" && step.After != nothing && !slices.ContainsFunc(chapter.Steps[:i], func(s *Step) bool { return s.Name == step.After }) {
 			l.refuse(file, line(lines, "steps", i, "after"), messages.T("no step before this one is called %q", step.After))
 			step.After = ""
 		}
@@ -233,22 +233,23 @@ func (s spot) manifests(folder string, names []string, namespace string) []Manif
 			continue
 		}
 		content = s.renamed(content)
-		all = append(all, Manifest{Name: path.Base(name), Content: string(content), Objects: s.objects(file, content, func(o *unstructured.Unstructured, line int) {
+		objects := s.objects(file, content, func(o *unstructured.Unstructured, line int) {
 			switch {
 			case o.GetKind() == "Namespace":
 			case clusterWide(o):
-				s.refuse(file, line, messages.T("%s %s is not in a namespace: apart from Namespaces, a course can only have objects that are", o.GetKind(), o.GetName()))
+				s.refuse(file, line, messages.T("%s %s is not in a namespace: apart from Namespaces, a course can only have objects that are",
+					o.GetKind(), o.GetName()))
 			case o.GetNamespace() == "":
 				o.SetNamespace(namespace)
 			}
-		})})
+		})
+		all = append(all, Manifest{Name: path.Base(name), Content: string(content), Objects: objects})
 	}
 	return all
 }
 
 // objects reads the objects of a file, and has each of them completed; the line is the one that it begins in.
-func (l *loader) objects(file string, content []byte, complete func(object *unstructured.Unstructured, line int)) []*unstructured.Unstructured {
-	var all []*unstructured.Unstructured
+func (l *loader) objects(file string, content []byte, complete func(o *unstructured.Unstructured, line int)) (all []*unstructured.Unstructured) {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	for {
 		var node yaml.Node
@@ -327,7 +328,7 @@ func line(node *yaml.Node, path ...any) int {
 	return 0
 }
 
-// field gives the text at a path of keys, or "".
+// field returns the text at a path of keys, or "".
 func field(node *yaml.Node, keys string) string {
 	var parts []any
 	for _, key := range strings.Split(keys, ".") {

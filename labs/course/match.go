@@ -25,7 +25,7 @@ const (
 	TagLeast = "!least"
 )
 
-// Matcher tells whether a leaf of an object is as expected.
+// Matcher compares a leaf of an object with what is expected.
 type Matcher struct {
 	tag, value string
 	pattern    *regexp.Regexp
