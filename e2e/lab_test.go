@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,6 +26,15 @@ import (
 
 	"go.yaml.in/yaml/v3"
 )
+
+// TestMain has the programs that tests interrupt listen to that, even where a shell has started the tests in the background:
+// it has them ignore Ctrl-C, which children inherit unless the signal is handled here.
+func TestMain(m *testing.M) {
+	if signal.Ignored(os.Interrupt) {
+		signal.Notify(make(chan os.Signal, 1), os.Interrupt)
+	}
+	os.Exit(m.Run())
+}
 
 // lab is one lab of a test's.
 type lab struct {
