@@ -40,9 +40,9 @@ func inNode(line string) func(l *lab) bool {
 }
 
 // killsUp kills `hellolab up` at a moment.
-func (l *lab) killsUp(m moment) {
+func (l *lab) killsUp(m moment, flags ...string) {
 	l.Helper()
-	command := l.command("up")
+	command := l.command(append([]string{"up"}, flags...)...)
 	l.check(command.Start())
 	defer command.Wait()
 	defer command.Process.Kill()
@@ -90,7 +90,7 @@ func TestRefused(t *testing.T) {
 	t.Run("a port taken by a program", func(t *testing.T) {
 		l := l.in(t)
 		file := l.writeSettings("taken.yaml", map[string]any{"bootstrap": map[string]any{"ports": map[string]any{"http": port}}})
-		l.fails(1, []string{"up", "--config", file}, append(portTaken(strconv.Itoa(port), "e2e.test"), `bootstrap\.ports\.http\W+auto`))
+		l.fails(1, []string{"up", "--config", file}, append(portTaken(strconv.Itoa(port), filepath.Base(os.Args[0])), `bootstrap\.ports\.http\W+auto`))
 	})
 	t.Run("a port taken by a container", func(t *testing.T) {
 		l := l.in(t)

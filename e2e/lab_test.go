@@ -265,7 +265,7 @@ func (l *lab) kubectl(input string, args ...string) string {
 // apply applies manifests in one go, as a reader does with a file of several.
 func (l *lab) apply(manifests ...string) {
 	l.Helper()
-	l.kubectl(strings.Join(manifests, "---"), "apply", "-f", "-")
+	l.kubectl(strings.Join(manifests, "\n---\n"), "apply", "-f", "-")
 }
 
 // docker runs the docker command line.
@@ -282,17 +282,20 @@ func docker(t testing.TB, args ...string) string {
 	return string(output)
 }
 
-// eventually tries until ok, at most for two minutes. Between tries it lets the cluster work as long as the last one took.
+// patience is how long something may take that has to come. It is long, since machines may have other things to do.
+const patience = 4 * time.Minute
+
+// eventually tries until ok. Between tries it lets the cluster work as long as the last one took.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(patience)
 	for {
 		start := time.Now()
 		if ok() {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within two minutes: %s", what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 		time.Sleep(max(50*time.Millisecond, time.Since(start)))
 	}

@@ -38,11 +38,13 @@ var (
 	noBuilder       = words{"builder image", "install Go"}
 	upWithoutImages = words{"builder image", "--no-images"}
 
+	changedByReader = words{"changed", `v1/main\.go`, "--force"}
+
 	unknownFlag  = words{"--nope"}
 	unknownShell = words{"nope", "powershell"}
 
 	namespaceStays = words{"namespace dev"}
-	fileExists     = words{"already", "--force"}
+	fileExists     = words{"already|exists", "--force"}
 	interrupted    = words{"interrupted"}
 )
 

@@ -16,7 +16,10 @@ func (l *lab) tunnel() (end func() result) {
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
 	l.check(command.Start())
-	l.Cleanup(func() { command.Process.Kill() })
+	l.Cleanup(func() {
+		command.Process.Kill()
+		command.Wait()
+	})
 	return func() result {
 		l.Helper()
 		l.check(command.Process.Signal(syscall.SIGINT))

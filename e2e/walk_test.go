@@ -47,6 +47,7 @@ func lessons() []lesson {
 			l.shell(l.told("deployment/scale", words{`\b2\b`}, `kubectl scale .*--replicas=3`))
 		}},
 		{step: "deployment/upgrade", byHand: func(l *lab) {
+			l.must("images", "build") // the lab began without
 			l.kubectl("", "set", "image", "deployment/hellok8s-deployment", "hellok8s-container=guangzhengli/hellok8s:v2")
 		}},
 		{step: "deployment/rollback", byHand: func(l *lab) {
@@ -234,9 +235,6 @@ type watching struct {
 	// said is its stderr, once it has ended.
 	said *bytes.Buffer
 }
-
-// patience is how long a watch may say nothing that is waited for.
-const patience = 3 * time.Minute
 
 // watch runs `lab check --watch`, at most until the test's end.
 func (l *lab) watch(what string) *watching {
@@ -613,8 +611,8 @@ func (l *lab) anewInItsRegistry() {
 	l.Helper()
 	address := l.status().Registry.Address
 	l.must("down", "--keep-registry")
-	if code, _ := get("http://" + address + "/v2/guangzhengli/hellok8s/manifests/v4"); code == 404 || code == 0 {
-		l.Errorf("the registry's content is gone: %d", code)
+	if code, tags := get("http://" + address + "/v2/guangzhengli/hellok8s/tags/list"); !strings.Contains(tags, `"v4"`) {
+		l.Errorf("the registry's content is gone: %d %s", code, tags)
 	}
 	l.must("up", "--no-images")
 	if again := l.healthy(); again.Registry.Address != address {
