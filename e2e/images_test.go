@@ -203,9 +203,7 @@ func (l *lab) refusesToBuild() {
 func (l *lab) interruptsABuild() {
 	command := l.command("images", "build", "--builder", "docker")
 	l.check(command.Start())
-	building := func() bool {
-		return docker(l, "ps", "-q", "--filter", "label=io.github.hellolab.lab="+l.name, "--filter", "ancestor=golang:1.26") != ""
-	}
+	building := func() bool { return l.compiles("-q") }
 	eventually(l, "the build container runs", building)
 	l.check(command.Process.Signal(os.Interrupt))
 	if err := command.Wait(); err == nil {
@@ -235,9 +233,13 @@ func (l *lab) buildsTheSame(made []imageState) {
 		l.Errorf("the images were\n%v\nand are\n%v", made, again)
 	}
 	l.fails(1, []string{"images", "build", "--source", filepath.Join(l.folder, "sources"), "--builder", "docker"}, doesNotCompile)
-	if left := docker(l, "ps", "-aq", "--filter", "label=io.github.hellolab.lab="+l.name, "--filter", "ancestor=golang:1.26"); left != "" {
-		l.Errorf("a build container is left: %s", left)
-	}
+	eventually(l, "no build container is left", func() bool { return !l.compiles("-aq") }) // the engine removes them when they end
+}
+
+// compiles reports whether docker ps lists a container that compiles images for this lab.
+func (l *lab) compiles(which string) bool {
+	l.Helper()
+	return docker(l, "ps", which, "--filter", "label=io.github.hellolab.lab="+l.name, "--filter", "ancestor=golang:1.26") != ""
 }
 
 // losesTheImages takes the registry with all its images away, and the programs that were kept.
