@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"port":          {},
 	"progress":      {"messages"},
 	"registry":      {"engine", "messages", "port", "progress"},
+	"supply":        {"bootstrap", "helm", "images", "kube", "messages", "registry", "tunnel"},
 	"strict":        {"messages"},
 	"tunnel":        {"await", "kube", "messages"},
 }

@@ -118,7 +118,7 @@ func (l *commandLine) takeFlag(args []string) (int, error) {
 		value = "true"
 	} else if !hasValue {
 		if len(args) < 2 {
-			return 0, messages.Usagef("the flag %s needs a value", dashed).Next(messages.Hellolab("help"))
+			return 0, missingArgument{messages.Usagef("the flag %s needs a value", dashed).Next(messages.Hellolab("help"))}
 		}
 		value, used = args[1], 2
 	}

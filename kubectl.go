@@ -33,8 +33,8 @@ func (p *program) kubectl(c *cli.Context) error {
 	}
 	signal.Reset(ends()...)                        // kubectl ends by them, or handles them itself
 	os.Args = append([]string{"kubectl"}, args...) // it tells the API server its name, and the reader in advice
-	next := func(word string) string { return p.say("next: ") + p.printer.Command(messages.Hellolab(word)) }
-	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), kubectl.Hints{Lost: next("up"), Refused: next("status")},
+	next := func(command messages.Command) string { return p.say("next: ") + p.printer.Command(command) }
+	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), kubectl.Hints{Lost: next(messages.Hellolab("up")), Refused: next(messages.Hellolab("status"))},
 		os.Args, kubectl.Streams{In: os.Stdin, Out: p.stdout, Err: os.Stderr})
 	if status != exitDone {
 		return exitStatus(status)

@@ -325,7 +325,7 @@ func TestCourse(t *testing.T) {
 	if !strings.Contains(saved.stdout, `"file": "lab.yaml"`) {
 		t.Errorf("it prints %s", saved.stdout)
 	}
-	m.must(exitUsage, []string{"lab", "save", "lab.yaml"}, "lab.yaml is there already")
+	m.must(exitUsage, []string{"lab", "save", "lab.yaml"}, "lab.yaml exists already")
 	m.must(exitDone, []string{"lab", "restore", "lab.yaml"})
 	m.must(exitDone, []string{"lab", "reset"})
 	m.must(exitUsage, []string{"lab", "check"}, "no chapter is installed")

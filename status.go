@@ -48,10 +48,11 @@ func (p *program) statusText(status bootstrap.Status) string {
 
 // nextStep is the command that makes a lab in that state run, if it does not.
 func nextStep(state string) (messages.Command, bool) {
-	next, found := map[string]string{
-		bootstrap.Absent: "up", bootstrap.Broken: "up", bootstrap.Stopped: "start", bootstrap.Paused: "resume",
+	next, found := map[string]messages.Command{
+		bootstrap.Absent: messages.Hellolab("up"), bootstrap.Broken: messages.Hellolab("up"),
+		bootstrap.Stopped: messages.Hellolab("start"), bootstrap.Paused: messages.Hellolab("resume"),
 	}[state]
-	return messages.Hellolab(next), found
+	return next, found
 }
 
 // state translates a state for people; -o json keeps the English word.

@@ -23,7 +23,7 @@ func (p *program) tunnel(c *cli.Context) error {
 			return busy
 		}
 		unlock()
-		err = messages.Errorf("another hellolab tunnel runs already").
+		err = messages.Errorf("another tunnel to this lab runs already").
 			WithHint("one tunnel is enough for all Services; Ctrl-C in its terminal ends it")
 	}
 	if err != nil && c.Context.Err() != nil {

@@ -74,7 +74,11 @@ func (l *Lab) connect(ctx context.Context) (*kube.Cluster, error) {
 
 // Releases returns a client for the Helm releases of a namespace of the lab.
 func (l *Lab) Releases(namespace string) (*helm.Client, error) {
-	return helm.New(l.kubectl.Client(), namespace, l.log)
+	cluster, err := l.kubectl.Cluster()
+	if err != nil {
+		return nil, err
+	}
+	return helm.New(cluster, namespace, l.log)
 }
 
 // releases are the Helm releases of a namespace: [helm.Client] is one.

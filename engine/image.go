@@ -57,12 +57,6 @@ func inspect(ctx context.Context, docker *client.Client, name string) (*image.In
 	return &found, nil
 }
 
-// HasImage reports whether the engine holds an image.
-func HasImage(ctx context.Context, docker *client.Client, name string) bool {
-	found, err := Find(ctx, docker, name)
-	return err == nil && found != nil
-}
-
 // EnsureImage pulls an image unless the engine holds it, as a step of the story. It returns the name that containers can
 // be created with, see [Find].
 func EnsureImage(ctx context.Context, docker *client.Client, story *progress.Progress, name string) (string, error) {

@@ -19,13 +19,6 @@ import (
 	helmkube "helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/discovery/cached/memory"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/restmapper"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/hellolab/hellolab/kube"
 )
@@ -44,15 +37,11 @@ type Client struct {
 	namespace     string
 }
 
-// New returns the client for a namespace of the cluster that kubeconfig selects. Helm's own messages go to log, at debug
+// New returns the client for a namespace of a cluster. Helm's own messages go to log, at debug
 // level.
-func New(kubeconfig clientcmd.ClientConfig, namespace string, log logrus.FieldLogger) (*Client, error) {
-	api, err := newGetter(kubeconfig)
-	if err != nil {
-		return nil, err
-	}
+func New(cluster *kube.Cluster, namespace string, log logrus.FieldLogger) (*Client, error) {
 	configuration := new(action.Configuration)
-	if err := configuration.Init(api, namespace, "secret", log.Debugf); err != nil {
+	if err := configuration.Init(cluster.Getter(namespace), namespace, "secret", log.Debugf); err != nil {
 		return nil, err
 	}
 	if client, ok := configuration.KubeClient.(*helmkube.Client); ok {
@@ -186,45 +175,3 @@ func (c *Client) Uninstall(name string) error {
 	_, err := uninstall.Run(name)
 	return err
 }
-
-// getter is the cluster in the shape that Helm wants. Its clients are made once, so that the API's kinds are discovered
-// once, however often Helm needs them.
-type getter struct {
-	kubeconfig clientcmd.ClientConfig
-	config     *rest.Config
-	discovery  discovery.CachedDiscoveryInterface
-	mapper     meta.RESTMapper
-}
-
-var _ genericclioptions.RESTClientGetter = (*getter)(nil)
-
-func newGetter(kubeconfig clientcmd.ClientConfig) (*getter, error) {
-	config, err := kubeconfig.ClientConfig()
-	if err != nil {
-		return nil, err
-	}
-	config = rest.CopyConfig(config)
-	config.UserAgent = kube.Owner     // the field manager of the releases' records
-	config.QPS, config.Burst = -1, -1 // a lab's own API server needs no protection from its only client
-	client, err := discovery.NewDiscoveryClientForConfig(config)
-	if err != nil {
-		return nil, err
-	}
-	cached := memory.NewMemCacheClient(client)
-	mapper := restmapper.NewShortcutExpander(restmapper.NewDeferredDiscoveryRESTMapper(cached), cached, func(string) {})
-	return &getter{kubeconfig, config, cached, mapper}, nil
-}
-
-// ToRESTConfig implements [genericclioptions.RESTClientGetter]. Helm writes into what it is given, so it gets a copy.
-func (g *getter) ToRESTConfig() (*rest.Config, error) { return rest.CopyConfig(g.config), nil }
-
-// ToDiscoveryClient implements [genericclioptions.RESTClientGetter].
-func (g *getter) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
-	return g.discovery, nil
-}
-
-// ToRESTMapper implements [genericclioptions.RESTClientGetter].
-func (g *getter) ToRESTMapper() (meta.RESTMapper, error) { return g.mapper, nil }
-
-// ToRawKubeConfigLoader implements [genericclioptions.RESTClientGetter].
-func (g *getter) ToRawKubeConfigLoader() clientcmd.ClientConfig { return g.kubeconfig }

@@ -160,16 +160,8 @@ func (l *Labs) apply(ctx context.Context, chapter *course.Chapter, manifest cour
 	ctx, cancel := l.within(ctx)
 	defer cancel()
 	for _, object := range manifest.Objects {
-		var refused error
-		err := await.Poll(ctx, messages.Text{}, func(ctx context.Context) error {
-			err := l.Cluster.Apply(ctx, object, chapter.Name)
-			if err != nil && !kube.Passing(err) {
-				refused = err
-				return nil
-			}
-			return err
-		})
-		if err := errors.Join(refused, err); err != nil {
+		err := kube.Retry(ctx, func(ctx context.Context) error { return l.Cluster.Apply(ctx, object, chapter.Name) })
+		if err != nil {
 			return messages.Errorf("%s: the API server does not take %s", manifest.Name, kube.Refer(object)).Because(err)
 		}
 		switch object.GetKind() {

@@ -18,9 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/kube/kubetest"
@@ -46,7 +43,7 @@ func (m *memoryLab) FetchImages(_ context.Context, images []string) error {
 func (m *memoryLab) Releases(namespace string) (*helm.Client, error) {
 	log := logrus.New()
 	log.SetOutput(io.Discard)
-	return helm.New(memoryConfig{clientcmd.NewDefaultClientConfig(clientcmdapi.Config{}, nil), m.server}, namespace, log)
+	return helm.New(m.server.Cluster(), namespace, log)
 }
 
 func (m *memoryLab) PublishedCharts(context.Context, helm.Package) ([][]byte, error) {
@@ -57,16 +54,6 @@ func (m *memoryLab) PublishChart(_ context.Context, chart helm.Package) error {
 	m.charts = append(m.charts, chart)
 	return nil
 }
-
-type others = clientcmd.ClientConfig
-
-// memoryConfig is how Helm reaches a server in memory.
-type memoryConfig struct {
-	others
-	server *kubetest.Server
-}
-
-func (m memoryConfig) ClientConfig() (*rest.Config, error) { return m.server.Config(), nil }
 
 // world is a course on a server in memory.
 type world struct {

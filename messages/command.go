@@ -74,6 +74,9 @@ func (p Printer) Command(c Command) string {
 	if p.Lab != nil {
 		lab = p.Lab()
 	}
+	if strings.HasPrefix(c.usage, "--name") { // of another lab
+		lab = Lab{}
+	}
 	words := []string{c.program}
 	switch {
 	case c.program == "hellolab" && slices.Equal(c.words[:min(1, len(c.words))], []string{"up"}):

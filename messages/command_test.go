@@ -14,6 +14,7 @@ func TestCommand(t *testing.T) {
 		{Hellolab("down"), "hellolab down", "hellolab --name mine --course 'my course' down"},
 		{Hellolab("lab", "check").Usage("CHAPTER[/STEP]"), "hellolab lab check CHAPTER[/STEP]", "hellolab --name mine --course 'my course' lab check CHAPTER[/STEP]"},
 		{Hellolab("up", "--set", "registry.port=auto"), "hellolab up --set registry.port=auto", "hellolab --name mine --course 'my course' up --config a.yaml --set registry.port=auto"},
+		{Hellolab("up").Usage("--name NAME"), "hellolab up --name NAME", "hellolab up --name NAME"},
 		{Kubectl("", "get", "nodes"), "kubectl get nodes", "hellolab --name mine kubectl get nodes"},
 		{Kubectl("default", "get", "pods"), "kubectl get pods", "hellolab --name mine kubectl get pods -n default"},
 		{Kubectl("dev", "get", "pods"), "kubectl get pods -n dev", "hellolab --name mine kubectl get pods"},

@@ -374,8 +374,8 @@ func (r *run) open(ctx context.Context, s *service, ports []port, before string)
 			return
 		}
 		if errors.Is(failure, fs.ErrPermission) {
-			r.tell(s, messages.T("port %v of %s may not be opened by this user; run sudo %s, or give the Service a port from 1024 on",
-				failed.number, s, messages.Hellolab("tunnel")))
+			r.tell(s, messages.T("port %v of %s may not be opened by this user; run %s, or give the Service a port from 1024 on",
+				failed.number, s, messages.Hellolab("tunnel").Sudo()))
 			return
 		}
 	}

@@ -385,7 +385,7 @@ func (c *Checker) selectorCause(ctx context.Context, service *corev1.Service, se
 	for _, pod := range others {
 		set := labels.Set{}
 		for key, value := range pod.Labels {
-			if key != "pod-template-hash" {
+			if key != "pod-template-hash" && key != kube.ChapterLabel {
 				set[key] = value
 			}
 		}
