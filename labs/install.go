@@ -76,13 +76,13 @@ func (l *Labs) make(ctx context.Context, snapshot *course.Snapshot) (rows []chec
 	if slices.Contains(snapshot.Needs, "tunnel") {
 		withNeeds = l.withTunnel
 	}
-	return rows, withNeeds(ctx, func(ctx context.Context) error {
-		if err := l.walk(ctx, snapshot); err != nil {
-			return err
+	err = withNeeds(ctx, func(ctx context.Context) (err error) {
+		if err = l.walk(ctx, snapshot); err == nil {
+			rows, err = l.untilMet(ctx, snapshot)
 		}
-		rows, err = l.untilMet(ctx, snapshot)
 		return err
 	})
+	return rows, err
 }
 
 // withTunnel does something while LoadBalancer Services get addresses. The context of what is done ends when the tunnel
