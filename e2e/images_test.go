@@ -93,6 +93,9 @@ func (l *lab) upBesideImagesBuild() {
 	var stdout, stderr strings.Builder
 	up.Stdout, up.Stderr = &stdout, &stderr
 	l.check(up.Start())
+	eventually(l, "the lab is on record", func() bool { // before that, images build would make a registry of its own, and up give way
+		return docker(l, "volume", "ls", "-q", "--filter", "name="+l.name+"-settings") != ""
+	})
 	if done := l.wait(beside); done.status != 0 || strings.Count(done.stdout, "\n") != len(pods) {
 		l.Errorf("images build ended with %d and printed\n%s", done.status, done.stdout)
 	}
