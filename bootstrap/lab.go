@@ -101,17 +101,33 @@ func (l *Lab) Gone(ctx context.Context) bool {
 func (l *Lab) Lock(ctx context.Context) (unlock func(), err error) { return l.lock(ctx) }
 
 // lock keeps two hellolabs from changing one lab at the same time, and reads anew what the one before may have
-// changed.
+// changed. Some have the lab for a moment only, to start its registry: so it waits that long.
 func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {
-	if unlock, err = l.tryLock(ctx); err == nil && unlock == nil {
+	waiting, cancel := context.WithTimeout(ctx, momentary)
+	defer cancel()
+	unlock, err = l.takeLock(ctx, func(file *flock.Flock) (bool, error) {
+		locked, err := file.TryLockContext(waiting, retryLock)
+		if !locked && ctx.Err() == nil && waiting.Err() != nil {
+			return false, nil
+		}
+		return locked, err
+	})
+	if err == nil && unlock == nil {
 		err = l.busy()
 	}
 	return unlock, err
 }
 
+// momentary is how long a hellolab may have a lab before another one gives way to it.
+const momentary = 3 * time.Second
+
 // tryLock is lock, but returns nil where another hellolab has the lab.
 func (l *Lab) tryLock(ctx context.Context) (unlock func(), err error) {
-	unlock, err = lockFile(l.name()+".lock", (*flock.Flock).TryLock)
+	return l.takeLock(ctx, (*flock.Flock).TryLock)
+}
+
+func (l *Lab) takeLock(ctx context.Context, take func(*flock.Flock) (bool, error)) (unlock func(), err error) {
+	unlock, err = lockFile(l.name()+".lock", take)
 	if err != nil || unlock == nil {
 		return nil, err
 	}
