@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -523,6 +524,7 @@ func (l *lab) repairsAnInterruptedInstallation() {
 	eventually(l, "the Deployment is there", func() bool {
 		return l.kubectl("", "get", "deployments", "-o", "name") != ""
 	})
+	l.check(killed.Process.Signal(syscall.SIGSTOP)) // so that it has the lab for longer than others wait
 	l.fails(1, []string{"lab", "pod"}, append(locked, l.name))
 	l.check(killed.Process.Kill())
 	killed.Wait()
