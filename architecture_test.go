@@ -19,7 +19,7 @@ const module = "github.com/hellolab/hellolab"
 // mayImport lists which packages of this module each one may use. main wires them, and may use all.
 var mayImport = map[string][]string{
 	"await":         {"messages"},
-	"bootstrap":     {"await", "engine", "helm", "kube", "messages", "port", "progress", "registry"},
+	"bootstrap":     {"await", "engine", "helm", "kube", "lock", "messages", "port", "progress", "registry"},
 	"engine":        {"messages", "progress"},
 	"helm":          {"kube"},
 	"images":        {"engine", "messages", "progress"},
@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"labs":          {"await", "helm", "kube", "labs/check", "labs/course", "messages", "progress"},
 	"labs/check":    {"await", "helm", "kube", "labs/course", "messages"},
 	"labs/course":   {"helm", "messages", "strict"},
+	"lock":          {"messages"},
 	"messages":      {},
 	"port":          {},
 	"progress":      {"messages"},

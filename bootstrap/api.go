@@ -40,6 +40,8 @@ func (l *Lab) API(ctx context.Context) (*kube.Cluster, error) {
 		return nil, err
 	}
 	switch state := stateOf(nodes); {
+	case l.isLost(nodes):
+		return nil, l.lost()
 	case state == Paused:
 		return nil, messages.Errorf("the lab %s is paused", l.name()).Next(messages.Hellolab("resume"))
 	case state == Stopped:

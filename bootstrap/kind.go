@@ -27,7 +27,7 @@ import (
 const ingressLabel = "hellolab/ingress"
 
 // kindConfig is the cluster that settings ask for.
-func kindConfig(settings Config, addresses []string, cgroupV1 bool) *v1alpha4.Cluster {
+func kindConfig(settings Config, cgroupV1 bool) *v1alpha4.Cluster {
 	ports := settings.Ports
 	var mappings []v1alpha4.PortMapping
 	type pair struct{ inside, outside int }
@@ -37,10 +37,8 @@ func kindConfig(settings Config, addresses []string, cgroupV1 bool) *v1alpha4.Cl
 	}
 	pairs = append(pairs, pair{nodePort, ports.NodePort.Number})
 	for _, pair := range pairs {
-		for _, address := range addresses {
-			mappings = append(mappings, v1alpha4.PortMapping{
-				ContainerPort: int32(pair.inside), HostPort: int32(pair.outside), ListenAddress: address, Protocol: v1alpha4.PortMappingProtocolTCP})
-		}
+		mappings = append(mappings, v1alpha4.PortMapping{
+			ContainerPort: int32(pair.inside), HostPort: int32(pair.outside), ListenAddress: port.Loopback, Protocol: v1alpha4.PortMappingProtocolTCP})
 	}
 	nodes := []v1alpha4.Node{{
 		Role:              v1alpha4.ControlPlaneRole,
@@ -114,7 +112,7 @@ func (l *Lab) createCluster(ctx context.Context) error {
 	defer os.RemoveAll(scratch)
 	return l.story.Do(ctx, messages.T("Kubernetes cluster %s", l.name()), func(ctx context.Context) error {
 		err := l.kind.Create(l.name(),
-			cluster.CreateWithV1Alpha4Config(kindConfig(settings, port.Loopback(), info.CgroupVersion == "1")),
+			cluster.CreateWithV1Alpha4Config(kindConfig(settings, info.CgroupVersion == "1")),
 			// the user's own kubeconfig is written to later, and not in the middle of something long
 			cluster.CreateWithKubeconfigPath(filepath.Join(scratch, "kubeconfig")))
 		if err != nil {
@@ -126,11 +124,7 @@ func (l *Lab) createCluster(ctx context.Context) error {
 				WithHint("%s shows everything that kind says", messages.Hellolab("up", "-v"))
 		}
 		// even where something beside has failed meanwhile: the cluster itself is good
-		mark, err := l.mark()
-		if err != nil {
-			return err
-		}
-		return l.writeFiles(context.WithoutCancel(ctx), l.controlPlane(), "/", map[string]string{finishedMark: mark})
+		return l.finish(context.WithoutCancel(ctx))
 	})
 }
 

@@ -295,7 +295,7 @@ func (l *Lab) startNode(ctx context.Context, node container.Summary) error {
 		start = func(ctx context.Context) error { return l.docker.ContainerUnpause(ctx, node.ID) }
 	case container.StateExited, container.StateCreated:
 		start = func(ctx context.Context) error {
-			return l.docker.ContainerStart(ctx, node.ID, container.StartOptions{})
+			return engine.Start(ctx, l.docker, node.ID)
 		}
 	default:
 		return nil

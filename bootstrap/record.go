@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -23,6 +24,8 @@ const (
 	previousContextLabel = "io.github.hellolab.previous-context"
 	// tokenLabel is a random word, which tells the lab's cluster from others of its name. Records of older versions have none.
 	tokenLabel = "io.github.hellolab.token"
+	// finishedLabel is there once the cluster has been created to its end: without nodes, it has been lost since.
+	finishedLabel = "io.github.hellolab.finished"
 )
 
 // finishedMark is a file in the control plane's container. It says that the cluster was created to the end, and holds
@@ -46,6 +49,10 @@ func newRecord(labels map[string]string) record {
 }
 
 func (r record) token() string { return r.labels[tokenLabel] }
+
+// finished reports whether the lab's cluster was created to its end, whatever has become of it. Records of older versions do
+// not tell.
+func (r record) finished() bool { return r.labels[finishedLabel] != "" }
 
 func settingsVolume(name string) string { return name + "-settings" }
 
@@ -112,10 +119,23 @@ func readMark(ctx context.Context, docker *client.Client, node string) (found bo
 	return true, labels, nil
 }
 
-// mark is what the finished mark of the lab's cluster holds.
-func (l *Lab) mark() (string, error) {
-	content, err := json.Marshal(l.record.labels)
-	return string(content) + "\n", err
+// finish puts on record that the cluster has been created to its end. The mark in the node comes first: it is the record while the
+// volume, whose labels the engine never changes, is made anew.
+func (l *Lab) finish(ctx context.Context) error {
+	labels := maps.Clone(l.record.labels)
+	labels[finishedLabel] = "true"
+	mark, err := json.Marshal(labels)
+	if err != nil {
+		return err
+	}
+	if err := l.writeFiles(ctx, l.controlPlane(), "/", map[string]string{finishedMark: string(mark) + "\n"}); err != nil {
+		return err
+	}
+	if err := l.forget(ctx); err != nil {
+		return err
+	}
+	l.record = newRecord(labels)
+	return l.remember(ctx)
 }
 
 // remember puts the lab on record, and with that begins its existence. A record that is there already stays as it is.

@@ -16,6 +16,8 @@ const (
 	Stopped = registry.Stopped
 	Paused  = "paused"
 	Running = registry.Running
+	// Lost is a lab whose cluster something else than hellolab has removed; `hellolab up` makes a new one.
+	Lost = "lost"
 	// Broken is a lab, or a part of one, that is there and does not work; `hellolab up` repairs it.
 	Broken = registry.Broken
 )
@@ -23,7 +25,7 @@ const (
 // Status is what `hellolab status` shows.
 type Status struct {
 	Name string `json:"name"`
-	// State of the lab as a whole: Absent, Stopped, Paused, Running or Broken.
+	// State of the lab as a whole: Absent, Stopped, Paused, Running, Lost or Broken.
 	State string `json:"state"`
 	// Context is the lab's kubectl context.
 	Context string `json:"context"`
@@ -76,6 +78,9 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 	status.State = stateOf(nodes)
 	if finished, err := l.finished(ctx, nodes); err != nil || !finished {
 		status.State = Broken
+	}
+	if l.isLost(nodes) {
+		status.State = Lost
 	}
 	if settings.Ingress.Enabled {
 		status.Ingress.State = status.State

@@ -110,7 +110,7 @@ func namespace(name string) *corev1.Namespace {
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
-		if number := 20000 + rand.IntN(10000); port.Free(port.Loopback(), number) {
+		if number := 20000 + rand.IntN(10000); port.Free(port.Localhost(), number) {
 			return number
 		}
 	}
