@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,8 +10,10 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hellolab/hellolab/bootstrap"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
@@ -72,7 +75,8 @@ func (p *program) labs(ctx context.Context, s session, lessons *course.Course) (
 	return &labs.Labs{
 		Course: lessons, Cluster: cluster, Story: p.story, Lab: provided, Timeout: s.config.Labs.Timeout,
 		Ingress: s.config.Bootstrap.Ingress.Enabled, Saved: savedFolder(s.config.Bootstrap.Name),
-		Checker: &check.Checker{Cluster: cluster, Place: p.place(s), Course: lessons, Registry: provided},
+		Checker: &check.Checker{Cluster: cluster, Place: p.place(s), Course: lessons, Registry: provided, Engine: engineImages{s.docker},
+			Namespace: cmp.Or(kube.Kubeconfig{Context: bootstrap.Context(s.config.Bootstrap.Name)}.Namespace(), metav1.NamespaceDefault)},
 	}, nil
 }
 

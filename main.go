@@ -169,6 +169,8 @@ func (p *program) app() *cli.App {
 					&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")}}},
 				{Name: "restore", ArgsUsage: "FILE", Usage: say("restore the namespaces from a saved file"), Action: p.onCourse(true, p.labRestore)},
 			}},
+			{Name: "why", ArgsUsage: "[KIND/NAME]", Usage: say("find out what is wrong, with one object or all of a namespace"), Action: p.onCourse(false, p.why), Flags: []cli.Flag{output,
+				&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Usage: say("the namespace; otherwise kubectl's")}}},
 			{Name: "kubectl", ArgsUsage: "[ARGS...]", SkipFlagParsing: true, HideHelp: true, Usage: say("the built-in kubectl, on the lab"), Action: p.kubectl},
 			{Name: "tunnel", Usage: say("give LoadBalancer Services addresses, until Ctrl-C"), Action: p.tunnel},
 			{Name: "ip", Usage: say("print the lab's address"), Action: p.ip, Flags: []cli.Flag{output}},
