@@ -81,6 +81,8 @@ func (c *Checker) looks(object *unstructured.Unstructured) []look {
 		return []look{switchedOff(object), c.ofCronJob(object)}
 	case "Node":
 		return []look{c.ofNode(object)}
+	case "PodDisruptionBudget":
+		return []look{c.ofBudget(object)}
 	}
 	if asWished(object) {
 		return nil
@@ -224,7 +226,7 @@ func as[T any](object *unstructured.Unstructured) (typed T, err error) {
 // good are the types of conditions that ought to be True, bad those that ought not to be. Others mean something to those who
 // know them.
 func good() []string {
-	return []string{"Available", "Progressing", "Ready", "Established", "NamesAccepted", "AbleToScale", "ScalingActive", "DisruptionAllowed"}
+	return []string{"Available", "Progressing", "Ready", "Established", "NamesAccepted", "AbleToScale", "ScalingActive"}
 }
 
 func bad() []string {

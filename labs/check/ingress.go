@@ -206,7 +206,7 @@ func (c *Checker) controllerCause(ctx context.Context) (cause, error) {
 	}
 	found, err := c.explain(ctx, controller)
 	if _, wanted, _ := wished(controller); err == nil && !found.found() && wanted == 0 {
-		found = cause{why: messages.T("the ingress controller is scaled to 0"), next: messages.Hellolab("up").Text()}.through(r)
+		found = cause{why: messages.T("the ingress controller is scaled to 0"), next: messages.Kubectl(r.Namespace, "scale", typed(r), "--replicas=1").Text()}.through(r)
 	}
 	return found, err
 }

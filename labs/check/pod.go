@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,8 +27,17 @@ func (c *Checker) ofPod(object *unstructured.Unstructured) look {
 	}
 }
 
-// done reports whether a pod needs no explanation.
-func done(pod corev1.Pod) bool { return ready(pod) || pod.Status.Phase == corev1.PodSucceeded }
+// done reports whether a pod needs no explanation: it works, and has not failed a moment ago.
+func done(pod corev1.Pod) bool {
+	flapping := slices.ContainsFunc(pod.Status.ContainerStatuses, failedLately)
+	return ready(pod) && !flapping || pod.Status.Phase == corev1.PodSucceeded
+}
+
+// failedLately reports whether a container runs that has failed within the last minute.
+func failedLately(status corev1.ContainerStatus) bool {
+	ended := status.LastTerminationState.Terminated
+	return ended != nil && ended.ExitCode != 0 && status.State.Running != nil && time.Since(ended.FinishedAt.Time) < time.Minute
+}
 
 func podReference(pod corev1.Pod) kube.Reference {
 	return kube.Reference{APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name}
@@ -223,6 +233,9 @@ func (c *Checker) containerCause(ctx context.Context, pod corev1.Pod, status cor
 			return cause{why: messages.T("the container %s of pod %s cannot start: %s", status.Name, pod.Name, lastPart(waiting.Message)), next: c.change(ctx, pod)}, nil
 		}
 	}
+	if failedLately(status) {
+		ended = status.LastTerminationState.Terminated
+	}
 	switch {
 	case ended == nil || ended.ExitCode == 0 && status.State.Waiting == nil:
 		return cause{}, nil
@@ -237,7 +250,7 @@ func (c *Checker) containerCause(ctx context.Context, pod corev1.Pod, status cor
 // beingMade tells what a pod that has just come waits for.
 func beingMade(pod corev1.Pod) cause {
 	for _, init := range pod.Status.InitContainerStatuses {
-		if init.State.Running != nil && !init.Ready && (init.Started == nil || !*init.Started) {
+		if init.State.Running != nil && !init.Ready {
 			return cause{why: messages.T("the pod %s waits for its init container %s, which has not ended", pod.Name, init.Name),
 				next: logs(pod, init.Name, false), passing: true}
 		}

@@ -34,7 +34,7 @@ func serviceReference(service corev1.Service) kube.Reference {
 func (c *Checker) ofService(object *unstructured.Unstructured) look {
 	return func(ctx context.Context) (cause, error) {
 		service, err := as[corev1.Service](object)
-		if err != nil {
+		if err != nil || service.Spec.Type == corev1.ServiceTypeExternalName { // a name, and nothing else
 			return cause{}, err
 		}
 		return first(ctx,
@@ -52,6 +52,10 @@ func (c *Checker) serviceCause(ctx context.Context, namespace, name string) (cau
 	if err != nil {
 		return cause{}, err
 	}
+	if service.Spec.Type == corev1.ServiceTypeExternalName {
+		return cause{why: messages.T("service %s is of the type ExternalName: its name stands for %s, and no requests go to pods",
+			name, service.Spec.ExternalName), next: messages.Kubectl(namespace, "edit", "service", name).Text()}, nil
+	}
 	found, err := c.behind(ctx, *service)
 	return found.through(serviceReference(*service)), err
 }
@@ -59,10 +63,6 @@ func (c *Checker) serviceCause(ctx context.Context, namespace, name string) (cau
 // behind explains what is wrong behind a Service.
 func (c *Checker) behind(ctx context.Context, service corev1.Service) (cause, error) {
 	edit := messages.Kubectl(service.Namespace, "edit", "service", service.Name).Text()
-	if service.Spec.Type == corev1.ServiceTypeExternalName {
-		return cause{why: messages.T("service %s is of the type ExternalName: its name stands for %s, and no requests go to pods",
-			service.Name, service.Spec.ExternalName), next: edit, passing: true}, nil
-	}
 	if len(service.Spec.Selector) == 0 {
 		addresses, err := c.addresses(ctx, service.Namespace, service.Name)
 		if err != nil || len(addresses) > 0 { // made by hand

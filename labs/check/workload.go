@@ -6,6 +6,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -49,6 +50,23 @@ func failedJob(job batchv1.Job) look {
 			}
 		}
 		return cause{}, nil
+	}
+}
+
+// ofBudget explains a budget that keeps pods on a node that somebody drains. Otherwise one that lets no pod go is as it should be.
+func (c *Checker) ofBudget(object *unstructured.Unstructured) look {
+	r := kube.Refer(object)
+	return func(ctx context.Context) (cause, error) {
+		budget, err := as[policyv1.PodDisruptionBudget](object)
+		if err != nil || budget.Status.DisruptionsAllowed > 0 || budget.Status.ExpectedPods == 0 {
+			return cause{}, err
+		}
+		nodes, err := c.Cluster.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+		if err != nil || !slices.ContainsFunc(nodes.Items, func(node corev1.Node) bool { return node.Spec.Unschedulable }) {
+			return cause{}, err
+		}
+		return cause{why: messages.T("%s wants %v pods, there are %v, and so none of them may be evicted: a node with one of them cannot be drained",
+			r, budget.Status.DesiredHealthy, budget.Status.CurrentHealthy), next: messages.Kubectl(r.Namespace, "delete", typed(r)).Text()}, nil
 	}
 }
 
