@@ -147,8 +147,8 @@ var whyFaults = []struct {
 	said                 words
 	next, sed            string
 }{
-	{"too little memory", podTemplate("oom", `{name: c, image: nginx, resources: {limits: {memory: 6Mi}}}`, ""), "deploy/oom",
-		words{"memory", "6Mi", "deployment/create"}, `kubectl (set resources deployment/oom .*12Mi|describe)`, ""},
+	{"too little memory", podTemplate("oom", `{name: c, image: busybox, command: [sh, -c, "dd if=/dev/zero of=/dev/null bs=20M count=1 && sleep 1d"], resources: {limits: {memory: 16Mi}}}`, ""), "deploy/oom",
+		words{"memory", "16Mi", "deployment/create"}, `kubectl set resources deployment/oom .*32Mi`, ""},
 	{"a Secret that is not there", podTemplate("env", `{name: c, image: nginx, env: [{name: A, valueFrom: {secretKeyRef: {name: sec, key: password}}}]}`, ""), "deploy/env",
 		words{"no secret sec"}, `kubectl create secret generic sec --from-literal=password=VALUE -n causes`, ""},
 	{"a ConfigMap that is not there, as a volume", podTemplate("vol", `{name: c, image: nginx, volumeMounts: [{name: v, mountPath: /v}]}`, "volumes: [{name: v, configMap: {name: nocm}}]"), "rs",
