@@ -272,6 +272,8 @@ func (l *Lab) tryName(ctx context.Context) (free bool, err error) {
 }
 
 func (l *Lab) removeNode(ctx context.Context, id string) error {
+	ctx, cancel := l.within(ctx)
+	defer cancel()
 	gone, failed := l.docker.ContainerWait(ctx, id, container.WaitConditionRemoved)
 	err := l.docker.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) { // a conflict: it is on its way out already

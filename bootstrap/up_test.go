@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"sigs.k8s.io/kind/pkg/cluster"
+
 	"github.com/hellolab/hellolab/port"
 )
 
@@ -128,6 +130,46 @@ func TestUpAfterAnInterruption(t *testing.T) {
 	if w.state() != Running || lab.record.token() == first || w.open().Settings().Bootstrap.Ports != w.settings.Bootstrap.Ports {
 		t.Errorf("the lab is %s, with the settings %+v", w.state(), lab.Settings())
 	}
+}
+
+// TestUpInterrupted holds that an interrupt is heeded while kind works, which takes none, and that the failure of another part is not
+// one: the cluster that kind makes meanwhile is good.
+func TestUpInterrupted(t *testing.T) {
+	w := newWorld(t)
+	began := make(chan struct{})
+	lab := w.open()
+	lab.kind = slowKind{fakeKind{w}, began, nil} // it never ends
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() {
+		<-began
+		interrupt()
+	}()
+	if err := lab.Up(ctx, Course{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("up ends with %v", err)
+	}
+	failing, fail := context.WithCancelCause(t.Context())
+	began = make(chan struct{})
+	lab.kind = slowKind{fakeKind{w}, began, make(chan struct{})}
+	go func() {
+		<-began
+		fail(errors.New("no room"))
+		close(lab.kind.(slowKind).finish)
+	}()
+	if err := lab.create(failing); err != nil {
+		t.Errorf("kind is not waited for: %v", err)
+	}
+}
+
+// slowKind is kind, which says when it begins and waits before it ends.
+type slowKind struct {
+	fakeKind
+	began, finish chan struct{}
+}
+
+func (k slowKind) Create(name string, options ...cluster.CreateOption) error {
+	close(k.began)
+	<-k.finish
+	return k.fakeKind.Create(name, options...)
 }
 
 // TestUpWhereAnImageIsMissing holds that an image that cannot be had is reported, and does not keep the lab from being

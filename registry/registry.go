@@ -56,7 +56,7 @@ func New(docker *client.Client, story *progress.Progress, lab string, config Con
 	local := http.DefaultTransport.(*http.Transport).Clone()
 	local.Proxy = nil // loopback is not reached through a proxy, whatever HTTP_PROXY says
 	local.ResponseHeaderTimeout = respondWithin
-	return &Registry{docker, story, lab, config, local}
+	return &Registry{docker, story, lab, config, neverIdle(local, respondWithin)}
 }
 
 // Name is the name of the registry's container and of its volume.
