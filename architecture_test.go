@@ -20,10 +20,11 @@ const module = "github.com/hellolab/hellolab"
 var mayImport = map[string][]string{
 	"await":         {"messages"},
 	"bootstrap":     {"await", "engine", "helm", "kube", "lock", "messages", "port", "progress", "registry"},
+	"durable":       {"messages"},
 	"engine":        {"messages", "progress"},
 	"helm":          {"kube"},
 	"images":        {"engine", "messages", "progress"},
-	"kube":          {"await", "messages"},
+	"kube":          {"await", "durable", "messages"},
 	"kube/kubetest": {"kube"},
 	"kubectl":       {},
 	"labs":          {"await", "helm", "kube", "labs/check", "labs/course", "messages", "progress"},

@@ -95,24 +95,21 @@ func (l *Lab) Node() string { return l.controlPlane() }
 // apiServerPort is the port of the API server in the control plane's container.
 const apiServerPort = 6443
 
-// exportKubeconfig writes the lab's context into the user's kubeconfig. kind makes it the current one. Another program
-// may hold that file's lock for a moment.
+// exportKubeconfig writes the lab's context into the user's kubeconfig, and makes it the current one, unless that is to stay or
+// cannot be written.
 func (l *Lab) exportKubeconfig(ctx context.Context) error {
-	before := l.kubectl.Current()
 	return l.story.Do(ctx, messages.T("kubectl context %s", l.kubectl.Context), func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, kube.StaleLock)
-		defer cancel()
-		var last error
-		err := await.Poll(ctx, messages.Text{}, func(context.Context) error {
-			last = l.kind.ExportKubeConfig(l.name(), "", false)
-			return last
-		})
+		content, err := l.kind.KubeConfig(l.name(), false)
 		if err != nil {
-			return messages.Errorf("kubectl's configuration cannot be written").Because(cause(last)).
-				WithHint("make the file that $KUBECONFIG names, or ~/.kube/config, writable, and remove a .lock that a killed program left beside it")
+			return messages.Errorf("the kubeconfig of the cluster %s cannot be read", l.name()).Because(cause(err)).Next(messages.Hellolab("up"))
 		}
-		if l.settings.Bootstrap.KeepContext {
-			return l.kubectl.Use(before)
+		if err := l.kubectl.Add(ctx, content); err != nil || l.settings.Bootstrap.KeepContext {
+			return err
+		}
+		if err := l.kubectl.Use(ctx, l.kubectl.Context); err != nil {
+			l.log.Debug(err)
+			l.story.Say(messages.T("kubectl's current context stays %s, since that file cannot be written; the lab's is reached by %s",
+				l.kubectl.Current(), messages.Hellolab("kubectl", "get", "nodes")))
 		}
 		return nil
 	})

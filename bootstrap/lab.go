@@ -39,8 +39,7 @@ type Lab struct {
 // provider creates kind clusters: [cluster.Provider] is one.
 type provider interface {
 	Create(name string, options ...cluster.CreateOption) error
-	Delete(name, kubeconfig string) error
-	ExportKubeConfig(name, kubeconfig string, internal bool) error
+	KubeConfig(name string, internal bool) (string, error)
 	ListInternalNodes(name string) ([]nodes.Node, error)
 }
 
