@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,7 +13,9 @@ import (
 	"helm.sh/helm/v3/pkg/release"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	applycore "k8s.io/client-go/applyconfigurations/core/v1"
 
@@ -70,8 +73,27 @@ func (l *Lab) connect(ctx context.Context) (*kube.Cluster, error) {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
 	return server, l.story.Do(ctx, messages.T("waiting for the API server"), func(ctx context.Context) error {
-		return await.Poll(ctx, messages.T("the API server does not become ready"), func(ctx context.Context) error { return ready(ctx, server) })
+		var failed error // for good
+		err := await.Poll(ctx, messages.T("the API server does not become ready"), func(ctx context.Context) error {
+			err := ready(ctx, server)
+			if failed = expired(err); failed != nil {
+				return nil
+			}
+			return err
+		})
+		return errors.Join(failed, err)
 	})
+}
+
+// expired returns what is to be said where a certificate is not valid at this time, or nil: kubeadm's are so for a year from the
+// cluster's creation on.
+func expired(err error) error {
+	var invalid x509.CertificateInvalidError
+	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+		return nil
+	}
+	return messages.Errorf("the certificate of the API server is not valid at this machine's time, %s", time.Now().Format(time.DateTime)).Because(err).
+		WithHint("correct this machine's clock, or begin anew (the cluster is lost): %s, then %s", messages.Hellolab("down"), messages.Hellolab("up"))
 }
 
 // Releases returns a client for the Helm releases of a namespace of the lab.
@@ -137,6 +159,22 @@ func announceRegistry(ctx context.Context, api *kube.Cluster, registry *registry
 	_, err := configMaps.Apply(ctx, applycore.ConfigMap(name, metav1.NamespacePublic).WithData(map[string]string{key: hint}),
 		metav1.ApplyOptions{FieldManager: kube.Owner, Force: true})
 	return err
+}
+
+// uncordon has the control plane take pods again, which a reader may have drained: the lab's own pods run there.
+func (l *Lab) uncordon(ctx context.Context, api *kube.Cluster) error {
+	node, err := api.CoreV1().Nodes().Get(ctx, l.controlPlane(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && !node.Spec.Unschedulable {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return l.story.Do(ctx, messages.T("letting node %s take pods again", node.Name), func(ctx context.Context) error {
+		_, err := api.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, []byte(`{"spec": {"unschedulable": null}}`),
+			metav1.PatchOptions{FieldManager: kube.Owner})
+		return err
+	})
 }
 
 // untilNodesReady waits until every node is Ready, and its kubelet has been heard of since its container started: for

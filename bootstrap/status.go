@@ -46,6 +46,8 @@ type NodeStatus struct {
 	// State of the node's container, in Docker's words.
 	State string `json:"state"`
 	Ready bool   `json:"ready"`
+	// Schedulable is false for a node that takes no new pods: one that was cordoned, or drained.
+	Schedulable bool `json:"schedulable"`
 }
 
 // PartStatus is where a part of the lab answers, and whether it does.
@@ -137,7 +139,7 @@ func (l *Lab) statusOfKubernetes(ctx context.Context, status *Status) {
 	}
 }
 
-// readiness marks the nodes that are Ready, and returns the lab's state: Running where all are.
+// readiness marks the nodes that are Ready, and that take pods, and returns the lab's state: Running where all are.
 func readiness(found []corev1.Node, nodes []NodeStatus) string {
 	state := Running
 	for i := range nodes {
@@ -145,6 +147,7 @@ func readiness(found []corev1.Node, nodes []NodeStatus) string {
 		if nodes[i].Ready = node != nil && isReady(*node); !nodes[i].Ready {
 			state = Broken
 		}
+		nodes[i].Schedulable = node != nil && !node.Spec.Unschedulable
 	}
 	return state
 }
