@@ -37,6 +37,10 @@ func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 	}
 	if !l.record.exists && !removed {
 		l.story.Say(messages.T("there is no lab named %s: nothing to remove", l.name()))
+		if l.kubectl.Server() != "" { // it may lead to another engine's cluster
+			l.story.Say(messages.T("kubectl's configuration still has the context %s; to remove it: %s",
+				l.kubectl.Context, messages.Kubectl("", "config", "delete-context", l.kubectl.Context)))
+		}
 		return nil
 	}
 	if err := l.removeCaches(ctx); err != nil {

@@ -81,11 +81,11 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 	if finished, err := l.finished(ctx, nodes); err != nil || !finished {
 		status.State = Broken
 	}
+	if settings.Ingress.Enabled && len(nodes) > 0 {
+		status.Ingress.State = status.State
+	}
 	if l.isLost(nodes) {
 		status.State = Lost
-	}
-	if settings.Ingress.Enabled {
-		status.Ingress.State = status.State
 	}
 	if status.State == Running {
 		l.statusOfKubernetes(ctx, &status)

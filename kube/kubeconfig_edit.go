@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"syscall"
 	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
@@ -194,6 +195,9 @@ func unwritable(cause error) error {
 	if cause == nil || errors.As(cause, &told) {
 		return cause
 	}
-	return messages.Errorf("kubectl's configuration cannot be written").Because(cause).
-		WithHint("make that file writable, or name another one: %s", messages.Shell("export").Usage("KUBECONFIG=FILE"))
+	failure := messages.Errorf("kubectl's configuration cannot be written").Because(cause)
+	if errors.Is(cause, syscall.ENOSPC) { // what is to be done then is the same for every file
+		return failure
+	}
+	return failure.WithHint("make that file writable, or name another one: %s", messages.Shell("export").Usage("KUBECONFIG=FILE"))
 }
