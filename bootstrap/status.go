@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	corev1 "k8s.io/api/core/v1"
@@ -115,8 +116,13 @@ func stateOf(nodes []container.Summary) string {
 	return Broken
 }
 
+// looksFor is how long the API server may take to tell how it is.
+const looksFor = 10 * time.Second
+
 // statusOfKubernetes fills in what the API server knows.
 func (l *Lab) statusOfKubernetes(ctx context.Context, status *Status) {
+	ctx, cancel := context.WithTimeout(ctx, looksFor)
+	defer cancel()
 	status.State = Broken
 	if l.settings.Bootstrap.Ingress.Enabled {
 		status.Ingress.State = Broken
