@@ -170,7 +170,6 @@ func (p *program) stepToCheck(c *cli.Context, l *labs.Labs) (*course.Step, error
 func (p *program) labWatch(c *cli.Context, l *labs.Labs, step *course.Step) error {
 	var at *course.Step
 	var shown []string
-	encoder := json.NewEncoder(p.stdout)
 	err := l.Follow(c.Context, step, func(step *course.Step, rows []check.Row) error {
 		changed := p.changed(at == step, shown, rows)
 		first := at != step
@@ -179,7 +178,11 @@ func (p *program) labWatch(c *cli.Context, l *labs.Labs, step *course.Step) erro
 		case len(changed) == 0:
 			return nil
 		case c.String("output") == "json":
-			return encoder.Encode(p.checkResult(step, rows))
+			line, err := json.Marshal(p.checkResult(step, rows))
+			if err != nil {
+				return err
+			}
+			return p.printJSON(line)
 		case first:
 			_, err := fmt.Fprint(p.stdout, p.checkText(step, rows))
 			return err

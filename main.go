@@ -45,6 +45,8 @@ func ends() []os.Signal {
 
 // program is one run of hellolab: where it writes, and in which language.
 type program struct {
+	// stdout and stderr are [messages.Cleaned], since what is printed may come from a course, a pod or a server. Only the story
+	// and kubectl write past them.
 	stdout  io.Writer
 	stderr  io.Writer
 	getenv  func(string) string
@@ -58,7 +60,7 @@ type program struct {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
-	p := &program{stdout: stdout, stderr: stderr, getenv: os.Getenv}
+	p := &program{stdout: messages.Cleaned(stdout), stderr: messages.Cleaned(stderr), getenv: os.Getenv}
 	p.printer = messages.In(languages(args, p.getenv)...)
 	p.printer.Lab, p.printer.Advise = p.here, advice
 	p.story = progress.New(p.storyOptions(stderr))
