@@ -363,8 +363,8 @@ func TestForeignWords(t *testing.T) {
 		story.Say(messages.Verbatim(hostile))
 		fmt.Fprintf(story, "kind says %s\n", hostile)
 		step.End(nil)
-		got := strings.ReplaceAll(out.String(), "\r\x1b[K", "")
-		if messages.Clean(got) != got || !strings.Contains(got, "kind says web\n") || !strings.Contains(got, "\nweb\n") {
+		got := "\n" + strings.ReplaceAll(out.String(), "\r\x1b[K", "\n")
+		if messages.Clean(got) != got || !strings.Contains(got, "\nkind says web\n") || !strings.Contains(got, "\nweb\n") {
 			t.Errorf("the story is %q", got)
 		}
 		if columns != nil && !strings.Contains(got, "0.0s cluster web next") {
