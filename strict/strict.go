@@ -28,6 +28,12 @@ func Decode(file string, content []byte, into any) error {
 	return nil
 }
 
+// Check refuses what [Decode] would refuse whatever it is to be decoded into.
+func Check(file string, content []byte) error {
+	_, err := document(file, content)
+	return err
+}
+
 // document reads a file with one document, or returns nil where it has nothing but comments.
 func document(file string, content []byte) (*yaml.Node, error) {
 	all, err := Documents(file, content, Written)

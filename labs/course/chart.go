@@ -11,6 +11,7 @@ import (
 
 	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/strict"
 )
 
 // chart reads a chart from a folder below the course's, or returns nil and notes why it cannot.
@@ -24,7 +25,7 @@ func (s spot) chart(folder string) *helm.Chart {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		content, err := fs.ReadFile(s.files, name)
+		content, err := s.content(name)
 		files[strings.TrimPrefix(name, folder+"/")] = s.renamed(content)
 		return err
 	})
@@ -67,7 +68,7 @@ func (s spot) release(r *Release) []Manifest {
 	all := s.filesOf(r)
 	for _, name := range slices.Sorted(maps.Keys(rendered)) {
 		template := path.Join(path.Dir(r.Chart), name)
-		objects := s.objects(template, []byte(rendered[name]), func(o *unstructured.Unstructured, _ int) {
+		objects := s.objectsIn(template, []byte(rendered[name]), func(o *unstructured.Unstructured, _ int) {
 			if o.GetNamespace() == "" && !clusterWide(o) { // helm uninstall removes those of the whole cluster, too
 				o.SetNamespace(r.Namespace)
 			}
@@ -81,12 +82,16 @@ func (s spot) release(r *Release) []Manifest {
 func (s spot) values(files []string) (map[string]any, bool) {
 	var contents [][]byte
 	for _, file := range files {
-		content, err := fs.ReadFile(s.files, file)
+		content, err := s.content(file)
 		if err != nil {
 			s.wrong(messages.T("%s cannot be read: %s", file, err))
 			return nil, false
 		}
-		contents = append(contents, s.renamed(content))
+		if err := strict.Check(s.name(file), content); err != nil {
+			s.problems = append(s.problems, err)
+			return nil, false
+		}
+		contents = append(contents, s.renamed(strict.Plain(content)))
 	}
 	values, err := helm.Values(contents...)
 	if err != nil {
@@ -103,7 +108,7 @@ func (l *loader) filesOf(r *Release) (all []Manifest) {
 	case len(r.Edits) > 0:
 		for _, file := range r.Edits {
 			content, _ := fs.ReadFile(l.files, file) // it could be read a moment ago
-			all = append(all, Manifest{Name: path.Base(file), Content: string(l.renamed(content)), Release: r.Name})
+			all = append(all, Manifest{Name: path.Base(file), Content: string(l.renamed(strict.Plain(content))), Release: r.Name})
 		}
 	default:
 		for _, file := range r.chart.Raw {
