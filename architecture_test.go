@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"await":         {"messages"},
 	"bootstrap":     {"await", "engine", "helm", "kube", "messages", "port", "progress", "registry"},
 	"engine":        {"messages", "progress"},
-	"helm":          {"kube"},
+	"helm":          {"kube", "messages"},
 	"images":        {"engine", "messages", "progress"},
 	"kube":          {"await", "messages"},
 	"kube/kubetest": {"kube"},

@@ -26,17 +26,31 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Render returns the manifests that a chart's templates produce for a release, by the template's name. Empty ones and the
-// chart's notes are left out.
+// Render returns the manifests that a chart's templates produce for a release, by the template's name, and the chart's
+// CustomResourceDefinitions. Empty ones and the chart's notes are left out. Where the templates do not come to an end, or fill
+// the memory, it returns an error, and the program has to end: they go on.
 func Render(wanted *Chart, values map[string]any, release, namespace string) (map[string]string, error) {
+	return renderWithin(usual(), wanted, values, release, namespace)
+}
+
+func renderWithin(limits bounds, wanted *Chart, values map[string]any, release, namespace string) (files map[string]string, err error) {
 	all, err := chartutil.ToRenderValues(wanted, values,
 		chartutil.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}, chartutil.DefaultCapabilities)
 	if err != nil {
 		return nil, err
 	}
-	files, err := engine.Render(wanted, all)
+	rendered := make(chan map[string]string, 1) // of a rendering that goes on, nobody reads
+	err = limits.within(func(func()) error {
+		files, err := engine.Render(wanted, all)
+		rendered <- files
+		return err
+	})
 	if err != nil {
 		return nil, err
+	}
+	files = <-rendered
+	for _, definition := range wanted.CRDObjects() {
+		files[definition.Filename] = string(definition.File.Data)
 	}
 	maps.DeleteFunc(files, func(name, content string) bool {
 		return strings.HasSuffix(name, "NOTES.txt") || strings.TrimSpace(content) == ""
