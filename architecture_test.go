@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"kube":          {"await", "messages"},
 	"kube/kubetest": {"kube"},
 	"kubectl":       {},
-	"labs":          {"await", "helm", "kube", "labs/check", "labs/course", "messages", "progress"},
+	"labs":          {"await", "helm", "kube", "labs/check", "labs/course", "messages", "progress", "strict"},
 	"labs/check":    {"await", "helm", "kube", "labs/course", "messages"},
 	"labs/course":   {"helm", "messages", "strict"},
 	"messages":      {},

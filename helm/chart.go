@@ -33,14 +33,14 @@ func Render(wanted *Chart, values map[string]any, release, namespace string) (ma
 	return renderWithin(usual(), wanted, values, release, namespace)
 }
 
-func renderWithin(limits bounds, wanted *Chart, values map[string]any, release, namespace string) (files map[string]string, err error) {
-	all, err := chartutil.ToRenderValues(wanted, values,
-		chartutil.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}, chartutil.DefaultCapabilities)
-	if err != nil {
-		return nil, err
-	}
+func renderWithin(limits bounds, wanted *Chart, values map[string]any, release, namespace string) (map[string]string, error) {
 	rendered := make(chan map[string]string, 1) // of a rendering that goes on, nobody reads
-	err = limits.within(func(func()) error {
+	err := limits.within(func(func()) error {
+		all, err := chartutil.ToRenderValues(wanted, values,
+			chartutil.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}, chartutil.DefaultCapabilities)
+		if err != nil {
+			return err
+		}
 		files, err := engine.Render(wanted, all)
 		rendered <- files
 		return err
@@ -48,7 +48,7 @@ func renderWithin(limits bounds, wanted *Chart, values map[string]any, release, 
 	if err != nil {
 		return nil, err
 	}
-	files = <-rendered
+	files := <-rendered
 	for _, definition := range wanted.CRDObjects() {
 		files[definition.Filename] = string(definition.File.Data)
 	}

@@ -1,7 +1,12 @@
 package helm
 
 import (
+	"encoding/json"
 	"io"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
 
 	helmkube "helm.sh/helm/v3/pkg/kube"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -50,3 +55,40 @@ func (c *Client) render(do func() error) error {
 		return do()
 	})
 }
+
+// Abroad lists what the schemas of a chart's values refer to outside of themselves. Helm reads such files and asks such web
+// servers whenever it looks at values, from the machine that it runs on.
+func Abroad(wanted *Chart) (all []string) {
+	var schema any
+	if json.Unmarshal(wanted.Schema, &schema) == nil {
+		all = abroad(schema)
+	}
+	for _, dependency := range wanted.Dependencies() {
+		all = append(all, Abroad(dependency)...)
+	}
+	return all
+}
+
+func abroad(schema any) (all []string) {
+	switch schema := schema.(type) {
+	case []any:
+		for _, element := range schema {
+			all = append(all, abroad(element)...)
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(schema)) {
+			reference, isText := schema[key].(string)
+			if isText && strings.HasSuffix(strings.ToLower(key), "ref") && strings.HasPrefix(key, "$") && !strings.HasPrefix(reference, "#") {
+				all = append(all, reference)
+			}
+			if isText && key == "$schema" && !standard.MatchString(reference) {
+				all = append(all, reference)
+			}
+			all = append(all, abroad(schema[key])...)
+		}
+	}
+	return all
+}
+
+// standard are the schemas of schemas, which the library has.
+var standard = regexp.MustCompile(`^https?://json-schema\.org/(draft-0[4-7]|draft/20(19-09|20-12))/schema#?$`)

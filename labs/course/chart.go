@@ -6,6 +6,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -32,6 +33,10 @@ func (s spot) chart(folder string) *helm.Chart {
 	if err == nil {
 		var chart *helm.Chart
 		if chart, err = helm.LoadFiles(files); err == nil {
+			if abroad := helm.Abroad(chart); len(abroad) > 0 {
+				s.wrong(messages.T("%s: values.schema.json refers to %s; it may refer to parts of itself (#...) only", folder, abroad))
+				return nil
+			}
 			return chart
 		}
 	}
@@ -60,7 +65,7 @@ func (s spot) release(r *Release) []Manifest {
 		return nil
 	}
 	r.chart, r.values = helm.Edit(r.chart, edits), values
-	rendered, err := helm.Render(r.chart, r.values, r.Name, r.Namespace)
+	rendered, err := s.rendered(r)
 	if err != nil {
 		s.wrong(messages.T("%s cannot be read: %s", r.Chart, err))
 		return nil
@@ -76,6 +81,19 @@ func (s spot) release(r *Release) []Manifest {
 		all = append(all, Manifest{Objects: objects, Release: r.Name})
 	}
 	return all
+}
+
+// renderingWithin bounds the time that the charts of a course take to be rendered, all together.
+const renderingWithin = 30 * time.Second
+
+// rendered are the manifests of a release.
+func (l *loader) rendered(r *Release) (map[string]string, error) {
+	if l.rendering > renderingWithin {
+		return nil, messages.Usagef("the charts before took longer than %s", renderingWithin)
+	}
+	started := time.Now()
+	defer func() { l.rendering += time.Since(started) }()
+	return helm.Render(r.chart, r.values, r.Name, r.Namespace)
 }
 
 // values reads files of values, and reports whether they could be read.

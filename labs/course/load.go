@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,6 +49,7 @@ type loader struct {
 	problems []error
 	// bytes, steps and objects are how many have been read.
 	bytes, steps, objects int
+	rendering             time.Duration // that charts have taken
 	// own matches images of the course's account, which are written with account instead.
 	own     *regexp.Regexp
 	account string
