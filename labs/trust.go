@@ -6,6 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/strict"
@@ -55,17 +56,19 @@ func (l *Labs) vetFile(file string, objects []*unstructured.Unstructured) error 
 
 // ofRecord lists the dangers of what the record of a Helm release holds.
 func ofRecord(record *unstructured.Unstructured) []course.Danger {
+	unreadable := func(err error) []course.Danger {
+		return []course.Danger{{Object: kube.Refer(record).String(), What: messages.T("what helm has recorded there cannot be read: %s", err)}}
+	}
 	content, _, _ := unstructured.NestedString(record.Object, "data", "release")
 	manifests, err := helm.Manifests(content)
-	name := messages.T("Helm's record %s", record.GetName()).String()
 	if err != nil {
-		return []course.Danger{{Object: name, What: messages.T("it cannot be read: %s", err)}}
+		return unreadable(err)
 	}
 	var objects []*unstructured.Unstructured
 	for _, manifest := range manifests {
-		documents, err := strict.Documents(name, []byte(manifest), strict.Saved)
+		documents, err := strict.Documents(record.GetName(), []byte(manifest), strict.Saved)
 		if err != nil {
-			return []course.Danger{{Object: name, What: messages.T("it cannot be read: %s", err)}}
+			return unreadable(err)
 		}
 		for _, document := range documents {
 			if object, err := course.DecodeObject(document); err == nil && object.GetKind() != "" {
