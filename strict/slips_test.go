@@ -64,7 +64,7 @@ func TestSlips(t *testing.T) {
 				want = append(want, "a.yaml, "+line)
 			}
 			err := strict.Decode("a.yaml", []byte(test.content), &settings{})
-			if got := told(err); got != strings.Join(want, "\n") {
+			if got := text(err); got != strings.Join(want, "\n") {
 				t.Errorf("the errors are\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 			}
 			if err != nil && !messages.IsUsage(err) {
@@ -77,7 +77,7 @@ func TestSlips(t *testing.T) {
 	}
 }
 
-func told(err error) string {
+func text(err error) string {
 	if err == nil {
 		return ""
 	}
