@@ -30,13 +30,15 @@ func (l *Labs) Vet(step *course.Step, snapshot *course.Snapshot) error {
 	return refused(messages.T("the course %s", l.Course.Title.Text()), snapshot.Dangers(), again)
 }
 
-// VetObject is [Labs.Vet] for what the templates of the course's charts make of this cluster.
+// VetObject is [Labs.Vet] for what the templates of the course's charts make of this cluster, at the last moment.
 func (l *Labs) VetObject(object *unstructured.Unstructured) error {
 	if !l.Trust.Foreign || l.Trust.Given {
 		return nil
 	}
-	return refused(messages.T("the course %s", l.Course.Title.Text()), course.Dangers([]*unstructured.Unstructured{object}),
-		messages.Hellolab("lab", "--trust").Usage("CHAPTER/STEP"))
+	for _, danger := range course.Dangers([]*unstructured.Unstructured{object}) {
+		return messages.Errorf("%s; it is not installed without %s", danger.Text(), messages.Hellolab("lab", "--trust").Usage("CHAPTER/STEP"))
+	}
+	return nil
 }
 
 // vetFile is [Labs.Vet] for the objects of a saved file, whose course may be any: files are passed on. The records of Helm
