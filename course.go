@@ -11,11 +11,13 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/hellolab/hellolab/bootstrap"
+	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
+	"github.com/hellolab/hellolab/supply"
 )
 
 // beginCourse finds the lab, and reads the course that it has. Where the lab cannot be looked for, it says first what is
@@ -55,6 +57,9 @@ func (p *program) onCourse(changes bool, do func(*cli.Context, *labs.Labs) error
 			defer unlock()
 		}
 		l, err := p.labs(c.Context, s, lessons)
+		if err == nil && changes {
+			err = p.persist(l)
+		}
 		if err != nil {
 			return err
 		}
@@ -74,6 +79,19 @@ func (p *program) labs(ctx context.Context, s session, lessons *course.Course) (
 		Ingress: s.config.Bootstrap.Ingress.Enabled, Saved: savedFolder(s.config.Bootstrap.Name),
 		Checker: &check.Checker{Cluster: cluster, Place: p.place(s), Course: lessons, Registry: provided},
 	}, nil
+}
+
+// persist has all that a course does outlast an API server that is away for a while.
+func (p *program) persist(l *labs.Labs) (err error) {
+	if l.Cluster, err = l.Cluster.Patient(l.Timeout, p.story.Say); err != nil {
+		return err
+	}
+	l.Checker.Cluster = l.Cluster
+	if provided, ok := l.Lab.(*supply.Supply); ok {
+		provided.Cluster = l.Cluster
+		provided.OpenReleases = func(namespace string) (*helm.Client, error) { return helm.New(l.Cluster, namespace, p.log) }
+	}
+	return nil
 }
 
 // savedFolder is where objects of the user's are kept that had to go.
@@ -108,6 +126,7 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		return err
 	}
 	before := c.Bool("before")
+	l.DropData = c.Bool("force")
 	rows, err := l.Install(c.Context, step, before)
 	if err != nil {
 		return err
@@ -269,19 +288,45 @@ func (p *program) labShow(c *cli.Context) error {
 	return p.print(c, shown, func() string { return strings.Join(parts, "\n") })
 }
 
-// labSave writes the state of the course's namespaces into a file, and prints its name.
+// labSave writes the state of the course's namespaces into a file, and prints its name; "-" is stdout.
 func (p *program) labSave(c *cli.Context, l *labs.Labs) error {
 	file := c.Args().First()
+	if file == "-" || p.isStdout(file) {
+		content, err := l.Saving(c.Context)
+		if err != nil {
+			return err
+		}
+		_, err = p.stdout.Write(content)
+		return err
+	}
 	if err := l.Save(c.Context, file, c.Bool("force")); err != nil {
 		return err
 	}
 	return p.print(c, map[string]string{"file": file}, func() string { return file + "\n" })
 }
 
+// isStdout reports whether a file is where this program writes its results already: /dev/stdout.
+func (p *program) isStdout(file string) bool {
+	out, ok := p.stdout.(*os.File)
+	if !ok {
+		return false
+	}
+	is, err := out.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(file)
+	return err == nil && os.SameFile(is, named)
+}
+
 // labRestore brings back what a file holds.
 func (p *program) labRestore(c *cli.Context, l *labs.Labs) error {
+	l.DropData = c.Bool("force")
 	return l.Restore(c.Context, c.Args().First())
 }
 
 // labReset empties the course's namespaces.
-func (p *program) labReset(c *cli.Context, l *labs.Labs) error { return l.Reset(c.Context) }
+func (p *program) labReset(c *cli.Context, l *labs.Labs) error {
+	l.DropData = c.Bool("force")
+	return l.Reset(c.Context)
+}

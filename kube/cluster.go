@@ -50,8 +50,8 @@ type Cluster struct {
 // New returns a client of the API server that config leads to. It makes no request.
 func New(config *rest.Config) (*Cluster, error) {
 	config = rest.CopyConfig(config)
-	config.UserAgent = Owner          // the field manager of a request that names none
-	config.QPS, config.Burst = -1, -1 // a lab's API server needs no protection from its only client
+	config.UserAgent = Owner                  // the field manager of a request that names none
+	config.QPS, config.Burst = -1, -1         // a lab's API server needs no protection from its only client
 	config.WarningHandler = rest.NoWarnings{} // of old versions of the API, which are asked as well as the others
 	clientset, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -194,6 +194,16 @@ func (c *Cluster) Create(ctx context.Context, object *unstructured.Unstructured,
 		return nil, err
 	}
 	return resource.Create(ctx, object, metav1.CreateOptions{FieldManager: manager})
+}
+
+// Try asks the API server whether it would take a new object. Nothing is made.
+func (c *Cluster) Try(ctx context.Context, object *unstructured.Unstructured) error {
+	resource, err := c.resource(object.GetAPIVersion(), object.GetKind(), object.GetNamespace())
+	if err != nil {
+		return err
+	}
+	_, err = resource.Create(ctx, object, metav1.CreateOptions{FieldManager: Owner, DryRun: []string{metav1.DryRunAll}})
+	return err
 }
 
 // Untouched reports whether nobody but hellolab and controllers has changed an object since it was made.

@@ -36,6 +36,9 @@ type patient struct {
 	lock  sync.Mutex
 	since time.Time // when the server stopped answering
 	told  bool
+	// slow is when a request that takes long was told of last, and over says that a wait was given up.
+	slow time.Time
+	over bool
 }
 
 // RoundTrip makes a request, until it is answered.
@@ -61,7 +64,7 @@ func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		p.failed(err)
 		if time.Since(start) >= p.limit {
-			p.say(messages.T("the API server has not answered for %s: not waiting any longer", p.limit))
+			p.ended()
 			return nil, err
 		}
 		select {
@@ -86,8 +89,7 @@ const pause = 200 * time.Millisecond
 // once makes a request, and reports whether it has to be made again: because it has not been sent, or only asks, or because
 // the answer is not to be believed yet.
 func (p *patient) once(r *http.Request) (response *http.Response, again bool, err error) {
-	slow := time.AfterFunc(quiet, func() { p.say(messages.T("the API server has not answered for %s; still waiting", quiet)) })
-	defer slow.Stop()
+	defer time.AfterFunc(quiet, p.hangs).Stop()
 	var sent atomic.Bool
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent.Store(true) }}
 	response, err = p.next.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
@@ -148,4 +150,24 @@ func (p *patient) answered() {
 		p.say(messages.T("the API server answers again"))
 	}
 	p.since, p.told = time.Time{}, false
+}
+
+// hangs tells of a request that takes long; of one at a time.
+func (p *patient) hangs() {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	if time.Since(p.slow) >= quiet {
+		p.slow = time.Now()
+		p.say(messages.T("the API server has not answered for %s; still waiting", quiet))
+	}
+}
+
+// ended tells once that nothing is waited for any more.
+func (p *patient) ended() {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	if !p.over {
+		p.over = true
+		p.say(messages.T("the API server has not answered for %s: not waiting any longer", p.limit))
+	}
 }

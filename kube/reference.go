@@ -41,7 +41,9 @@ func (r Reference) Describe() messages.Command {
 }
 
 // Remove is the command that removes the object.
-func (r Reference) Remove() messages.Command { return messages.Kubectl(r.Namespace, "delete", r.argument()) }
+func (r Reference) Remove() messages.Command {
+	return messages.Kubectl(r.Namespace, "delete", r.argument())
+}
 
 // free is the command that takes the object's finalizers away.
 func (r Reference) free() messages.Command {
