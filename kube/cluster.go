@@ -207,8 +207,11 @@ func (c *Cluster) Try(ctx context.Context, object *unstructured.Unstructured) er
 }
 
 // Untouched reports whether nobody but hellolab and controllers has changed an object since it was made.
-func Untouched(object *unstructured.Unstructured) bool {
-	controllers := []string{Owner, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "nginx-ingress-controller"}
+func Untouched(object *unstructured.Unstructured) bool { return wroteOnly(object) }
+
+// wroteOnly is Untouched where some more field managers count as controllers.
+func wroteOnly(object *unstructured.Unstructured, more ...string) bool {
+	controllers := append(more, Owner, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "nginx-ingress-controller")
 	return !slices.ContainsFunc(object.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
 		return entry.Subresource != "status" && !slices.Contains(controllers, entry.Manager)
 	})

@@ -75,19 +75,22 @@ func (l *leaving) all() []*unstructured.Unstructured {
 func (c *Cluster) watchHeld(ctx context.Context, leaving *leaving, end func(error)) {
 	tick := time.NewTicker(quiet / 2)
 	defer tick.Stop()
-	for told := false; ; {
+	for told, seen := false, 0; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
 		why, since := c.held(ctx, leaving.all())
-		switch waited := time.Since(since); {
-		case ctx.Err() != nil || why == nil:
-		case waited >= giveUp:
+		if ctx.Err() != nil || why == nil {
+			seen = 0
+			continue
+		}
+		seen++
+		if waited := time.Since(since); waited >= giveUp && seen > 1 { // once may be too early, after the API server was away
 			end(held{why})
 			return
-		case waited >= quiet && !told:
+		} else if waited >= quiet && !told {
 			told = true
 			c.say(messages.T("still waiting: %s", why))
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -48,8 +49,11 @@ func (c *Cluster) holders(ctx context.Context, object *unstructured.Unstructured
 	if own := ownReason(object); own != nil {
 		return []error{own}
 	}
-	if object.GetKind() == "Namespace" {
+	switch object.GetKind() {
+	case "Namespace":
 		return c.namespaceHolders(ctx, object)
+	case "Pod":
+		return c.lostNode(ctx, object)
 	}
 	if object.GetNamespace() == "" || len(object.GetFinalizers()) == 0 {
 		return nil
@@ -61,22 +65,30 @@ func (c *Cluster) holders(ctx context.Context, object *unstructured.Unstructured
 	return dependents(object, inside)
 }
 
-// ownReason is why an object itself stays that is being removed: a finalizer that Kubernetes does not remove by itself, or
-// a node that does not end a pod.
+// ownReason is why an object itself stays that is being removed: a finalizer that Kubernetes does not remove by itself.
 func ownReason(object *unstructured.Unstructured) error {
 	r := Refer(object)
 	if finalizers := foreignFinalizers(object); len(finalizers) > 0 {
 		return messages.Errorf("%s cannot be removed: nobody has removed its finalizers (%s)", r, finalizers).
 			WithHint("if what was to do so is gone: %s; then run the same command again", r.free())
 	}
-	node, _, _ := unstructured.NestedString(object.Object, "spec", "nodeName")
-	// a pod's deletionTimestamp has its grace period in it
-	if object.GetKind() == "Pod" && node != "" && len(object.GetFinalizers()) == 0 && time.Since(object.GetDeletionTimestamp().Time) > quiet {
-		return messages.Errorf("%s cannot be removed: the node %s does not end it", r, node).
-			WithHint("%s, if the node is not to come back; then run the same command again",
-				messages.Kubectl(r.Namespace, "delete", r.kindName(), "--grace-period=0", "--force"))
-	}
 	return nil
+}
+
+// lostNode is why a pod stays that nothing else keeps: its node has not been heard of for long.
+func (c *Cluster) lostNode(ctx context.Context, pod *unstructured.Unstructured) []error {
+	name, _, _ := unstructured.NestedString(pod.Object, "spec", "nodeName")
+	if name == "" || time.Since(pod.GetDeletionTimestamp().Time) < 2*giveUp { // a node is late for a while after its API server is back
+		return nil
+	}
+	node, err := c.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	if err != nil || slices.ContainsFunc(node.Status.Conditions, func(n corev1.NodeCondition) bool {
+		return n.Type == corev1.NodeReady && n.Status == corev1.ConditionTrue
+	}) {
+		return nil
+	}
+	return []error{messages.Errorf("%s cannot be removed: its node %s is not Ready", Refer(pod), name).
+		WithHint("%s mends the lab; then run the same command again", messages.Hellolab("up"))}
 }
 
 // foreignFinalizers are those that Kubernetes' own controllers do not remove.

@@ -64,12 +64,21 @@ func (c *Cluster) Wide(ctx context.Context) ([]Reference, error) {
 	}
 	var theirs []Reference
 	for _, object := range all {
-		if r := Refer(object); object.GetKind() != "Node" && !Untouched(object) && !slices.Contains(kindsOwn(), r.kindName()) {
+		if r := Refer(object); byUser(object) && !slices.Contains(kindsOwn(), r.kindName()) {
 			theirs = append(theirs, r)
 		}
 	}
 	slices.SortFunc(theirs, func(a, b Reference) int { return cmp.Compare(a.kindName(), b.kindName()) })
 	return theirs, nil
+}
+
+// byUser reports whether somebody has made or changed an object of the whole cluster: not the programs that make up a
+// cluster, which change nodes and their own priorities all the time.
+func byUser(object *unstructured.Unstructured) bool {
+	if slices.Contains([]string{"Node", "FlowSchema", "PriorityLevelConfiguration"}, object.GetKind()) {
+		return false
+	}
+	return !wroteOnly(object, "kubeadm", "clusterrole-aggregation-controller")
 }
 
 // kindsOwn are objects that kind makes with kubectl, as a user would, where a cluster begins.

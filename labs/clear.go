@@ -66,6 +66,8 @@ type cleared struct {
 	leaving []kube.Reference
 	// file holds the user's objects that had to go, or is "".
 	file string
+	// begun says that something may be gone.
+	begun bool
 }
 
 // makeRoom removes hellolab's objects, and those of the user's that are unwanted: these are named and saved before.
@@ -89,7 +91,7 @@ func (l *Labs) makeRoom(ctx context.Context, change change) (done cleared, err e
 	for _, namespace := range plan.kept {
 		l.Story.Say(messages.T("the namespace %s stays: it holds objects of your own", namespace))
 	}
-	done.leaving = plan.leaving
+	done.leaving, done.begun = plan.leaving, true
 	return done, l.carryOut(ctx, plan)
 }
 

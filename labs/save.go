@@ -415,6 +415,9 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 		if err == nil {
 			err = l.recreate(ctx, lab)
 		}
+		if err != nil && !room.begun {
+			return err
+		}
 		if err != nil {
 			return wayBack(err, messages.T("the lab is only half restored"), room)
 		}
