@@ -94,7 +94,7 @@ func (l *Labs) keep(ending string, content []byte) (string, error) {
 	if err := os.MkdirAll(l.Saved, 0o700); err != nil {
 		return "", err
 	}
-	if err := syncFolder(filepath.Dir(l.Saved)); err != nil {
+	if err := durable.SyncFolder(filepath.Dir(l.Saved)); err != nil {
 		return "", err
 	}
 	if file := l.keptAlready(ending, content); file != "" {
