@@ -31,7 +31,7 @@ func (c cause) found() bool { return !c.why.IsZero() }
 
 // through is the cause as it is seen from an object that leads to it.
 func (c cause) through(r kube.Reference) cause {
-	if c.found() {
+	if c.found() && (len(c.way) == 0 || !c.way[0].Same(r)) {
 		c.way = append([]kube.Reference{r}, c.way...)
 	}
 	return c

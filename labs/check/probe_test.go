@@ -178,7 +178,7 @@ func TestPods(t *testing.T) {
 	t.Parallel()
 	restarted := func(pod *corev1.Pod) { pod.Status.ContainerStatuses[0].RestartCount = 2 }
 	justStarted := func(pod *corev1.Pod) {
-		pod.Status.ContainerStatuses[0].State.Running.StartedAt = ago(0)
+		pod.Status.ContainerStatuses[0].State.Running.StartedAt = ago(-time.Minute) // whenever the row is looked at
 	}
 	elsewhere := func(pod *corev1.Pod) { pod.Namespace = "dev" }
 	event := &corev1.Event{ObjectMeta: metaOf("event"), Type: "Warning", Reason: "Unhealthy", Message: "Readiness probe failed: 500\nmore",
