@@ -62,7 +62,7 @@ func (p *program) connect(ctx context.Context) (*client.Client, error) {
 			return nil, err
 		}
 	}
-	return engine.Connect(ctx, endpoint)
+	return engine.Connect(ctx, endpoint, p.story.Say)
 }
 
 // bypassProxy has the nodes reach a host without the proxy that kind tells them to use, if it does: kind takes it from

@@ -32,6 +32,9 @@ func (p *program) statusText(status bootstrap.Status) string {
 			if node.Ready {
 				state = "Ready"
 			}
+			if node.Ready && !node.Schedulable {
+				state = p.say("Ready, and takes no new pods")
+			}
 			rows = append(rows, []string{p.say("node"), node.Name + "  " + state})
 		}
 		rows = append(rows,
@@ -49,7 +52,7 @@ func (p *program) statusText(status bootstrap.Status) string {
 // nextStep is the command that makes a lab in that state run, if it does not.
 func nextStep(state string) (messages.Command, bool) {
 	next, found := map[string]messages.Command{
-		bootstrap.Absent: messages.Hellolab("up"), bootstrap.Broken: messages.Hellolab("up"),
+		bootstrap.Absent: messages.Hellolab("up"), bootstrap.Broken: messages.Hellolab("up"), bootstrap.Lost: messages.Hellolab("up"),
 		bootstrap.Stopped: messages.Hellolab("start"), bootstrap.Paused: messages.Hellolab("resume"),
 	}[state]
 	return next, found
@@ -66,6 +69,8 @@ func (p *program) state(state string) string {
 		return p.say("paused")
 	case bootstrap.Running:
 		return p.say("running")
+	case bootstrap.Lost:
+		return p.say("lost: something else than hellolab has removed its cluster")
 	case bootstrap.Broken:
 		return p.say("broken")
 	}

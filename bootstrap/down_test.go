@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -204,6 +205,8 @@ func TestStartWhereAPortIsTaken(t *testing.T) {
 // TestIncomplete holds what is said of a lab that lacks something, and that up completes it where that can be done.
 func TestIncomplete(t *testing.T) {
 	incomplete := "error: the lab web is not complete\nnext: hellolab up\n"
+	gone := "error: something else than hellolab has removed the cluster of the lab web, and all that was in it\n" +
+		"next: docker system prune does that to a stopped lab; hellolab up makes a new, empty one, and hellolab lab restore FILE brings back what you have saved\n"
 	lost := "error: the cluster web has 1 nodes, not 2\nnext: begin anew, without what is in the cluster: hellolab down, then hellolab up\n"
 	for _, test := range []struct {
 		name    string
@@ -211,22 +214,22 @@ func TestIncomplete(t *testing.T) {
 		api, up string
 	}{
 		{"a lost worker", func(w *world) { w.remove("web-worker") }, lost, lost},
-		{"a lost control plane", func(w *world) { w.remove("web-control-plane") }, incomplete, ""},
+		{"a lost control plane", func(w *world) { w.remove("web-control-plane") }, gone, ""},
 		{"no nodes", func(w *world) {
 			w.remove("web-worker")
 			w.remove("web-control-plane")
-		}, incomplete, ""},
+		}, gone, ""},
 		{"one node that does not run", func(w *world) { w.engine.Stop("web-worker") }, incomplete, ""},
 		{"an unfinished cluster", func(w *world) { w.unmark() }, incomplete, ""},
 		{"no registry", func(w *world) { w.remove("web-registry") }, "", ""},
-		{"no context", func(w *world) { fakeKind{w}.Delete("web", "") }, "", ""},
+		{"no context", func(w *world) { w.forgets("kind-web") }, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)
 			w.settings.Bootstrap.Workers = 1
 			w.up()
 			test.break_(w)
-			if state := w.state(); state != Broken {
+			if state := w.state(); state != Broken && test.api != gone || state != Lost && test.api == gone {
 				t.Errorf("the lab is %s", state)
 			}
 			_, err := w.open().API(t.Context())
@@ -256,4 +259,55 @@ func (w *world) unmark() {
 	w.remove("web-control-plane")
 	found.Files = nil
 	w.engine.AddContainer(found)
+}
+
+// TestLost holds that a cluster which something else has removed is not replaced without a word, nor by a start, and that the lab
+// keeps its settings.
+func TestLost(t *testing.T) {
+	w := newWorld(t)
+	w.settings.Bootstrap.Workers = 1
+	w.up()
+	for _, name := range []string{"web-control-plane", "web-worker"} {
+		w.remove(name)
+	}
+	if err := w.open().Start(t.Context()); err == nil || !strings.Contains(err.Error(), "has removed the cluster") {
+		t.Errorf("start ends with %v", err)
+	}
+	w.has("web-registry:running", volumes)
+	images := w.settings.Registry.Images
+	w.settings.Registry.Images = nil
+	if lab := w.up(); !slices.Equal(lab.Settings().Registry.Images, images) {
+		t.Errorf("the new lab has the settings %+v", lab.Settings())
+	}
+	w.tells("a new, empty one follows")
+	w.up()
+	if w.story.Len() > 0 {
+		t.Errorf("a healthy lab is told of:\n%s", w.story)
+	}
+}
+
+// TestNothingLeft holds that a lab of which only kubectl still knows is told of, too.
+func TestNothingLeft(t *testing.T) {
+	w := newWorld(t)
+	w.up()
+	for _, name := range []string{"web-control-plane", "web-registry"} {
+		w.remove(name)
+	}
+	w.engine.RemoveVolume("web-settings")
+	w.engine.RemoveVolume("web-registry")
+	w.up()
+	w.tells("this Docker Engine has nothing of the lab web")
+}
+
+// TestPrunedNetwork holds that a stopped lab goes on when its network was removed, with the nodes and the registry on one network.
+func TestPrunedNetwork(t *testing.T) {
+	w := newWorld(t)
+	w.up()
+	if err := w.open().Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.engine.RemoveNetwork("kind")
+	if err := w.open().Start(t.Context()); err != nil || w.state() != Running {
+		t.Errorf("the lab is %s, after the error %v", w.state(), err)
+	}
 }

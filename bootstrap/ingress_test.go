@@ -56,7 +56,7 @@ func TestIngressController(t *testing.T) {
 	t.Parallel()
 	settings := defaultSettings(t).Bootstrap
 	settings.Workers = 2
-	cluster := kindConfig(settings, []string{"127.0.0.1"}, false)
+	cluster := kindConfig(settings, false)
 	deployment := only[*appsv1.Deployment](t, ingressObjects(t))
 	pod := deployment.Spec.Template
 

@@ -18,36 +18,30 @@ import (
 // TestKindConfig compares what kind is given as a whole: a field too many changes the cluster as much as one too few.
 func TestKindConfig(t *testing.T) {
 	t.Parallel()
-	both := []string{"127.0.0.1", "::1"}
 	for _, test := range []struct {
-		name      string
-		settings  func(*Config)
-		addresses []string
-		cgroupV1  bool
-		differs   func(want *v1alpha4.Cluster)
+		name     string
+		settings func(*Config)
+		cgroupV1 bool
+		differs  func(want *v1alpha4.Cluster)
 	}{
-		{"the defaults", func(*Config) {}, both, false, func(*v1alpha4.Cluster) {}},
-		{"two workers", func(c *Config) { c.Workers = 2 }, both, false, func(want *v1alpha4.Cluster) {
+		{"the defaults", func(*Config) {}, false, func(*v1alpha4.Cluster) {}},
+		{"two workers", func(c *Config) { c.Workers = 2 }, false, func(want *v1alpha4.Cluster) {
 			worker := v1alpha4.Node{Role: v1alpha4.WorkerRole, Image: defaults.Image}
 			want.Nodes = append(want.Nodes, worker, worker)
 		}},
-		{"another node image", func(c *Config) { c.NodeImage, c.Workers = "kindest/node:v1.34.0", 1 }, both, false, func(want *v1alpha4.Cluster) {
+		{"another node image", func(c *Config) { c.NodeImage, c.Workers = "kindest/node:v1.34.0", 1 }, false, func(want *v1alpha4.Cluster) {
 			want.Nodes[0].Image = "kindest/node:v1.34.0"
 			want.Nodes = append(want.Nodes, v1alpha4.Node{Role: v1alpha4.WorkerRole, Image: "kindest/node:v1.34.0"})
 		}},
-		{"cgroup v1", func(*Config) {}, both, true, func(want *v1alpha4.Cluster) {
+		{"cgroup v1", func(*Config) {}, true, func(want *v1alpha4.Cluster) {
 			want.KubeadmConfigPatches = []string{"kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\nfailCgroupV1: false\n"}
-		}},
-		{"no IPv6", func(*Config) {}, both[:1], false, func(want *v1alpha4.Cluster) {
-			all := want.Nodes[0].ExtraPortMappings
-			want.Nodes[0].ExtraPortMappings = []v1alpha4.PortMapping{all[0], all[2], all[4]}
 		}},
 		{"other ports and name", func(c *Config) {
 			c.Name = "web"
 			c.Ports = Ports{HTTP: port.Port{Number: 8080}, HTTPS: port.Port{Number: 8443}, NodePort: port.Port{Number: 31000}}
-		}, both, false, func(want *v1alpha4.Cluster) {
+		}, false, func(want *v1alpha4.Cluster) {
 			want.Name = "web"
-			for i, number := range []int32{8080, 8080, 8443, 8443, 31000, 31000} {
+			for i, number := range []int32{8080, 8443, 31000} {
 				want.Nodes[0].ExtraPortMappings[i].HostPort = number
 			}
 		}},
@@ -58,7 +52,7 @@ func TestKindConfig(t *testing.T) {
 			test.settings(&settings)
 			want := defaultCluster()
 			test.differs(want)
-			if got := kindConfig(settings, test.addresses, test.cgroupV1); !reflect.DeepEqual(got, want) {
+			if got := kindConfig(settings, test.cgroupV1); !reflect.DeepEqual(got, want) {
 				t.Errorf("kind is given\n%s\nwant\n%s", indented(t, got), indented(t, want))
 			}
 		})
@@ -67,8 +61,8 @@ func TestKindConfig(t *testing.T) {
 
 // defaultCluster is what kind is given for the default settings.
 func defaultCluster() *v1alpha4.Cluster {
-	publish := func(inside, outside int32, address string) v1alpha4.PortMapping {
-		return v1alpha4.PortMapping{ContainerPort: inside, HostPort: outside, ListenAddress: address, Protocol: "TCP"}
+	publish := func(inside, outside int32) v1alpha4.PortMapping {
+		return v1alpha4.PortMapping{ContainerPort: inside, HostPort: outside, ListenAddress: "127.0.0.1", Protocol: "TCP"}
 	}
 	raise := func(setting string) v1alpha4.PatchJSON6902 {
 		return v1alpha4.PatchJSON6902{Group: "kubeadm.k8s.io", Version: "v1beta4", Kind: "ClusterConfiguration",
@@ -82,9 +76,9 @@ func defaultCluster() *v1alpha4.Cluster {
 			Image:  defaults.Image,
 			Labels: map[string]string{"hellolab/ingress": "true"},
 			ExtraPortMappings: []v1alpha4.PortMapping{
-				publish(80, 80, "127.0.0.1"), publish(80, 80, "::1"),
-				publish(443, 443, "127.0.0.1"), publish(443, 443, "::1"),
-				publish(30000, 30000, "127.0.0.1"), publish(30000, 30000, "::1"),
+				publish(80, 80),
+				publish(443, 443),
+				publish(30000, 30000),
 			},
 		}},
 		ContainerdConfigPatches:      []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n"},

@@ -7,17 +7,15 @@ package bootstrap
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/docker/docker/client"
-	"github.com/gofrs/flock"
 	"github.com/sirupsen/logrus"
 	"sigs.k8s.io/kind/pkg/cluster"
 	"sigs.k8s.io/kind/pkg/cluster/nodes"
 
 	"github.com/hellolab/hellolab/kube"
+	"github.com/hellolab/hellolab/lock"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 	"github.com/hellolab/hellolab/registry"
@@ -41,8 +39,7 @@ type Lab struct {
 // provider creates kind clusters: [cluster.Provider] is one.
 type provider interface {
 	Create(name string, options ...cluster.CreateOption) error
-	Delete(name, kubeconfig string) error
-	ExportKubeConfig(name, kubeconfig string, internal bool) error
+	KubeConfig(name string, internal bool) (string, error)
 	ListInternalNodes(name string) ([]nodes.Node, error)
 }
 
@@ -103,17 +100,9 @@ func (l *Lab) Lock(ctx context.Context) (unlock func(), err error) { return l.lo
 // lock keeps two hellolabs from changing one lab at the same time, and reads anew what the one before may have
 // changed. Some have the lab for a moment only, to start its registry: so it waits that long.
 func (l *Lab) lock(ctx context.Context) (unlock func(), err error) {
-	waiting, cancel := context.WithTimeout(ctx, momentary)
-	defer cancel()
-	unlock, err = l.takeLock(ctx, func(file *flock.Flock) (bool, error) {
-		locked, err := file.TryLockContext(waiting, retryLock)
-		if !locked && ctx.Err() == nil && waiting.Err() != nil {
-			return false, nil
-		}
-		return locked, err
-	})
+	unlock, err = l.loaded(ctx)(lock.Within(ctx, momentary, l.name()))
 	if err == nil && unlock == nil {
-		err = l.busy()
+		err = l.busy(ctx)
 	}
 	return unlock, err
 }
@@ -123,66 +112,57 @@ const momentary = 3 * time.Second
 
 // tryLock is lock, but returns nil where another hellolab has the lab.
 func (l *Lab) tryLock(ctx context.Context) (unlock func(), err error) {
-	return l.takeLock(ctx, (*flock.Flock).TryLock)
+	return l.loaded(ctx)(lock.Try(l.name()))
 }
 
-func (l *Lab) takeLock(ctx context.Context, take func(*flock.Flock) (bool, error)) (unlock func(), err error) {
-	unlock, err = lockFile(l.name()+".lock", take)
-	if err != nil || unlock == nil {
-		return nil, err
+// loaded reads what the engine remembers of the lab once more, under a lock that has just been taken.
+func (l *Lab) loaded(ctx context.Context) func(unlock func(), err error) (func(), error) {
+	return func(unlock func(), err error) (func(), error) {
+		if err != nil || unlock == nil {
+			return nil, err
+		}
+		if err := l.load(ctx); err != nil {
+			unlock()
+			return nil, err
+		}
+		return unlock, nil
 	}
-	if err := l.load(ctx); err != nil {
-		unlock()
-		return nil, err
-	}
-	return unlock, nil
 }
 
 // busy is the error for a lab that another hellolab has locked.
-func (l *Lab) busy() error {
-	return messages.Errorf("another hellolab is working on the lab %s", l.name()).
-		WithHint("wait until it is done, then run the same command again")
+func (l *Lab) busy(ctx context.Context) error {
+	return lock.Busy(ctx, l.name(), messages.T("another hellolab is working on the lab %s", l.name()))
 }
 
 // LockTunnel keeps others from running a tunnel to the lab until unlock is called. unlock is nil where somebody runs one.
-func (l *Lab) LockTunnel() (unlock func(), err error) {
-	return lockFile(l.name()+".tunnel.lock", (*flock.Flock).TryLock)
+func (l *Lab) LockTunnel() (unlock func(), err error) { return lock.Try(l.name() + ".tunnel") }
+
+// TunnelBusy is the error for a lab that has a tunnel already.
+func (l *Lab) TunnelBusy(ctx context.Context) error {
+	return lock.Busy(ctx, l.name()+".tunnel", messages.T("another tunnel to this lab runs already")).
+		WithHint("one tunnel is enough for all Services; Ctrl-C in its terminal ends it")
 }
+
+// portsLock is the name of the lock for the choice of ports, which no lab can have as its name.
+const portsLock = ".ports"
 
 // lockPorts waits until no other lab is choosing its ports, and keeps others from it until unlock is called.
 func (l *Lab) lockPorts(ctx context.Context) (unlock func(), err error) {
+	unlock, err = lock.Within(ctx, momentary, portsLock)
+	if err != nil || unlock != nil {
+		return unlock, err
+	}
+	busy := lock.Busy(ctx, portsLock, messages.T("another hellolab is choosing its ports"))
 	waiting, cancel := l.within(ctx)
 	defer cancel()
-	unlock, err = lockFile(".ports.lock", func(file *flock.Flock) (bool, error) { return file.TryLockContext(waiting, retryLock) })
-	if err != nil && waiting.Err() != nil {
-		return nil, context.Cause(waiting)
-	}
+	err = l.story.Do(waiting, messages.T("waiting for another hellolab"), func(waiting context.Context) error {
+		unlock, err = lock.Within(waiting, l.settings.Bootstrap.Timeout, portsLock)
+		if unlock == nil && ctx.Err() == nil {
+			return busy
+		}
+		return err
+	})
 	return unlock, err
-}
-
-// retryLock is how often a lock is tried again: files tell nobody when they are unlocked.
-const retryLock = 50 * time.Millisecond
-
-// lockFile takes a lock, or returns nil where somebody has it. It falls with its process, however that ends.
-func lockFile(base string, take func(*flock.Flock) (bool, error)) (unlock func(), err error) {
-	caches, err := os.UserCacheDir()
-	if err != nil {
-		caches = os.TempDir()
-	}
-	name := filepath.Join(caches, "hellolab", base)
-	file := flock.New(name)
-	locked := false
-	if err = os.MkdirAll(filepath.Dir(name), 0o755); err == nil {
-		locked, err = take(file)
-	}
-	if err != nil {
-		return nil, messages.Errorf("the lab's lock file cannot be written").Because(err).
-			WithHint("make that folder your own: %s", messages.Shell("sudo", "chown", "-R", "$USER", filepath.Dir(name)))
-	}
-	if !locked {
-		return nil, nil
-	}
-	return func() { file.Unlock() }, nil
 }
 
 // within bounds one wait.

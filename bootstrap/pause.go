@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/port"
 )
 
 // Pause freezes the nodes, with all that runs on them, and nothing is lost. The registry goes on.
@@ -33,6 +34,13 @@ func (l *Lab) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	nodes, err := l.nodes(ctx)
+	switch {
+	case err != nil:
+		return err
+	case stateOf(nodes) != Running: // some were stopped beside
+		return l.incomplete()
+	}
 	if _, err := l.connect(ctx); err != nil {
 		return err
 	}
@@ -48,6 +56,8 @@ func (l *Lab) eachNode(ctx context.Context, state container.ContainerState, do f
 	}
 	defer unlock()
 	switch {
+	case l.isLost(nodes):
+		return l.lost()
 	case stateOf(nodes) == Stopped:
 		return l.notRunning()
 	case len(nodes) == 0:
@@ -68,8 +78,5 @@ func (l *Lab) IP() (string, error) {
 	if !l.record.exists {
 		return "", l.missing()
 	}
-	return loopback, nil
+	return port.Loopback, nil
 }
-
-// loopback is the address that every engine publishes the lab's ports on.
-const loopback = "127.0.0.1"

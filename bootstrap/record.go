@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -23,12 +24,18 @@ const (
 	previousContextLabel = "io.github.hellolab.previous-context"
 	// tokenLabel is a random word, which tells the lab's cluster from others of its name. Records of older versions have none.
 	tokenLabel = "io.github.hellolab.token"
+	// finishedLabel is there once the cluster has been created to its end: without nodes, it has been lost since.
+	finishedLabel = "io.github.hellolab.finished"
 )
 
 // finishedMark is a file in the control plane's container. It says that the cluster was created to the end, and holds
 // the lab's record once more, as JSON. Without it, what is there is the rest of an interrupted creation, which kind cannot
 // go on with.
 const finishedMark = "/kind/hellolab"
+
+// claimMark is a file in each node's container, with the lab's record, that is there soon after its start: whose the rest of an interrupted
+// creation is does not depend on a clock then, nor on the record's volume.
+const claimMark = "/kind/hellolab-claim"
 
 // record is what the engine remembers of the lab; see [Settings].
 type record struct {
@@ -46,6 +53,10 @@ func newRecord(labels map[string]string) record {
 }
 
 func (r record) token() string { return r.labels[tokenLabel] }
+
+// finished reports whether the lab's cluster was created to its end, whatever has become of it. Records of older versions do
+// not tell.
+func (r record) finished() bool { return r.labels[finishedLabel] != "" }
 
 func settingsVolume(name string) string { return name + "-settings" }
 
@@ -80,17 +91,25 @@ func findRecord(ctx context.Context, docker *client.Client, name string) (map[st
 	case !errdefs.IsNotFound(err):
 		return nil, err
 	}
-	_, labels, err := readMark(ctx, docker, name+"-"+controlPlane)
+	_, labels, err := readMarks(ctx, docker, name+"-"+controlPlane)
 	if labels[engine.Label] != name {
 		return nil, err
 	}
 	return labels, err
 }
 
-// readMark reports whether a container has the finished mark, and returns the record in it. Marks of older versions have
-// none.
-func readMark(ctx context.Context, docker *client.Client, node string) (found bool, labels map[string]string, err error) {
-	archive, _, err := docker.CopyFromContainer(ctx, node, finishedMark)
+// readMarks reports whether a container has any of the marks, and returns the record in it. Marks of older versions have none.
+func readMarks(ctx context.Context, docker *client.Client, node string) (found bool, labels map[string]string, err error) {
+	for _, mark := range []string{finishedMark, claimMark} {
+		if found, labels, err = readMark(ctx, docker, node, mark); found || err != nil {
+			return found, labels, err
+		}
+	}
+	return false, nil, nil
+}
+
+func readMark(ctx context.Context, docker *client.Client, node, mark string) (found bool, labels map[string]string, err error) {
+	archive, _, err := docker.CopyFromContainer(ctx, node, mark)
 	if errdefs.IsNotFound(err) {
 		return false, nil, nil
 	}
@@ -112,10 +131,35 @@ func readMark(ctx context.Context, docker *client.Client, node string) (found bo
 	return true, labels, nil
 }
 
-// mark is what the finished mark of the lab's cluster holds.
-func (l *Lab) mark() (string, error) {
+// claim writes into a node's container whose it is, unless that is there.
+func (l *Lab) claim(ctx context.Context, node string) error {
+	if _, err := l.docker.ContainerStatPath(ctx, node, claimMark); !errdefs.IsNotFound(err) {
+		return err
+	}
 	content, err := json.Marshal(l.record.labels)
-	return string(content) + "\n", err
+	if err != nil {
+		return err
+	}
+	return l.writeFiles(ctx, node, "/", map[string]string{claimMark: string(content) + "\n"})
+}
+
+// finish puts on record that the cluster has been created to its end. The mark in the node comes first: it is the record while the
+// volume, whose labels the engine never changes, is made anew.
+func (l *Lab) finish(ctx context.Context) error {
+	labels := maps.Clone(l.record.labels)
+	labels[finishedLabel] = "true"
+	mark, err := json.Marshal(labels)
+	if err != nil {
+		return err
+	}
+	if err := l.writeFiles(ctx, l.controlPlane(), "/", map[string]string{finishedMark: string(mark) + "\n"}); err != nil {
+		return err
+	}
+	if err := l.forget(ctx); err != nil {
+		return err
+	}
+	l.record = newRecord(labels)
+	return l.remember(ctx)
 }
 
 // remember puts the lab on record, and with that begins its existence. A record that is there already stays as it is.

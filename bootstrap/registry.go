@@ -13,17 +13,22 @@ import (
 // of the hellolab that has it: an `up`, whose registry it uses as soon as the lab is on record, or this very one. After
 // a `down` it begins again.
 func (l *Lab) StartRegistry(ctx context.Context) error {
+	if done, err := l.tryStartRegistry(ctx); done || err != nil {
+		return err
+	}
 	waiting, cancel := l.within(ctx)
 	defer cancel()
-	var failed error // for good: only the other hellolab is worth a wait
-	err := await.Poll(waiting, messages.Text{}, func(context.Context) error {
-		var done bool
-		if done, failed = l.tryStartRegistry(ctx); failed == nil && !done {
-			return l.busy()
-		}
-		return nil
+	return l.story.Do(waiting, messages.T("waiting for another hellolab"), func(waiting context.Context) error {
+		var failed error // for good: only the other hellolab is worth a wait
+		err := await.Poll(waiting, messages.Text{}, func(context.Context) error {
+			var done bool
+			if done, failed = l.tryStartRegistry(ctx); failed == nil && !done {
+				return l.busy(ctx)
+			}
+			return nil
+		})
+		return errors.Join(failed, err)
 	})
-	return errors.Join(failed, err)
 }
 
 // tryStartRegistry makes the registry run, unless another hellolab has the lab, and may not want it to.
@@ -65,7 +70,7 @@ func (l *Lab) ensureRegistry(ctx context.Context) error {
 			return err
 		}
 		defer unlockPorts()
-		settings, err := l.settings.claimPorts(ctx, l.docker, port.Loopback(), clusterPorts())
+		settings, err := l.settings.claimPorts(ctx, l.docker, port.Localhost(), clusterPorts())
 		if err != nil {
 			return err
 		}

@@ -7,8 +7,8 @@ import (
 
 	"github.com/docker/docker/api/types/container"
 
-	"github.com/gofrs/flock"
-
+	"github.com/hellolab/hellolab/lock"
+	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
 )
 
@@ -66,7 +66,7 @@ func TestStartRegistryBesideDown(t *testing.T) {
 	w := newWorld(t)
 	w.up()
 	lab := w.open()
-	unlock, err := lockFile("web.lock", (*flock.Flock).TryLock) // `down` has the lab, and has removed all but the record
+	unlock, err := lock.Try("web") // `down` has the lab, and has removed all but the record
 	if err != nil || unlock == nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,10 @@ func TestBusy(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer unlock()
-	report := "error: another hellolab is working on the lab web\nnext: wait until it is done, then run the same command again\n"
+	report := messages.Printer{}.Report(lab.busy(t.Context()))
+	if !strings.HasPrefix(report, "error: another hellolab is working on the lab web: ") {
+		t.Errorf("the report is %q", report)
+	}
 	wants(t, w.open().Up(t.Context(), Course{}), report)
 	wants(t, w.open().Down(t.Context(), false), report)
 	wants(t, w.open().Stop(t.Context()), report)

@@ -72,23 +72,42 @@ func changeable() []string {
 
 // With returns s with the changeable settings that asked names.
 func (s Settings) With(asked Asked) Settings {
-	if !slices.ContainsFunc(changeable(), asked.mentions) {
+	return s.with(asked, slices.DeleteFunc(changeable(), func(key string) bool { return !asked.mentions(key) }))
+}
+
+// WithAll returns s with every setting that asked names.
+func (s Settings) WithAll(asked Asked) Settings { return s.with(asked, asked.Keys) }
+
+// with returns s with asked's values of the settings in keys.
+func (s Settings) with(asked Asked, keys []string) Settings {
+	if len(keys) == 0 {
 		return s
 	}
 	ours, theirs := tree(s), tree(asked.Settings)
-	for _, key := range changeable() {
-		section, name, _ := strings.Cut(key, ".")
-		from, _ := theirs[section].(map[string]any)
-		to, _ := ours[section].(map[string]any)
-		if value, set := from[name]; set && to != nil && asked.mentions(key) {
-			to[name] = value
-		}
+	for _, key := range keys {
+		copyAt(ours, theirs, strings.Split(key, "."))
 	}
 	var changed Settings
 	if content, err := yaml.Marshal(ours); err != nil || yaml.Unmarshal(content, &changed) != nil {
 		return s
 	}
 	return changed
+}
+
+// copyAt puts what from has at a path into to, where that has the section around it.
+func copyAt(to, from map[string]any, path []string) {
+	value, found := from[path[0]]
+	if len(path) == 1 {
+		if found {
+			to[path[0]] = value
+		}
+		return
+	}
+	deeper, isSection := to[path[0]].(map[string]any)
+	theirs, _ := value.(map[string]any)
+	if isSection {
+		copyAt(deeper, theirs, path[1:])
+	}
 }
 
 // tree is every setting in the shape of config.yaml.

@@ -68,12 +68,15 @@ func (l *Lab) prepare(ctx context.Context, asked *Asked) ([]container.Summary, e
 		if err := l.refuseChanges(asked); err != nil {
 			return nil, err
 		}
-	} else if l.record.exists {
+	} else {
+		if err := l.tellLoss(nodes, asked); err != nil {
+			return nil, err
+		}
 		if err := l.clearInterrupted(ctx, len(nodes) > 0); err != nil {
 			return nil, err
 		}
 		if nodes = nil; asked != nil {
-			l.use(asked.Settings)
+			l.use(l.begun(*asked))
 		}
 	}
 	return nodes, l.settle(ctx, len(nodes) > 0)
@@ -93,8 +96,45 @@ func (l *Lab) refuseChanges(asked *Asked) error {
 			messages.Hellolab("down"), messages.Hellolab("up"))
 }
 
+// begun returns the settings that a lab begins with: the asked ones, or those of a lost lab where nothing else is asked for.
+func (l *Lab) begun(asked Asked) Settings {
+	if l.record.finished() {
+		return l.settings.WithAll(asked)
+	}
+	return asked.Settings
+}
+
+// tellLoss says so before a new cluster takes the place of one that something else than hellolab has removed. Without new
+// settings (a `start`), it is an error: that is about what there was.
+func (l *Lab) tellLoss(nodes []container.Summary, asked *Asked) error {
+	switch lost := l.isLost(nodes); {
+	case lost && asked == nil:
+		return l.lost()
+	case lost:
+		l.story.Say(messages.T("something else than hellolab has removed the cluster of the lab %s, and all that was in it; a new, empty one follows", l.name()))
+	case !l.record.exists && l.kubectl.Server() != "":
+		l.story.Say(messages.T("this Docker Engine has nothing of the lab %s, which kubectl's configuration names; a new, empty one follows", l.name()))
+	}
+	return nil
+}
+
+// isLost reports whether the lab's cluster was there once and has no control plane any more, among nodes.
+func (l *Lab) isLost(nodes []container.Summary) bool {
+	return l.record.finished() && (len(nodes) == 0 || nodes[0].Labels[roleLabel] != controlPlane)
+}
+
+// lost is the error for a lab whose cluster something else than hellolab has removed.
+func (l *Lab) lost() error {
+	return messages.Errorf("something else than hellolab has removed the cluster of the lab %s, and all that was in it", l.name()).
+		WithHint("%s does that to a stopped lab; %s makes a new, empty one, and %s brings back what you have saved",
+			messages.Shell("docker", "system", "prune"), messages.Hellolab("up"), messages.Hellolab("lab", "restore").Usage("FILE"))
+}
+
 // clearInterrupted removes what an `up` left that did not get to its end, down to its record.
 func (l *Lab) clearInterrupted(ctx context.Context, nodes bool) error {
+	if !l.record.exists {
+		return nil
+	}
 	clear := l.removeNodes
 	if nodes {
 		clear = func(ctx context.Context) error {
@@ -139,7 +179,7 @@ func (l *Lab) claimPorts(ctx context.Context, nodes bool) (Settings, error) {
 		ours = clusterPorts()
 	}
 	ours["registry.port"] = kept != 0 && kept == wanted.Number
-	if settings, err = settings.claimPorts(ctx, l.docker, port.Loopback(), ours); err != nil {
+	if settings, err = settings.claimPorts(ctx, l.docker, port.Localhost(), ours); err != nil {
 		return settings, err
 	}
 	if kept != 0 && kept != settings.Registry.Port.Number { // left by an earlier lab; its content is in the volume
@@ -182,6 +222,9 @@ type assembly struct {
 
 // assemble makes all parts of the lab run.
 func (l *Lab) assemble(ctx context.Context, nodes []container.Summary, course Course) error {
+	if err := engine.EnsureNetwork(ctx, l.docker, engine.Network); err != nil { // once, before several parts want it
+		return err
+	}
 	work, ctx := errgroup.WithContext(ctx)
 	a := &assembly{Lab: l, course: course, nodes: nodes, started: l.watchNodes(ctx, len(nodes) == 0), work: work,
 		registryRuns: make(gate), controllerIn: make(gate), imagesIn: make(gate), clusterRuns: make(gate), nodesSetUp: make(gate)}
@@ -264,6 +307,9 @@ func (a *assembly) runWorkloads(ctx context.Context) error {
 		return err
 	}
 	if err := announceRegistry(ctx, api, a.registry); err != nil {
+		return err
+	}
+	if err := a.uncordon(ctx, api); err != nil {
 		return err
 	}
 	if err := a.nodesSetUp.wait(ctx); err != nil {

@@ -26,10 +26,10 @@ func FuzzKubeconfig(f *testing.F) {
 		config.Current()
 		config.Namespace()
 		_, _ = config.Cluster()
-		if err := config.Use("other"); err == nil && !readable {
+		if err := config.Use(t.Context(), "other"); err == nil && !readable {
 			t.Errorf("what cannot be read is changed")
 		}
-		if err := config.Use("kind-web"); err != nil {
+		if err := config.Use(t.Context(), "kind-web"); err != nil {
 			return
 		}
 		if again := config.Server(); again != server {

@@ -72,9 +72,14 @@ func Free(addresses []string, number int) bool {
 	return true
 }
 
-// Loopback returns the addresses that a lab listens on: 127.0.0.1, and ::1 where this machine has IPv6.
-func Loopback() []string {
-	addresses := []string{"127.0.0.1"}
+// Loopback is the address that a lab listens on. It is not ::1 as well: a machine may lose IPv6 later, by a VPN or a setting, and
+// a container that is published there does not start again then (https://github.com/moby/moby/issues/42288). Whoever
+// asks for localhost comes to 127.0.0.1 where nobody answers at ::1.
+const Loopback = "127.0.0.1"
+
+// Localhost returns the addresses that localhost may stand for: a port is the lab's own only where it is free on all of them.
+func Localhost() []string {
+	addresses := []string{Loopback}
 	if listener, err := net.Listen("tcp", "[::1]:0"); err == nil {
 		listener.Close()
 		addresses = append(addresses, "::1")

@@ -116,12 +116,12 @@ func TestBadYAMLIsReportedAtOnce(t *testing.T) {
 // TestFree holds that a port counts as taken where one of the lab's addresses is, whichever it is.
 func TestFree(t *testing.T) {
 	t.Parallel()
-	for _, address := range port.Loopback() {
+	for _, address := range port.Localhost() {
 		_, number := listen(t, address)
 		if port.Free([]string{address}, number) {
 			t.Errorf("port %d of %s counts as free while it is listened on", number, address)
 		}
-		if port.Free(port.Loopback(), number) {
+		if port.Free(port.Localhost(), number) {
 			t.Errorf("port %d counts as free while %s is listened on", number, address)
 		}
 	}
@@ -163,10 +163,10 @@ func TestFreeBelow1024(t *testing.T) {
 	}
 }
 
-// TestLoopback holds that every address can be listened on, and that IPv4 is always among them.
-func TestLoopback(t *testing.T) {
+// TestLocalhost holds that every address can be listened on, and that IPv4 is always among them.
+func TestLocalhost(t *testing.T) {
 	t.Parallel()
-	addresses := port.Loopback()
+	addresses := port.Localhost()
 	if len(addresses) == 0 || addresses[0] != "127.0.0.1" {
 		t.Errorf("the addresses are %q, want 127.0.0.1 first", addresses)
 	}
@@ -186,7 +186,7 @@ func TestOwner(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, address := range port.Loopback() {
+	for _, address := range port.Localhost() {
 		listener, number := listen(t, address)
 		if got, want := port.Owner(t.Context(), number), filepath.Base(self); got != want {
 			t.Errorf("the owner of port %d of %s is %q, want %q", number, address, got, want)

@@ -141,7 +141,7 @@ func (r *Registry) find(ctx context.Context, image string, progress func(float64
 	if found, cleanup, err = r.fromEngine(ctx, image); found != nil || err != nil {
 		return found, cleanup, err
 	}
-	pulling := engine.Pull(ctx, r.docker, image, progress)
+	pulling := engine.Pull(ctx, r.docker, image, progress, r.story.Say)
 	if pulling == nil {
 		if found, cleanup, err = r.fromEngine(ctx, image); found != nil || err != nil {
 			return found, cleanup, err
@@ -247,13 +247,12 @@ func (r *Registry) fromOrigin(ctx context.Context, image string) (v1.Image, erro
 }
 
 // originTransport fails soon where nothing responds: the engine has tried before, for as long as it does. The bodies of
-// responses may take their time.
+// responses may take their time, as long as something arrives.
 func originTransport() *http.Transport {
 	origin := remote.DefaultTransport.(*http.Transport).Clone()
-	origin.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	origin.TLSHandshakeTimeout = 10 * time.Second
 	origin.ResponseHeaderTimeout = respondWithin
-	return origin
+	return neverIdle(origin, 2*time.Minute)
 }
 
 func (r *Registry) write(ctx context.Context, target name.Reference, image v1.Image, progress func(float64)) error {

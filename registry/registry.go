@@ -56,7 +56,7 @@ func New(docker *client.Client, story *progress.Progress, lab string, config Con
 	local := http.DefaultTransport.(*http.Transport).Clone()
 	local.Proxy = nil // loopback is not reached through a proxy, whatever HTTP_PROXY says
 	local.ResponseHeaderTimeout = respondWithin
-	return &Registry{docker, story, lab, config, local}
+	return &Registry{docker, story, lab, config, neverIdle(local, respondWithin)}
 }
 
 // Name is the name of the registry's container and of its volume.
@@ -104,7 +104,7 @@ func (r *Registry) Ensure(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := r.docker.ContainerStart(ctx, r.Name(), container.StartOptions{}); err != nil {
+		if err := engine.Start(ctx, r.docker, r.Name()); err != nil {
 			return messages.Errorf("the image registry %s does not start", r.Name()).Because(err).
 				Next(r.logs())
 		}
@@ -221,10 +221,6 @@ func (r *Registry) create(ctx context.Context) error {
 		return err
 	}
 	inside := nat.Port(Internal + "/tcp")
-	var bindings []nat.PortBinding
-	for _, address := range port.Loopback() {
-		bindings = append(bindings, nat.PortBinding{HostIP: address, HostPort: strconv.Itoa(r.config.Port.Number)})
-	}
 	_, err = r.docker.ContainerCreate(ctx,
 		&container.Config{
 			Image:        image,
@@ -238,7 +234,9 @@ func (r *Registry) create(ctx context.Context) error {
 			},
 		},
 		&container.HostConfig{
-			PortBindings:  nat.PortMap{inside: bindings},
+			// where the nodes find it by name, and no other container than theirs reaches it
+			NetworkMode:   engine.Network,
+			PortBindings:  nat.PortMap{inside: {{HostIP: port.Loopback, HostPort: r.config.Port.String()}}},
 			RestartPolicy: container.RestartPolicy{Name: container.RestartPolicyUnlessStopped},
 			Mounts:        []mount.Mount{{Type: mount.TypeVolume, Source: r.Name(), Target: "/var/lib/registry"}},
 		}, nil, nil, r.Name())

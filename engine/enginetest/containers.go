@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"archive/tar"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -51,7 +52,7 @@ type running struct {
 	hostConfig container.HostConfig
 	state      container.ContainerState
 	exitCode   int
-	networks   []string
+	networks   map[string]string // IDs by names
 	files      map[string]string
 	created    time.Time
 	started    time.Time
@@ -70,7 +71,10 @@ func (e *Engine) AddContainer(wanted Container) (id string) {
 	defer e.mutex.Unlock()
 	added := e.add(wanted.Name, wanted.Config, wanted.HostConfig)
 	if len(wanted.Networks) > 0 {
-		added.networks = slices.Clone(wanted.Networks)
+		added.networks = map[string]string{}
+		for _, name := range wanted.Networks {
+			added.networks[name] = e.networks[name]
+		}
 	}
 	maps.Copy(added.files, wanted.Files)
 	if !wanted.Created.IsZero() {
@@ -145,7 +149,7 @@ func (e *Engine) Run(image string, program Program) {
 }
 
 func (r *running) snapshot() Container {
-	return Container{Name: r.name, Config: r.config, HostConfig: r.hostConfig, State: r.state, Networks: slices.Clone(r.networks),
+	return Container{Name: r.name, Config: r.config, HostConfig: r.hostConfig, State: r.state, Networks: slices.Sorted(maps.Keys(r.networks)),
 		Files: maps.Clone(r.files), Created: r.created, ID: r.id}
 }
 
@@ -157,13 +161,13 @@ func (r *running) isUp() bool {
 func (e *Engine) add(name string, config container.Config, host container.HostConfig) *running {
 	e.created++
 	added := &running{id: fmt.Sprintf("%064x", e.created), name: name, config: config, hostConfig: host, state: container.StateCreated,
-		networks: []string{"bridge"}, files: map[string]string{}, created: e.now(),
+		networks: map[string]string{"bridge": "bridge"}, files: map[string]string{}, created: e.now(),
 		thawed: make(chan struct{}), exited: make(chan struct{}), removed: make(chan struct{})}
 	if name == "" {
 		added.name = "unnamed_" + strconv.Itoa(e.created)
 	}
-	if mode := string(host.NetworkMode); slices.Contains(e.networks, mode) || mode == "none" {
-		added.networks = []string{mode}
+	if mode := string(host.NetworkMode); mode != "" && mode != "default" {
+		added.networks = map[string]string{mode: e.networks[mode]}
 	}
 	close(added.thawed)
 	e.containers = append(e.containers, added)
@@ -261,8 +265,8 @@ func (r *running) summary() container.Summary {
 func (e *Engine) inspectContainer(w http.ResponseWriter, r *http.Request) {
 	e.with(w, r, func(found *running) {
 		networks := map[string]*network.EndpointSettings{}
-		for _, name := range found.networks {
-			networks[name] = &network.EndpointSettings{}
+		for name, id := range found.networks {
+			networks[name] = &network.EndpointSettings{NetworkID: id}
 		}
 		settings := &container.NetworkSettings{Networks: networks}
 		if found.isUp() {
@@ -297,6 +301,13 @@ func (e *Engine) startContainer(w http.ResponseWriter, r *http.Request) {
 
 // start sets a container going. The caller holds the mutex.
 func (e *Engine) start(found *running) error {
+	for name, id := range found.networks {
+		known, exists := e.networks[name]
+		if name != "none" && (!exists || id != "" && known != id) { // before its first start, a container knows names only
+			return fmt.Errorf("network %s not found", cmp.Or(id, name))
+		}
+		found.networks[name] = known
+	}
 	if handler, listens := e.listening[found.config.Image]; listens {
 		for _, bindings := range found.hostConfig.PortBindings {
 			for _, binding := range bindings {

@@ -56,7 +56,8 @@ type Engine struct {
 	created     int
 	containers  []*running
 	volumes     map[string]*volume.Volume
-	networks    []string
+	networks    map[string]string // IDs by names
+	made        int               // networks so far
 	images      []*Image
 	pullable    map[string]Image
 	listening   map[string]http.Handler
@@ -71,7 +72,7 @@ func New(t testing.TB) *Engine {
 		t: t, closed: make(chan struct{}), now: time.Now,
 		info: system.Info{ID: "fake", Name: "fake", ServerVersion: "28.5.2", OSType: "linux", Architecture: "x86_64", CgroupVersion: "2",
 			CgroupDriver: "systemd", NCPU: 4, MemTotal: 8 << 30},
-		volumes: map[string]*volume.Volume{}, networks: []string{"bridge"},
+		volumes: map[string]*volume.Volume{}, networks: map[string]string{"bridge": "bridge"},
 		pullable: map[string]Image{}, listening: map[string]http.Handler{}, programs: map[string]Program{},
 	}
 	e.api = e.routes()
@@ -216,12 +217,12 @@ func (e *Engine) routes() *http.ServeMux {
 		"GET /volumes/{name}":    e.inspectVolume,
 		"DELETE /volumes/{name}": e.removeVolume,
 
-		"GET /networks":                  e.listNetworks,
-		"POST /networks/create":          e.createNetwork,
-		"GET /networks/{name}":           e.inspectNetwork,
-		"DELETE /networks/{name}":        e.removeNetwork,
-		"POST /networks/{id}/connect":    e.connectNetwork,
-		"POST /networks/{id}/disconnect": e.disconnectNetwork,
+		"GET /networks":                       e.listNetworks,
+		"POST /networks/create":               e.createNetwork,
+		"GET /networks/{network}":             e.inspectNetwork,
+		"DELETE /networks/{network}":          e.removeNetwork,
+		"POST /networks/{network}/connect":    e.connectNetwork,
+		"POST /networks/{network}/disconnect": e.disconnectNetwork,
 
 		"POST /images/create":    e.pullImage,
 		"GET /images/get":        e.saveImages,

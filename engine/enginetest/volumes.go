@@ -46,8 +46,21 @@ func (e *Engine) Volumes() []string {
 func (e *Engine) AddNetwork(name string) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	if !slices.Contains(e.networks, name) {
-		e.networks = append(e.networks, name)
+	e.addNetwork(name)
+}
+
+// RemoveNetwork takes a network away, even one that containers are on: they do not start again then.
+func (e *Engine) RemoveNetwork(name string) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	delete(e.networks, name)
+}
+
+// addNetwork makes a network, unless there is one of that name. The caller holds the mutex.
+func (e *Engine) addNetwork(name string) {
+	if _, exists := e.networks[name]; !exists {
+		e.made++
+		e.networks[name] = fmt.Sprintf("%s-%d", name, e.made)
 	}
 }
 
@@ -127,9 +140,9 @@ func (e *Engine) listNetworks(w http.ResponseWriter, r *http.Request) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
 	all := []network.Summary{}
-	for _, name := range e.networks {
+	for name, id := range e.networks {
 		if wanted.Match("name", name) {
-			all = append(all, network.Summary{Name: name, ID: name, Driver: "bridge", Scope: "local"})
+			all = append(all, network.Summary{Name: name, ID: id, Driver: "bridge", Scope: "local"})
 		}
 	}
 	answer(w, http.StatusOK, all)
@@ -142,45 +155,48 @@ func (e *Engine) createNetwork(w http.ResponseWriter, r *http.Request) {
 	}
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	if slices.Contains(e.networks, wanted.Name) {
+	if _, exists := e.networks[wanted.Name]; exists {
 		fail(w, http.StatusConflict, fmt.Sprintf("network with name %s already exists", wanted.Name))
 		return
 	}
-	e.networks = append(e.networks, wanted.Name)
-	answer(w, http.StatusCreated, network.CreateResponse{ID: wanted.Name})
+	e.addNetwork(wanted.Name)
+	answer(w, http.StatusCreated, network.CreateResponse{ID: e.networks[wanted.Name]})
 }
 
-// knowsNetwork reports whether a network exists, and answers itself where it does not. The caller holds the mutex.
-func (e *Engine) knowsNetwork(w http.ResponseWriter, name string) bool {
-	exists := slices.Contains(e.networks, name)
-	if !exists {
-		fail(w, http.StatusNotFound, fmt.Sprintf("network %s not found", name))
+// findNetwork returns the name of the network of a request, which names it or its ID, and answers itself where there is
+// none. The caller holds the mutex.
+func (e *Engine) findNetwork(w http.ResponseWriter, r *http.Request) (found string, exists bool) {
+	wanted := r.PathValue("network")
+	for name, id := range e.networks {
+		if name == wanted || id == wanted {
+			return name, true
+		}
 	}
-	return exists
+	fail(w, http.StatusNotFound, fmt.Sprintf("network %s not found", wanted))
+	return "", false
 }
 
 func (e *Engine) inspectNetwork(w http.ResponseWriter, r *http.Request) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	name := r.PathValue("name")
-	if !e.knowsNetwork(w, name) {
+	name, exists := e.findNetwork(w, r)
+	if !exists {
 		return
 	}
 	members := map[string]network.EndpointResource{}
 	for _, candidate := range e.containers {
-		if slices.Contains(candidate.networks, name) {
+		if candidate.networks[name] == e.networks[name] {
 			members[candidate.id] = network.EndpointResource{Name: candidate.name}
 		}
 	}
-	answer(w, http.StatusOK, network.Inspect{Name: name, ID: name, Driver: "bridge", Scope: "local", Containers: members})
+	answer(w, http.StatusOK, network.Inspect{Name: name, ID: e.networks[name], Driver: "bridge", Scope: "local", Containers: members})
 }
 
 func (e *Engine) removeNetwork(w http.ResponseWriter, r *http.Request) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	name := r.PathValue("name")
-	if e.knowsNetwork(w, name) {
-		e.networks = slices.DeleteFunc(e.networks, func(other string) bool { return other == name })
+	if name, exists := e.findNetwork(w, r); exists {
+		delete(e.networks, name)
 		w.WriteHeader(http.StatusNoContent)
 	}
 }
@@ -191,11 +207,11 @@ func (e *Engine) connectNetwork(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e.changeNetworks(w, r, wanted.Container, func(member *running, name string) {
-		if slices.Contains(member.networks, name) {
+		if _, connected := member.networks[name]; connected {
 			fail(w, http.StatusForbidden, fmt.Sprintf("endpoint with name %s already exists in network %s", member.name, name))
 			return
 		}
-		member.networks = append(member.networks, name)
+		member.networks[name] = e.networks[name]
 	})
 }
 
@@ -205,7 +221,7 @@ func (e *Engine) disconnectNetwork(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	e.changeNetworks(w, r, wanted.Container, func(member *running, name string) {
-		member.networks = slices.DeleteFunc(member.networks, func(other string) bool { return other == name })
+		delete(member.networks, name)
 	})
 }
 
@@ -213,8 +229,8 @@ func (e *Engine) disconnectNetwork(w http.ResponseWriter, r *http.Request) {
 func (e *Engine) changeNetworks(w http.ResponseWriter, r *http.Request, member string, change func(member *running, network string)) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
-	name := r.PathValue("id")
-	if !e.knowsNetwork(w, name) {
+	name, exists := e.findNetwork(w, r)
+	if !exists {
 		return
 	}
 	found := e.find(member)

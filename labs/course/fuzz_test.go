@@ -44,7 +44,7 @@ func FuzzLoad(f *testing.F) {
 		loaded.Charts()
 		for _, chapter := range loaded.Chapters {
 			for _, step := range chapter.Steps {
-				(Place{}).Guide(step).String()
+				_ = (Place{}).Guide(step).String()
 				step.Snapshot().Dangers()
 				step.Start().FileOf("Pod", "default", "web")
 				if found, err := loaded.Find(step.ID()); found != step || err != nil {

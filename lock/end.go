@@ -1,0 +1,8 @@
+//go:build !windows
+
+package lock
+
+import "github.com/hellolab/hellolab/messages"
+
+// end is the command that ends a process.
+func end(pid string) messages.Command { return messages.Shell("kill", pid) }
