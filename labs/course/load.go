@@ -68,6 +68,9 @@ func (l *loader) refuse(file string, line int, problem messages.Text) {
 func (l *loader) content(file string) ([]byte, error) {
 	about, err := fs.Stat(l.files, file)
 	if err != nil {
+		if failure := new(fs.PathError); errors.As(err, &failure) {
+			failure.Op = "open" // not the name of a system call
+		}
 		return nil, err
 	}
 	if !about.Mode().IsRegular() {
