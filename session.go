@@ -51,7 +51,14 @@ func (p *program) open(c *cli.Context, config configuration) (s session, err err
 	return s, err
 }
 
+// connect connects to the Docker Engine that the docker command uses, and has that use no other. Settings of the shell's that
+// would have kind make other nodes than the lab's are left aside.
 func (p *program) connect(ctx context.Context) (*client.Client, error) {
+	for _, name := range []string{"DOCKER_DEFAULT_PLATFORM", "KIND_EXPERIMENTAL_DOCKER_NETWORK", "KIND_EXPERIMENTAL_CONTAINERD_SNAPSHOTTER"} {
+		if err := os.Unsetenv(name); err != nil {
+			return nil, err
+		}
+	}
 	endpoint, err := engine.Endpoint(p.getenv)
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 		}
 	}
 	if !l.record.exists && !removed {
-		l.story.Say(messages.T("there is no lab named %s: nothing to remove", l.name()))
+		l.story.Say(messages.T("there is no lab named %s in the Docker Engine at %s: nothing to remove", l.name(), l.docker.DaemonHost()))
 		return nil
 	}
 	if err := l.removeCaches(ctx); err != nil {

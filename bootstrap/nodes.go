@@ -305,9 +305,7 @@ func (l *Lab) startNode(ctx context.Context, node container.Summary) error {
 	name := nodeName(node)
 	return l.story.Do(ctx, messages.T("starting node %s", name), func(ctx context.Context) error {
 		if err := start(ctx); err != nil {
-			return messages.Errorf("the node %s does not start", name).Because(err).
-				WithHint("if a port is taken, stop the program that has it and run the same command again; %s shows more",
-					messages.Shell("docker", "logs", name))
+			return messages.Errorf("the node %s does not start", name).Because(err) // whose words tell what to do
 		}
 		return nil
 	})
