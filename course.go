@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/hellolab/hellolab/bootstrap"
+	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
@@ -58,6 +59,7 @@ func (p *program) onCourse(changes bool, do func(*cli.Context, *labs.Labs) error
 		if err != nil {
 			return err
 		}
+		l.Trust.Given = c.Bool("trust")
 		return do(c, l)
 	}
 }
@@ -69,11 +71,20 @@ func (p *program) labs(ctx context.Context, s session, lessons *course.Course) (
 		return nil, err
 	}
 	provided := p.supply(s, cluster)
-	return &labs.Labs{
+	l := &labs.Labs{
 		Course: lessons, Cluster: cluster, Story: p.story, Lab: provided, Timeout: s.config.Labs.Timeout,
 		Ingress: s.config.Bootstrap.Ingress.Enabled, Saved: savedFolder(s.config.Bootstrap.Name),
 		Checker: &check.Checker{Cluster: cluster, Place: p.place(s), Course: lessons, Registry: provided},
-	}, nil
+		Trust:   labs.Trust{Foreign: s.config.Labs.Course != ""},
+	}
+	provided.OpenReleases = func(namespace string) (*helm.Client, error) {
+		releases, err := s.lab.Releases(namespace)
+		if err == nil {
+			releases.Vet(l.VetObject)
+		}
+		return releases, err
+	}
+	return l, nil
 }
 
 // savedFolder is where objects of the user's are kept that had to go.
@@ -108,6 +119,13 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		return err
 	}
 	before := c.Bool("before")
+	snapshot := step.Snapshot()
+	if before {
+		snapshot = step.Start()
+	}
+	if err := l.Vet(step, snapshot); err != nil {
+		return err
+	}
 	rows, err := l.Install(c.Context, step, before)
 	if err != nil {
 		return err
@@ -170,7 +188,6 @@ func (p *program) stepToCheck(c *cli.Context, l *labs.Labs) (*course.Step, error
 func (p *program) labWatch(c *cli.Context, l *labs.Labs, step *course.Step) error {
 	var at *course.Step
 	var shown []string
-	encoder := json.NewEncoder(p.stdout)
 	err := l.Follow(c.Context, step, func(step *course.Step, rows []check.Row) error {
 		changed := p.changed(at == step, shown, rows)
 		first := at != step
@@ -179,7 +196,11 @@ func (p *program) labWatch(c *cli.Context, l *labs.Labs, step *course.Step) erro
 		case len(changed) == 0:
 			return nil
 		case c.String("output") == "json":
-			return encoder.Encode(p.checkResult(step, rows))
+			line, err := json.Marshal(p.checkResult(step, rows))
+			if err != nil {
+				return err
+			}
+			return p.printJSON(line)
 		case first:
 			_, err := fmt.Fprint(p.stdout, p.checkText(step, rows))
 			return err

@@ -27,8 +27,7 @@ func lookAtKubectl(_ context.Context, place Place) func(*Machine) {
 	context := kube.Kubeconfig{Context: "kind-" + place.Lab.Name} // as kind names it
 	found := Kubectl{Err: context.Check()}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	found.File = target(rules.GetLoadingPrecedence())
-	found.ReadOnly = replaceable(found.File)
+	found.File, found.ReadOnly = target(rules)
 	if config, err := rules.Load(); err == nil {
 		found.Current = config.CurrentContext
 		found.Dangling = found.Current != "" && config.Contexts[found.Current] == nil
@@ -37,18 +36,19 @@ func lookAtKubectl(_ context.Context, place Place) func(*Machine) {
 	return func(seen *Machine) { seen.Kubectl = found }
 }
 
-// target is the file that kind writes to: the first that is there, or the last one
-// (https://pkg.go.dev/sigs.k8s.io/kind/pkg/cluster#CreateWithKubeconfigPath).
-func target(files []string) string {
-	if len(files) == 0 {
-		return ""
-	}
-	for _, file := range files {
-		if exists(file) {
-			return file
+// target is the file that the lab is written into: the one that kubectl would write to, or the first of the others that can be
+// written. Where there is none, err is about the first.
+func target(rules *clientcmd.ClientConfigLoadingRules) (first string, err error) {
+	for _, file := range append([]string{rules.GetDefaultFilename()}, rules.GetLoadingPrecedence()...) {
+		failed := replaceable(file)
+		if failed == nil {
+			return file, nil
+		}
+		if err == nil {
+			first, err = file, failed
 		}
 	}
-	return files[len(files)-1]
+	return first, err
 }
 
 // replaceable fails where a file cannot be written, or its folder, which gets a lock.

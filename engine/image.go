@@ -26,6 +26,11 @@ type Image struct {
 	Name string
 	// ID is the engine's, and Architecture is named as Go does.
 	ID, Architecture string
+	// Layers are the digests of its unpacked layers, from below.
+	Layers []string
+	// How its containers run, unless told otherwise.
+	Entrypoint, Cmd, Env []string
+	User, WorkingDir     string
 }
 
 // Find returns an image of the engine's, or nil where it has none.
@@ -45,7 +50,12 @@ func Find(ctx context.Context, docker *client.Client, name string) (*Image, erro
 	if found == nil {
 		return nil, err
 	}
-	return &Image{Name: name, ID: found.ID, Architecture: found.Architecture}, nil
+	image := &Image{Name: name, ID: found.ID, Architecture: found.Architecture, Layers: found.RootFS.Layers}
+	if config := found.Config; config != nil {
+		image.Entrypoint, image.Cmd, image.Env = config.Entrypoint, config.Cmd, config.Env
+		image.User, image.WorkingDir = config.User, config.WorkingDir
+	}
+	return image, nil
 }
 
 func inspect(ctx context.Context, docker *client.Client, name string) (*image.InspectResponse, error) {

@@ -39,6 +39,8 @@ type Labs struct {
 	Saved string
 	// Timeout bounds each wait.
 	Timeout time.Duration
+	// Trust is how far what is installed may go.
+	Trust Trust
 }
 
 // Config is the section "labs" of config.yaml.

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -28,6 +27,7 @@ import (
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/strict"
 )
 
 // A saved file is YAML that kubectl can read, below one line that says what it is and what its content's SHA-256 is.
@@ -308,6 +308,7 @@ func (l *Labs) open(file string) (lab savedLab, err error) {
 	if err != nil {
 		return lab, messages.Usagef("%s cannot be read", file).Because(err).WithHint("name a file that %s wrote", save)
 	}
+	content = strict.Plain(content) // editors and git may have changed the ends of its lines
 	line, body, _ := bytes.Cut(content, []byte("\n"))
 	sum, found := strings.CutPrefix(strings.TrimSuffix(string(line), "\r"), firstWords)
 	if !found {
@@ -318,15 +319,12 @@ func (l *Labs) open(file string) (lab savedLab, err error) {
 		return lab, messages.Usagef("%s is damaged or has been changed: its content is not what was saved", file).
 			WithHint("get the original file again; or copy what you need of it to another file, and use %s", messages.Kubectl("", "apply", "-f").Usage("FILE"))
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(body))
-	for {
-		var node yaml.Node
-		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return lab, messages.Usagef("%s is not YAML", file).Because(err)
-		}
-		object, err := course.DecodeObject(&node)
+	documents, err := strict.Documents(file, body, strict.Saved)
+	if err != nil {
+		return lab, err
+	}
+	for _, document := range documents {
+		object, err := course.DecodeObject(document)
 		if err != nil {
 			return lab, messages.Usagef("%s is not YAML", file).Because(err)
 		}
@@ -375,6 +373,9 @@ func (l *Labs) unpack(file string, lab savedLab) (savedLab, error) {
 func (l *Labs) Restore(ctx context.Context, file string) error {
 	lab, err := l.open(file)
 	if err != nil {
+		return err
+	}
+	if err := l.vetFile(file, lab.objects); err != nil {
 		return err
 	}
 	for _, object := range lab.objects {

@@ -27,13 +27,13 @@ import (
 )
 
 // Copy copies an image of somebody else's into the registry, from the local engine or, where that lacks it, from its
-// origin. It does nothing where the registry holds it.
+// origin. It does nothing where the registry holds it, see [Registry.holds].
 func (r *Registry) Copy(ctx context.Context, image string) error {
 	target, err := r.reference(image)
 	if err != nil {
 		return err
 	}
-	if held, err := r.holds(ctx, target); err != nil || held {
+	if held, err := r.holds(ctx, image, target); err != nil || held {
 		return err
 	}
 	step := r.story.Start(messages.T("copying %s into the registry", Tagged(image)))
@@ -90,17 +90,6 @@ func (r *Registry) Put(ctx context.Context, name string, image v1.Image, progres
 	}
 	digest, err := image.Digest()
 	return digest.String(), err
-}
-
-func (r *Registry) holds(ctx context.Context, target name.Reference) (bool, error) {
-	_, err := remote.Head(target, r.options(ctx)...)
-	switch {
-	case err == nil:
-		return true, nil
-	case isMissing(err):
-		return false, nil
-	}
-	return false, r.unreachable(err)
 }
 
 // options are those of requests to the lab's own registry. When it joins the cluster's network, the engine publishes its

@@ -227,7 +227,7 @@ func (r *Registry) create(ctx context.Context) error {
 			Labels:       map[string]string{engine.Label: r.lab},
 			ExposedPorts: nat.PortSet{inside: {}},
 			Env: []string{
-				"REGISTRY_STORAGE_DELETE_ENABLED=true",
+				"REGISTRY_STORAGE_DELETE_ENABLED=false", // nothing deletes, and nobody is asked who they are
 				// registry 3 sends traces to localhost:4318 by default
 				// (https://github.com/distribution/distribution/issues/4270)
 				"OTEL_TRACES_EXPORTER=none",

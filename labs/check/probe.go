@@ -219,7 +219,7 @@ func get(ctx context.Context, url string) (int, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, CheckRedirect: stays}
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, "", err
