@@ -56,13 +56,21 @@ func unwritableFolders(seen Machine) []Case {
 			continue
 		}
 		next := messages.T("make that folder your own: %s", messages.Shell("sudo", "chown", "-R", "$USER", folder.Path))
-		if folder.Use == Temporary {
-			next = messages.T("use the system's own folder: %s; or make this one: %s", engine.Unset(seen.Getenv, "TMPDIR", "TMP", "TEMP"),
+		if folder.Use == Temporary && seen.Getenv(temporaryVariable(seen.System)) != "" {
+			next = messages.T("use the system's own folder: %s; or make this one: %s", messages.Unset(temporaryVariable(seen.System)),
 				messages.Shell("mkdir", "-p", folder.Path))
 		}
 		cases = append(cases, Case{messages.T("nothing can be written in %s: %s", folder.Path, folder.Err), next})
 	}
 	return cases
+}
+
+// temporaryVariable names the folder for temporary files, where one is not to be the system's own.
+func temporaryVariable(system string) string {
+	if system == "windows" {
+		return "TMP"
+	}
+	return "TMPDIR"
 }
 
 // A node uses about that many inotify instances (systemd, containerd, kubelet, kube-proxy, the control plane's parts),

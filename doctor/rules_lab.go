@@ -28,11 +28,11 @@ func takenPorts(seen Machine) []Case {
 			continue
 		}
 		who := messages.T("another program")
-		next := messages.T("stop what has it, or have hellolab choose another port: %s", choose(port))
+		next := messages.T("stop what has it, or have hellolab choose another port: %s", choose(seen))
 		switch {
 		case port.Container != "":
 			who = messages.T("the container %s", port.Container)
-			next = messages.T("stop it (%s), or have hellolab choose another port: %s", messages.Shell("docker", "stop", port.Container), choose(port))
+			next = messages.T("stop it (%s), or have hellolab choose another port: %s", seen.Engine.stop(port.Container), choose(seen))
 		case port.Program != "":
 			who = messages.T("the program %s", port.Program)
 		}
@@ -44,9 +44,23 @@ func takenPorts(seen Machine) []Case {
 	return cases
 }
 
-func choose(port TakenPort) messages.Command {
-	setting := port.Setting
-	return messages.Hellolab("up", "--set", setting+"=auto")
+// stop is the command that stops a container: with the lab that it is a part of, if it is.
+func (e Engine) stop(container string) messages.Command {
+	for _, lab := range e.Records {
+		if container == lab+"-control-plane" || container == lab+"-registry" {
+			return messages.Shell("hellolab", "--name", lab, "stop")
+		}
+	}
+	return messages.Shell("docker", "stop", container)
+}
+
+// choose is the command that has hellolab choose other ports for all those that are taken.
+func choose(seen Machine) messages.Command {
+	words := []string{"up"}
+	for _, port := range seen.Taken {
+		words = append(words, "--set", port.Setting+"=auto")
+	}
+	return messages.Hellolab(words...)
 }
 
 func reservedPorts(seen Machine) []Case {
@@ -55,7 +69,7 @@ func reservedPorts(seen Machine) []Case {
 		if port.Reserved {
 			cases = append(cases, Case{messages.T("Windows keeps port %v for itself", port.Number),
 				messages.T("%s shows the ranges that it keeps; have hellolab choose another port: %s",
-					messages.Shell("netsh", "int", "ipv4", "show", "excludedportrange", "tcp"), choose(port))})
+					messages.Shell("netsh", "int", "ipv4", "show", "excludedportrange", "tcp"), choose(seen))})
 		}
 	}
 	return cases
