@@ -10,9 +10,19 @@ e2e = go test -tags e2e -count 1 -v $(if $(TEST),-run '$(TEST)') ./e2e
 # says once more, at the end, how long each test and each of its parts took
 times = awk '{ print; fflush() } /^(    )?--- / { line[++n] = $$0 } END { for (i = 1; i <= n; i++) print line[i] }'
 
+# where govulncheck finds what is known of vulnerabilities
+vulnerabilities = $(or $(GOVULNDB),https://vuln.go.dev)
+# the systems that hellolab runs on, beside Linux
+systems = windows/amd64 windows/arm64 darwin/amd64 darwin/arm64
+across = set -e; for system in $(systems); do echo "$$system"; GOOS=$${system%/*} GOARCH=$${system\#*/} go vet $(1); done
+# what compiles in seconds: packages without Kubernetes among what they import
+light = $$(go list -f '{{.ImportPath}} {{.Deps}}' ./... | grep -v -e k8s.io -e /e2e | cut -d ' ' -f 1)
+# each fuzz test as FOLDER:NAME
+fuzzed = grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' . | sed 's|/[^/]*_test.go:func |:|' | sort
+
 SHELL = bash
 
-.PHONY: up test lint test-unit test-e2e test-long cover cross bench build clean
+.PHONY: up test lint vulnerabilities test-unit test-e2e test-long fuzz cover cross bench build clean
 
 up: build ## bring up the lab: a cluster, a registry and an ingress controller
 	$(prepared) bin/hellolab up
@@ -22,9 +32,18 @@ test: lint test-unit test-e2e ## everything that CI checks
 build: ## bin/hellolab
 	GOGC=400 go build -ldflags '-s -w -X main.version=$(version) -X k8s.io/component-base/version.gitVersion=$(kubectl)' -o bin/ .
 
-lint: ## formatting and go vet
+# On two cores, go vet of everything takes 5 to 10 minutes for each further system, since it compiles Kubernetes once more;
+# here it is what compiles without, and the terminal. make test-long has the rest (cross).
+lint: vulnerabilities ## formatting, go vet, here and for the other systems, and known vulnerabilities
 	test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./... && go vet -tags e2e ./e2e
+	$(call across,$(light))
+	GOOS=windows go vet terminal_windows.go && GOOS=darwin go vet terminal_other.go
+
+vulnerabilities: ## known ones in what the program calls; says so where their list cannot be had
+	@if curl --silent --fail --max-time 10 --output /dev/null $(vulnerabilities)/index/db.json; \
+		then go tool govulncheck -db $(vulnerabilities) ./...; \
+		else echo "lint: $(vulnerabilities) cannot be reached: known vulnerabilities were NOT looked for"; fi
 
 test-unit: ## seconds, no Docker
 	go test ./...
@@ -35,11 +54,15 @@ cover: ## how much of the code unit tests run
 test-e2e: build ## real clusters; TEST=name runs one test
 	set -o pipefail; $(prepared) $(e2e) -timeout 40m | $(times)
 
-test-long: cross build ## every step, chapter after every other, kills; other systems
+test-long: cross fuzz build ## every step, chapter after every other, kills; other systems; fuzz tests
 	set -o pipefail; $(prepared) LONG=1 $(e2e) -timeout 3h | $(times)
 
+fuzz: ## every fuzz test for FUZZTIME (10m), one after another; inputs that fail are kept in testdata/fuzz
+	@set -e; for each in $$($(fuzzed)); do echo "$$each"; \
+		go test -run '^$$' -fuzz "^$${each#*:}\$$" -fuzztime $(or $(FUZZTIME),10m) -parallel 1 "$${each%:*}"; done
+
 cross: ## go vet for the other systems, which compiles everything once more for each
-	GOOS=windows go vet ./... && GOOS=darwin go vet ./...
+	$(call across,./...)
 
 bench: build ## hellolab against kind, and against the same by hand
 	$(prepared) PATH=$$PATH:$${TESTBED_CACHE:-$$HOME/.cache/hellolab-testbed}/bin/tools BENCH=1 $(e2e) -run Bench -timeout 1h

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,9 +10,11 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
@@ -63,6 +66,7 @@ func (p *program) onCourse(changes bool, do func(*cli.Context, *labs.Labs) error
 		if err != nil {
 			return err
 		}
+		l.Trust.Given = c.Bool("trust")
 		return do(c, l)
 	}
 }
@@ -74,11 +78,21 @@ func (p *program) labs(ctx context.Context, s session, lessons *course.Course) (
 		return nil, err
 	}
 	provided := p.supply(s, cluster)
-	return &labs.Labs{
+	l := &labs.Labs{
 		Course: lessons, Cluster: cluster, Story: p.story, Lab: provided, Timeout: s.config.Labs.Timeout,
 		Ingress: s.config.Bootstrap.Ingress.Enabled, Saved: savedFolder(s.config.Bootstrap.Name),
-		Checker: &check.Checker{Cluster: cluster, Place: p.place(s), Course: lessons, Registry: provided},
-	}, nil
+		Checker: &check.Checker{Cluster: cluster, Place: p.place(s), Course: lessons, Registry: provided, Engine: engineImages{s.docker},
+			Namespace: cmp.Or(kube.Kubeconfig{Context: bootstrap.Context(s.config.Bootstrap.Name)}.Namespace(), metav1.NamespaceDefault)},
+		Trust: labs.Trust{Foreign: s.config.Labs.Course != ""},
+	}
+	provided.OpenReleases = func(namespace string) (*helm.Client, error) {
+		releases, err := helm.New(l.Cluster, namespace, p.log)
+		if err == nil {
+			releases.Vet(l.VetObject)
+		}
+		return releases, err
+	}
+	return l, nil
 }
 
 // persist has all that a course does outlast an API server that is away for a while.
@@ -89,7 +103,6 @@ func (p *program) persist(l *labs.Labs) (err error) {
 	l.Checker.Cluster = l.Cluster
 	if provided, ok := l.Lab.(*supply.Supply); ok {
 		provided.Cluster = l.Cluster
-		provided.OpenReleases = func(namespace string) (*helm.Client, error) { return helm.New(l.Cluster, namespace, p.log) }
 	}
 	return nil
 }
@@ -127,6 +140,13 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 	}
 	before := c.Bool("before")
 	l.DropData = c.Bool("force")
+	snapshot := step.Snapshot()
+	if before {
+		snapshot = step.Start()
+	}
+	if err := l.Vet(step, snapshot); err != nil {
+		return err
+	}
 	rows, err := l.Install(c.Context, step, before)
 	if err != nil {
 		return err
@@ -189,7 +209,6 @@ func (p *program) stepToCheck(c *cli.Context, l *labs.Labs) (*course.Step, error
 func (p *program) labWatch(c *cli.Context, l *labs.Labs, step *course.Step) error {
 	var at *course.Step
 	var shown []string
-	encoder := json.NewEncoder(p.stdout)
 	err := l.Follow(c.Context, step, func(step *course.Step, rows []check.Row) error {
 		changed := p.changed(at == step, shown, rows)
 		first := at != step
@@ -198,7 +217,11 @@ func (p *program) labWatch(c *cli.Context, l *labs.Labs, step *course.Step) erro
 		case len(changed) == 0:
 			return nil
 		case c.String("output") == "json":
-			return encoder.Encode(p.checkResult(step, rows))
+			line, err := json.Marshal(p.checkResult(step, rows))
+			if err != nil {
+				return err
+			}
+			return p.printJSON(line)
 		case first:
 			_, err := fmt.Fprint(p.stdout, p.checkText(step, rows))
 			return err
@@ -296,7 +319,7 @@ func (p *program) labSave(c *cli.Context, l *labs.Labs) error {
 		if err != nil {
 			return err
 		}
-		_, err = p.stdout.Write(content)
+		_, err = p.raw.Write(content)
 		return err
 	}
 	if err := l.Save(c.Context, file, c.Bool("force")); err != nil {
@@ -307,11 +330,7 @@ func (p *program) labSave(c *cli.Context, l *labs.Labs) error {
 
 // isStdout reports whether a file is where this program writes its results already: /dev/stdout.
 func (p *program) isStdout(file string) bool {
-	out, ok := p.stdout.(*os.File)
-	if !ok {
-		return false
-	}
-	is, err := out.Stat()
+	is, err := p.raw.Stat()
 	if err != nil {
 		return false
 	}

@@ -35,7 +35,7 @@ func (p *program) kubectl(c *cli.Context) error {
 	os.Args = append([]string{"kubectl"}, args...) // it tells the API server its name, and the reader in advice
 	next := func(command messages.Command) string { return p.say("next: ") + p.printer.Command(command) }
 	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), kubectl.Hints{Lost: next(messages.Hellolab("up")), Refused: next(messages.Hellolab("status"))},
-		os.Args, kubectl.Streams{In: os.Stdin, Out: p.stdout, Err: os.Stderr})
+		os.Args, kubectl.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	if status != exitDone {
 		return exitStatus(status)
 	}

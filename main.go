@@ -45,7 +45,11 @@ func ends() []os.Signal {
 
 // program is one run of hellolab: where it writes, and in which language.
 type program struct {
-	stdout  io.Writer
+	// stdout and stderr are [messages.Cleaned], since what is printed may come from a course, a pod or a server. Only the story
+	// and kubectl write past them.
+	stdout io.Writer
+	// raw is stdout for what is a file's content, and goes where the user sends it.
+	raw     *os.File
 	stderr  io.Writer
 	getenv  func(string) string
 	printer messages.Printer
@@ -58,7 +62,7 @@ type program struct {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
-	p := &program{stdout: stdout, stderr: stderr, getenv: os.Getenv}
+	p := &program{raw: stdout, stdout: messages.Cleaned(stdout), stderr: messages.Cleaned(stderr), getenv: os.Getenv}
 	p.printer = messages.In(languages(args, p.getenv)...)
 	p.printer.Lab, p.printer.Advise = p.here, advice
 	p.story = progress.New(p.storyOptions(stderr))
@@ -159,6 +163,7 @@ func (p *program) app() *cli.App {
 			{Name: "lab", ArgsUsage: "CHAPTER[/STEP]", Usage: say("the course: set the cluster up as it is after a step"), Action: p.onCourse(true, p.labInstall), Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "before", Usage: say("set up the state before the step, to do it yourself")},
 				&cli.BoolFlag{Name: "force", Usage: say("delete volumes with what is in them, too")},
+				&cli.BoolFlag{Name: "trust", Usage: say("let somebody else's course do everything; only for people you trust")},
 				output,
 			}, Subcommands: []*cli.Command{
 				{Name: "list", Usage: say("list the chapters and steps, and your progress"), Action: p.labList, Flags: []cli.Flag{output}},
@@ -170,8 +175,11 @@ func (p *program) app() *cli.App {
 				{Name: "save", ArgsUsage: "FILE", Usage: say("save the state of the course's namespaces"), Action: p.onCourse(true, p.labSave), Flags: []cli.Flag{output,
 					&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")}}},
 				{Name: "restore", ArgsUsage: "FILE", Usage: say("restore the namespaces from a saved file"), Action: p.onCourse(true, p.labRestore), Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "force", Usage: say("delete volumes with what is in them, too")}}},
+					&cli.BoolFlag{Name: "force", Usage: say("delete volumes with what is in them, too")},
+					&cli.BoolFlag{Name: "trust", Usage: say("let the file do everything; only for files from people you trust")}}},
 			}},
+			{Name: "why", ArgsUsage: "[KIND/NAME]", Usage: say("find out what is wrong, with one object or all of a namespace"), Action: p.onCourse(false, p.why), Flags: []cli.Flag{output,
+				&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Usage: say("the namespace; otherwise kubectl's")}}},
 			{Name: "kubectl", ArgsUsage: "[ARGS...]", SkipFlagParsing: true, HideHelp: true, Usage: say("the built-in kubectl, on the lab"), Action: p.kubectl},
 			{Name: "tunnel", Usage: say("give LoadBalancer Services addresses, until Ctrl-C"), Action: p.tunnel},
 			{Name: "ip", Usage: say("print the lab's address"), Action: p.ip, Flags: []cli.Flag{output}},

@@ -45,11 +45,28 @@ func languages(args []string, getenv func(string) string) []language.Tag {
 // checked for other formats before anything was done.
 func (p *program) print(c *cli.Context, value any, text func() string) error {
 	if c.String("output") == "json" {
-		encoder := json.NewEncoder(p.stdout)
-		encoder.SetIndent("", "  ")
-		return encoder.Encode(value)
+		content, err := json.MarshalIndent(value, "", "  ")
+		if err != nil {
+			return err
+		}
+		return p.printJSON(content)
 	}
 	_, err := fmt.Fprint(p.stdout, text())
+	return err
+}
+
+// printJSON writes a JSON value and ends the line. What a terminal would act on is escaped, where JSON does not ask for it
+// already, so that programs get all of it.
+func (p *program) printJSON(content []byte) error {
+	var b strings.Builder
+	for _, r := range string(content) {
+		if r != '\n' && messages.Clean(string(r)) == "" {
+			fmt.Fprintf(&b, `\u%04x`, r)
+			continue
+		}
+		b.WriteRune(r)
+	}
+	_, err := fmt.Fprintln(p.stdout, b.String())
 	return err
 }
 

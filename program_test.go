@@ -377,5 +377,5 @@ func TestUpIsRefused(t *testing.T) {
 	m := newMachine(t)
 	m.addLab("hellolab")
 	m.must(exitFailed, []string{"up", "--workers", "2"}, "the lab hellolab was made with other settings", "bootstrap.workers: 0, not 2", "hellolab down", "hellolab up --workers 2")
-	m.must(exitUsage, []string{"up", "--course", "nowhere"}, "course.yaml cannot be read")
+	m.must(exitUsage, []string{"up", "--course", "nowhere"}, "the course cannot be read")
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/hellolab/hellolab/images"
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/supply"
 )
 
@@ -75,7 +76,7 @@ func (p *program) connect(ctx context.Context) (*client.Client, error) {
 			return nil, err
 		}
 	}
-	return engine.Connect(ctx, endpoint)
+	return engine.Connect(ctx, endpoint, p.story.Say)
 }
 
 // bypassProxy has the nodes reach a host without the proxy that kind tells them to use, if it does: kind takes it from
@@ -114,10 +115,16 @@ func (p *program) onLab(do func(*bootstrap.Lab, context.Context) error) cli.Acti
 func (s session) course() (*course.Course, error) { return loadCourse(s.config) }
 
 func loadCourse(config configuration) (*course.Course, error) {
-	if folder := config.Labs.Course; folder != "" {
-		return course.Load(os.DirFS(folder), fromHere(folder), config.Images.Account)
+	folder := config.Labs.Course
+	if folder == "" {
+		return course.Load(course.Embedded(), "", config.Images.Account)
 	}
-	return course.Load(course.Embedded(), "", config.Images.Account)
+	root, err := os.OpenRoot(folder) // it may be somebody else's, with links to files that are not
+	if err != nil {
+		return nil, messages.Usagef("the course cannot be read").Because(err).WithHint("name a folder with a course: --course DIR")
+	}
+	defer root.Close()
+	return course.Load(root.FS(), fromHere(folder), config.Images.Account)
 }
 
 // fromHere is the path of a folder as the user would name it: from the working folder on, where it lies below that.

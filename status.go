@@ -32,6 +32,9 @@ func (p *program) statusText(status bootstrap.Status) string {
 			if node.Ready {
 				state = "Ready"
 			}
+			if node.Ready && !node.Schedulable {
+				state = p.say("Ready, and takes no new pods")
+			}
 			rows = append(rows, []string{p.say("node"), node.Name + "  " + state})
 		}
 		rows = append(rows,

@@ -2,8 +2,6 @@ package main
 
 import (
 	"github.com/urfave/cli/v2"
-
-	"github.com/hellolab/hellolab/messages"
 )
 
 // tunnel gives LoadBalancer Services addresses until Ctrl-C.
@@ -23,8 +21,7 @@ func (p *program) tunnel(c *cli.Context) error {
 			return busy
 		}
 		unlock()
-		err = messages.Errorf("another tunnel to this lab runs already").
-			WithHint("one tunnel is enough for all Services; Ctrl-C in its terminal ends it")
+		err = s.lab.TunnelBusy(c.Context)
 	}
 	if err != nil && c.Context.Err() != nil {
 		err = afterInterrupt{err}

@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,7 +13,9 @@ import (
 	"helm.sh/helm/v3/pkg/release"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	applycore "k8s.io/client-go/applyconfigurations/core/v1"
 
@@ -70,8 +73,27 @@ func (l *Lab) connect(ctx context.Context) (*kube.Cluster, error) {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
 	return server, l.story.Do(ctx, messages.T("waiting for the API server"), func(ctx context.Context) error {
-		return await.Poll(ctx, messages.T("the API server does not become ready"), func(ctx context.Context) error { return ready(ctx, server) })
+		var failed error // for good
+		err := await.Poll(ctx, messages.T("the API server does not become ready"), func(ctx context.Context) error {
+			err := ready(ctx, server)
+			if failed = expired(err); failed != nil {
+				return nil
+			}
+			return err
+		})
+		return errors.Join(failed, err)
 	})
+}
+
+// expired returns what is to be said where a certificate is not valid at this time, or nil: kubeadm's are so for a year from the
+// cluster's creation on.
+func expired(err error) error {
+	var invalid x509.CertificateInvalidError
+	if !errors.As(err, &invalid) || invalid.Reason != x509.Expired {
+		return nil
+	}
+	return messages.Errorf("the certificate of the API server is not valid at this machine's time, %s", time.Now().Format(time.DateTime)).Because(err).
+		WithHint("correct this machine's clock, or begin anew (the cluster is lost): %s, then %s", messages.Hellolab("down"), messages.Hellolab("up"))
 }
 
 // Releases returns a client for the Helm releases of a namespace of the lab.
@@ -95,24 +117,21 @@ func (l *Lab) Node() string { return l.controlPlane() }
 // apiServerPort is the port of the API server in the control plane's container.
 const apiServerPort = 6443
 
-// exportKubeconfig writes the lab's context into the user's kubeconfig. kind makes it the current one. Another program
-// may hold that file's lock for a moment.
+// exportKubeconfig writes the lab's context into the user's kubeconfig, and makes it the current one, unless that is to stay or
+// cannot be written.
 func (l *Lab) exportKubeconfig(ctx context.Context) error {
-	before := l.kubectl.Current()
 	return l.story.Do(ctx, messages.T("kubectl context %s", l.kubectl.Context), func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, kube.StaleLock)
-		defer cancel()
-		var last error
-		err := await.Poll(ctx, messages.Text{}, func(context.Context) error {
-			last = l.kind.ExportKubeConfig(l.name(), "", false)
-			return last
-		})
+		content, err := l.kind.KubeConfig(l.name(), false)
 		if err != nil {
-			return messages.Errorf("kubectl's configuration cannot be written").Because(cause(last)).
-				WithHint("make the file that $KUBECONFIG names, or ~/.kube/config, writable, and remove a .lock that a killed program left beside it")
+			return messages.Errorf("the kubeconfig of the cluster %s cannot be read", l.name()).Because(cause(err)).Next(messages.Hellolab("up"))
 		}
-		if l.settings.Bootstrap.KeepContext {
-			return l.kubectl.Use(before)
+		if err := l.kubectl.Add(ctx, content); err != nil || l.settings.Bootstrap.KeepContext {
+			return err
+		}
+		if err := l.kubectl.Use(ctx, l.kubectl.Context); err != nil {
+			l.log.Debug(err)
+			l.story.Say(messages.T("kubectl's current context stays %s, since that file cannot be written; the lab's is reached by %s",
+				l.kubectl.Current(), messages.Hellolab("kubectl", "get", "nodes")))
 		}
 		return nil
 	})
@@ -140,6 +159,22 @@ func announceRegistry(ctx context.Context, api *kube.Cluster, registry *registry
 	_, err := configMaps.Apply(ctx, applycore.ConfigMap(name, metav1.NamespacePublic).WithData(map[string]string{key: hint}),
 		metav1.ApplyOptions{FieldManager: kube.Owner, Force: true})
 	return err
+}
+
+// uncordon has the control plane take pods again, which a reader may have drained: the lab's own pods run there.
+func (l *Lab) uncordon(ctx context.Context, api *kube.Cluster) error {
+	node, err := api.CoreV1().Nodes().Get(ctx, l.controlPlane(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && !node.Spec.Unschedulable {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return l.story.Do(ctx, messages.T("letting node %s take pods again", node.Name), func(ctx context.Context) error {
+		_, err := api.CoreV1().Nodes().Patch(ctx, node.Name, types.MergePatchType, []byte(`{"spec": {"unschedulable": null}}`),
+			metav1.PatchOptions{FieldManager: kube.Owner})
+		return err
+	})
 }
 
 // untilNodesReady waits until every node is Ready, and its kubelet has been heard of since its container started: for

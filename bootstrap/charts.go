@@ -24,9 +24,9 @@ const (
 )
 
 // ensureCharts installs the chart repository, which holds files from the start, and what users put in later, and waits
-// until it answers. Without the image of its web server in the lab's registry there is none, and it says so.
+// until it answers. Without files, one that is there is waited for. Without the image of its web server in the lab's registry there is none, and it says so.
 func (l *Lab) ensureCharts(ctx context.Context, files map[string][]byte) error {
-	if len(files) == 0 || !l.settings.Bootstrap.Ingress.Enabled {
+	if !l.settings.Bootstrap.Ingress.Enabled {
 		return nil
 	}
 	releases, err := l.releases(chartsNamespace)
@@ -37,6 +37,14 @@ func (l *Lab) ensureCharts(ctx context.Context, files map[string][]byte) error {
 	if err != nil {
 		return err
 	}
+	url := l.Addresses().Charts
+	answers := func(ctx context.Context) error { return answersWith(ctx, url+"/index.yaml", http.StatusOK) }
+	if len(files) == 0 {
+		if installed == nil || answers(ctx) == nil {
+			return nil
+		}
+		return l.story.Do(ctx, messages.T("chart repository at %s", url), func(ctx context.Context) error { return l.untilCharts(ctx, answers) })
+	}
 	wanted, err := helm.Load(chartRepository, chartsName)
 	if err != nil {
 		return err
@@ -46,8 +54,6 @@ func (l *Lab) ensureCharts(ctx context.Context, files map[string][]byte) error {
 		encoded[name] = base64.StdEncoding.EncodeToString(content)
 	}
 	values := map[string]any{"files": encoded}
-	url := l.Addresses().Charts
-	answers := func(ctx context.Context) error { return answersWith(ctx, url+"/index.yaml", http.StatusOK) }
 	if helm.Current(installed, wanted, values) && answers(ctx) == nil {
 		return nil // otherwise parts of it may have been deleted, which an upgrade to the same brings back
 	}
@@ -63,10 +69,14 @@ func (l *Lab) ensureCharts(ctx context.Context, files map[string][]byte) error {
 		if err := releases.Ensure(ctx, chartsName, wanted, values); err != nil {
 			return messages.Errorf("the chart repository cannot be installed").Because(err).WithHint("run the same command again")
 		}
-		ctx, cancel := l.within(ctx)
-		defer cancel()
-		return await.Poll(ctx, messages.T("the chart repository does not answer"), answers)
+		return l.untilCharts(ctx, answers)
 	})
+}
+
+func (l *Lab) untilCharts(ctx context.Context, answers func(context.Context) error) error {
+	ctx, cancel := l.within(ctx)
+	defer cancel()
+	return await.Poll(ctx, messages.T("the chart repository does not answer"), answers)
 }
 
 // noCharts says that there is no chart repository, and what makes one. The lab's own settings cannot: it keeps them.

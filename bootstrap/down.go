@@ -9,9 +9,7 @@ import (
 	"github.com/docker/docker/api/types/volume"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/engine"
-	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -39,6 +37,10 @@ func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 	}
 	if !l.record.exists && !removed {
 		l.story.Say(messages.T("there is no lab named %s: nothing to remove", l.name()))
+		if l.kubectl.Server() != "" { // it may lead to another engine's cluster
+			l.story.Say(messages.T("kubectl's configuration still has the context %s; to remove it: %s",
+				l.kubectl.Context, messages.Kubectl("", "config", "delete-context", l.kubectl.Context)))
+		}
 		return nil
 	}
 	if err := l.removeCaches(ctx); err != nil {
@@ -119,23 +121,11 @@ func (l *Lab) removeLeftContainers(ctx context.Context) error {
 // forgetContext makes the context from before the lab the current one, and removes the lab's entries from the user's
 // kubeconfig.
 func (l *Lab) forgetContext(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, kube.StaleLock)
-	defer cancel()
-	var last error
-	err := await.Poll(ctx, messages.Text{}, func(context.Context) error {
-		if l.kubectl.Current() == l.kubectl.Context {
-			if last = l.kubectl.Use(l.record.previousContext); last != nil {
-				return last
-			}
-		}
-		last = l.kind.Delete(l.name(), "") // there are no nodes any more
-		return last
-	})
-	if err == nil {
-		return nil
+	if err := l.kubectl.Remove(ctx, l.record.previousContext); err != nil {
+		return messages.Errorf("the lab's context stays in kubectl's configuration").Because(err).
+			WithHint("when that file can be written: %s", messages.Kubectl("", "config", "delete-context", l.kubectl.Context))
 	}
-	return messages.Errorf("kubectl's configuration cannot be written").Because(cause(last)).
-		WithHint("when that file can be written: %s", messages.Kubectl("", "config", "delete-context", l.kubectl.Context))
+	return nil
 }
 
 // Stop stops the lab and keeps all of its state.

@@ -222,7 +222,7 @@ func TestIncomplete(t *testing.T) {
 		{"one node that does not run", func(w *world) { w.engine.Stop("web-worker") }, incomplete, ""},
 		{"an unfinished cluster", func(w *world) { w.unmark() }, incomplete, ""},
 		{"no registry", func(w *world) { w.remove("web-registry") }, "", ""},
-		{"no context", func(w *world) { fakeKind{w}.Delete("web", "") }, "", ""},
+		{"no context", func(w *world) { w.forgets("kind-web") }, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/sirupsen/logrus"
@@ -92,8 +93,7 @@ func (l *Lab) ensureCluster(ctx context.Context, nodes []container.Summary) erro
 	return work.Wait()
 }
 
-// createCluster makes the cluster. kind takes no context: an interrupt reaches the docker commands that it runs, and
-// it removes the nodes then.
+// createCluster makes the cluster.
 func (l *Lab) createCluster(ctx context.Context) error {
 	settings := l.settings.Bootstrap
 	image, err := engine.EnsureImage(ctx, l.docker, l.story, nodeImage(settings))
@@ -111,7 +111,7 @@ func (l *Lab) createCluster(ctx context.Context) error {
 	}
 	defer os.RemoveAll(scratch)
 	return l.story.Do(ctx, messages.T("Kubernetes cluster %s", l.name()), func(ctx context.Context) error {
-		err := l.kind.Create(l.name(),
+		err := l.create(ctx,
 			cluster.CreateWithV1Alpha4Config(kindConfig(settings, info.CgroupVersion == "1")),
 			// the user's own kubeconfig is written to later, and not in the middle of something long
 			cluster.CreateWithKubeconfigPath(filepath.Join(scratch, "kubeconfig")))
@@ -126,6 +126,30 @@ func (l *Lab) createCluster(ctx context.Context) error {
 		// even where something beside has failed meanwhile: the cluster itself is good
 		return l.finish(context.WithoutCancel(ctx))
 	})
+}
+
+// createsWithin bounds kind's work: kubeadm gives up by itself after 4 minutes, but a docker command never does.
+const createsWithin = 15 * time.Minute
+
+// create has kind make the cluster. kind takes no context: a command that is interrupted leaves it behind, to end with this process, and
+// the next `up` removes what there is by then. Where another part of this `up` has failed, kind is waited for: its cluster is good.
+func (l *Lab) create(ctx context.Context, options ...cluster.CreateOption) error {
+	done := make(chan error, 1)
+	go func() { done <- l.kind.Create(l.name(), options...) }()
+	limit := time.NewTimer(createsWithin)
+	defer limit.Stop()
+	for ended := ctx.Done(); ; ended = nil {
+		select {
+		case err := <-done:
+			return err
+		case <-limit.C:
+			return messages.Errorf("it was not done within %s", createsWithin)
+		case <-ended:
+			if errors.Is(context.Cause(ctx), context.Canceled) {
+				return context.Canceled
+			}
+		}
+	}
 }
 
 // kindLogger sends what kind says to a debug log: hellolab tells the story itself.

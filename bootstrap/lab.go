@@ -39,8 +39,7 @@ type Lab struct {
 // provider creates kind clusters: [cluster.Provider] is one.
 type provider interface {
 	Create(name string, options ...cluster.CreateOption) error
-	Delete(name, kubeconfig string) error
-	ExportKubeConfig(name, kubeconfig string, internal bool) error
+	KubeConfig(name string, internal bool) (string, error)
 	ListInternalNodes(name string) ([]nodes.Node, error)
 }
 
@@ -137,6 +136,12 @@ func (l *Lab) busy(ctx context.Context) error {
 
 // LockTunnel keeps others from running a tunnel to the lab until unlock is called. unlock is nil where somebody runs one.
 func (l *Lab) LockTunnel() (unlock func(), err error) { return lock.Try(l.name() + ".tunnel") }
+
+// TunnelBusy is the error for a lab that has a tunnel already.
+func (l *Lab) TunnelBusy(ctx context.Context) error {
+	return lock.Busy(ctx, l.name()+".tunnel", messages.T("another tunnel to this lab runs already")).
+		WithHint("one tunnel is enough for all Services; Ctrl-C in its terminal ends it")
+}
 
 // portsLock is the name of the lock for the choice of ports, which no lab can have as its name.
 const portsLock = ".ports"

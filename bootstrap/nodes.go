@@ -4,7 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -18,6 +21,7 @@ import (
 	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/port"
 	"github.com/hellolab/hellolab/registry"
 )
 
@@ -62,19 +66,19 @@ type foreignCluster struct{ failure *messages.Error }
 func (f foreignCluster) Error() string { return f.failure.Error() }
 func (f foreignCluster) Unwrap() error { return f.failure }
 
-// owns reports whether the cluster that a node is of, the first of its nodes, is the lab's. A finished cluster has the
-// token of the lab's record. Of what an interrupted creation left (and of clusters by older versions) the time and the
-// ports tell: it was made after the record, and publishes port 30000 where the settings say. (The engine keeps that while
-// a container is stopped, unlike the list of its present ports.)
+// owns reports whether the cluster that a node is of, the first of its nodes, is the lab's. Its nodes have the token of the lab's
+// record, but for those that were being created when something ended (and for clusters by older versions). Of these the time and
+// the ports tell: they were made after the record, and publish port 30000 where the settings say. (The engine keeps that
+// while a container is stopped, unlike the list of its present ports.)
 func (l *Lab) owns(ctx context.Context, node container.Summary) (bool, error) {
 	if !l.record.exists {
 		return false, nil
 	}
-	finished, mark, err := readMark(ctx, l.docker, node.ID)
+	marked, mark, err := readMarks(ctx, l.docker, node.ID)
 	if err != nil {
 		return false, err
 	}
-	if finished && (mark[tokenLabel] != "" || l.record.token() != "") {
+	if marked && (mark[tokenLabel] != "" || l.record.token() != "") {
 		return mark[tokenLabel] == l.record.token(), nil
 	}
 	if time.Unix(node.Created, 0).Before(l.record.since) {
@@ -118,10 +122,11 @@ func (l *Lab) finished(ctx context.Context, nodes []container.Summary) (bool, er
 
 // setUpNode sends a node's containerd to the registry, and the registry to the node's network.
 func (l *Lab) setUpNode(ctx context.Context, node string) error {
-	if _, err := l.docker.ContainerStatPath(ctx, node, path.Join(certsFolder, l.registry.Address(), "hosts.toml")); err != nil {
-		if err := l.writeFiles(ctx, node, certsFolder, l.registry.Hosts()); err != nil {
-			return err
-		}
+	if err := l.claim(ctx, node); err != nil {
+		return err
+	}
+	if err := l.writeHosts(ctx, node); err != nil {
+		return err
 	}
 	found, err := l.docker.ContainerInspect(ctx, node)
 	if err != nil {
@@ -133,6 +138,24 @@ func (l *Lab) setUpNode(ctx context.Context, node string) error {
 		}
 	}
 	return nil
+}
+
+// writeHosts writes the files that send a node's containerd to the registry, unless they are there as this version has them. A
+// file with their digest in its name comes last: it is missing where a writer was killed before.
+func (l *Lab) writeHosts(ctx context.Context, node string) error {
+	files := l.registry.Hosts()
+	digest := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		fmt.Fprintf(digest, "%q %q\n", name, files[name])
+	}
+	written := fmt.Sprintf(".hellolab-%x", digest.Sum(nil)[:8])
+	if _, err := l.docker.ContainerStatPath(ctx, node, path.Join(certsFolder, written)); !errdefs.IsNotFound(err) {
+		return err
+	}
+	if err := l.writeFiles(ctx, node, certsFolder, files); err != nil {
+		return err
+	}
+	return l.writeFiles(ctx, node, certsFolder, map[string]string{written: ""})
 }
 
 // watchNodes sends the names of the lab's nodes as their containers start, where they are new. Nothing depends on it
@@ -272,6 +295,8 @@ func (l *Lab) tryName(ctx context.Context) (free bool, err error) {
 }
 
 func (l *Lab) removeNode(ctx context.Context, id string) error {
+	ctx, cancel := l.within(ctx)
+	defer cancel()
 	gone, failed := l.docker.ContainerWait(ctx, id, container.WaitConditionRemoved)
 	err := l.docker.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})
 	if err != nil && !errdefs.IsNotFound(err) && !errdefs.IsConflict(err) { // a conflict: it is on its way out already
@@ -303,12 +328,21 @@ func (l *Lab) startNode(ctx context.Context, node container.Summary) error {
 	name := nodeName(node)
 	return l.story.Do(ctx, messages.T("starting node %s", name), func(ctx context.Context) error {
 		if err := start(ctx); err != nil {
-			return messages.Errorf("the node %s does not start", name).Because(err).
-				WithHint("if a port is taken, stop the program that has it and run the same command again; %s shows more",
-					messages.Shell("docker", "logs", name))
+			return notStarting(messages.Errorf("the node %s does not start", name).Because(err), name)
 		}
 		return nil
 	})
+}
+
+// notStarting adds to the error about a node that does not start what to do. A lab of an older version is published at ::1, too,
+// which is gone where IPv6 has been switched off since.
+func notStarting(failure *messages.Error, node string) error {
+	if strings.Contains(failure.Error(), "[::1]") && len(port.Localhost()) == 1 {
+		return failure.WithHint("this machine has lost IPv6, which the lab is published at: switch it on, or begin anew (the cluster is lost): %s, then %s",
+			messages.Hellolab("down"), messages.Hellolab("up"))
+	}
+	return failure.WithHint("if a port is taken, stop the program that has it and run the same command again; %s shows more",
+		messages.Shell("docker", "logs", node))
 }
 
 // setUpNodes makes every node's containerd ask the registry.

@@ -34,6 +34,13 @@ func (l *Lab) Resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	nodes, err := l.nodes(ctx)
+	switch {
+	case err != nil:
+		return err
+	case stateOf(nodes) != Running: // some were stopped beside
+		return l.incomplete()
+	}
 	if _, err := l.connect(ctx); err != nil {
 		return err
 	}

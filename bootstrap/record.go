@@ -33,6 +33,10 @@ const (
 // go on with.
 const finishedMark = "/kind/hellolab"
 
+// claimMark is a file in each node's container, with the lab's record, that is there soon after its start: whose the rest of an interrupted
+// creation is does not depend on a clock then, nor on the record's volume.
+const claimMark = "/kind/hellolab-claim"
+
 // record is what the engine remembers of the lab; see [Settings].
 type record struct {
 	exists bool
@@ -87,17 +91,25 @@ func findRecord(ctx context.Context, docker *client.Client, name string) (map[st
 	case !errdefs.IsNotFound(err):
 		return nil, err
 	}
-	_, labels, err := readMark(ctx, docker, name+"-"+controlPlane)
+	_, labels, err := readMarks(ctx, docker, name+"-"+controlPlane)
 	if labels[engine.Label] != name {
 		return nil, err
 	}
 	return labels, err
 }
 
-// readMark reports whether a container has the finished mark, and returns the record in it. Marks of older versions have
-// none.
-func readMark(ctx context.Context, docker *client.Client, node string) (found bool, labels map[string]string, err error) {
-	archive, _, err := docker.CopyFromContainer(ctx, node, finishedMark)
+// readMarks reports whether a container has any of the marks, and returns the record in it. Marks of older versions have none.
+func readMarks(ctx context.Context, docker *client.Client, node string) (found bool, labels map[string]string, err error) {
+	for _, mark := range []string{finishedMark, claimMark} {
+		if found, labels, err = readMark(ctx, docker, node, mark); found || err != nil {
+			return found, labels, err
+		}
+	}
+	return false, nil, nil
+}
+
+func readMark(ctx context.Context, docker *client.Client, node, mark string) (found bool, labels map[string]string, err error) {
+	archive, _, err := docker.CopyFromContainer(ctx, node, mark)
 	if errdefs.IsNotFound(err) {
 		return false, nil, nil
 	}
@@ -117,6 +129,18 @@ func readMark(ctx context.Context, docker *client.Client, node string) (found bo
 		return true, nil, nil
 	}
 	return true, labels, nil
+}
+
+// claim writes into a node's container whose it is, unless that is there.
+func (l *Lab) claim(ctx context.Context, node string) error {
+	if _, err := l.docker.ContainerStatPath(ctx, node, claimMark); !errdefs.IsNotFound(err) {
+		return err
+	}
+	content, err := json.Marshal(l.record.labels)
+	if err != nil {
+		return err
+	}
+	return l.writeFiles(ctx, node, "/", map[string]string{claimMark: string(content) + "\n"})
 }
 
 // finish puts on record that the cluster has been created to its end. The mark in the node comes first: it is the record while the

@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"time"
 
 	"github.com/docker/docker/api/types/container"
 	corev1 "k8s.io/api/core/v1"
@@ -46,6 +47,8 @@ type NodeStatus struct {
 	// State of the node's container, in Docker's words.
 	State string `json:"state"`
 	Ready bool   `json:"ready"`
+	// Schedulable is false for a node that takes no new pods: one that was cordoned, or drained.
+	Schedulable bool `json:"schedulable"`
 }
 
 // PartStatus is where a part of the lab answers, and whether it does.
@@ -79,11 +82,11 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 	if finished, err := l.finished(ctx, nodes); err != nil || !finished {
 		status.State = Broken
 	}
+	if settings.Ingress.Enabled && len(nodes) > 0 {
+		status.Ingress.State = status.State
+	}
 	if l.isLost(nodes) {
 		status.State = Lost
-	}
-	if settings.Ingress.Enabled {
-		status.Ingress.State = status.State
 	}
 	if status.State == Running {
 		l.statusOfKubernetes(ctx, &status)
@@ -113,8 +116,13 @@ func stateOf(nodes []container.Summary) string {
 	return Broken
 }
 
+// looksFor is how long the API server may take to tell how it is.
+const looksFor = 10 * time.Second
+
 // statusOfKubernetes fills in what the API server knows.
 func (l *Lab) statusOfKubernetes(ctx context.Context, status *Status) {
+	ctx, cancel := context.WithTimeout(ctx, looksFor)
+	defer cancel()
 	status.State = Broken
 	if l.settings.Bootstrap.Ingress.Enabled {
 		status.Ingress.State = Broken
@@ -137,7 +145,7 @@ func (l *Lab) statusOfKubernetes(ctx context.Context, status *Status) {
 	}
 }
 
-// readiness marks the nodes that are Ready, and returns the lab's state: Running where all are.
+// readiness marks the nodes that are Ready, and that take pods, and returns the lab's state: Running where all are.
 func readiness(found []corev1.Node, nodes []NodeStatus) string {
 	state := Running
 	for i := range nodes {
@@ -145,6 +153,7 @@ func readiness(found []corev1.Node, nodes []NodeStatus) string {
 		if nodes[i].Ready = node != nil && isReady(*node); !nodes[i].Ready {
 			state = Broken
 		}
+		nodes[i].Schedulable = node != nil && !node.Spec.Unschedulable
 	}
 	return state
 }

@@ -309,6 +309,9 @@ func (a *assembly) runWorkloads(ctx context.Context) error {
 	if err := announceRegistry(ctx, api, a.registry); err != nil {
 		return err
 	}
+	if err := a.uncordon(ctx, api); err != nil {
+		return err
+	}
 	if err := a.nodesSetUp.wait(ctx); err != nil {
 		return err
 	}

@@ -2,11 +2,17 @@ package bootstrap
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/kind/pkg/cluster"
+
+	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
 )
 
@@ -130,6 +136,46 @@ func TestUpAfterAnInterruption(t *testing.T) {
 	}
 }
 
+// TestUpInterrupted holds that an interrupt is heeded while kind works, which takes none, and that the failure of another part is not
+// one: the cluster that kind makes meanwhile is good.
+func TestUpInterrupted(t *testing.T) {
+	w := newWorld(t)
+	began := make(chan struct{})
+	lab := w.open()
+	lab.kind = slowKind{fakeKind{w}, began, nil} // it never ends
+	ctx, interrupt := context.WithCancel(t.Context())
+	go func() {
+		<-began
+		interrupt()
+	}()
+	if err := lab.Up(ctx, Course{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("up ends with %v", err)
+	}
+	failing, fail := context.WithCancelCause(t.Context())
+	began = make(chan struct{})
+	lab.kind = slowKind{fakeKind{w}, began, make(chan struct{})}
+	go func() {
+		<-began
+		fail(errors.New("no room"))
+		close(lab.kind.(slowKind).finish)
+	}()
+	if err := lab.create(failing); err != nil {
+		t.Errorf("kind is not waited for: %v", err)
+	}
+}
+
+// slowKind is kind, which says when it begins and waits before it ends.
+type slowKind struct {
+	fakeKind
+	began, finish chan struct{}
+}
+
+func (k slowKind) Create(name string, options ...cluster.CreateOption) error {
+	close(k.began)
+	<-k.finish
+	return k.fakeKind.Create(name, options...)
+}
+
 // TestUpWhereAnImageIsMissing holds that an image that cannot be had is reported, and does not keep the lab from being
 // made.
 func TestUpWhereAnImageIsMissing(t *testing.T) {
@@ -247,4 +293,90 @@ func (w *world) remake(change func(labels map[string]string)) {
 	w.engine.RemoveVolume("web-settings")
 	change(volume.Labels)
 	w.engine.AddVolume("web-settings", volume.Labels)
+}
+
+// TestUpAfterADrain holds that a control plane which was cordoned takes pods again, and that status says so before.
+func TestUpAfterADrain(t *testing.T) {
+	w := newWorld(t)
+	lab := w.up()
+	api, err := lab.API(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, err := api.CoreV1().Nodes().Get(t.Context(), "web-control-plane", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	node.Spec.Unschedulable = true
+	w.api.Put(node)
+	if status, err := w.open().Status(t.Context()); err != nil || status.Nodes[0].Schedulable {
+		t.Errorf("the node is %+v, %v", status.Nodes, err)
+	}
+	w.up()
+	w.tells("letting node web-control-plane take pods again")
+	if status, err := w.open().Status(t.Context()); err != nil || !status.Nodes[0].Schedulable || status.State != Running {
+		t.Errorf("the lab is %+v, %v", status, err)
+	}
+}
+
+// TestInterruptedWithoutItsRecord holds that what an interrupted creation left is the lab's, though its record was pruned, and that
+// down removes it.
+func TestInterruptedWithoutItsRecord(t *testing.T) {
+	w := newWorld(t)
+	w.up()
+	node, _ := w.engine.Container("web-control-plane")
+	w.remove("web-control-plane")
+	delete(node.Files, finishedMark)
+	w.engine.AddContainer(node)
+	w.engine.RemoveVolume("web-settings")
+	if state := w.state(); state != Broken {
+		t.Errorf("the lab is %s", state)
+	}
+	if err := w.open().Down(t.Context(), false); err != nil {
+		t.Error(err)
+	}
+	w.has("", "")
+}
+
+// TestHostsAreCompleted holds that a node which has some of the files for containerd only gets the others.
+func TestHostsAreCompleted(t *testing.T) {
+	w := newWorld(t)
+	w.up()
+	node, _ := w.engine.Container("web-control-plane")
+	w.remove("web-control-plane")
+	for file := range node.Files {
+		if strings.HasPrefix(file, certsFolder+"/.hellolab-") || strings.HasSuffix(file, "/docker.io/hosts.toml") {
+			delete(node.Files, file)
+		}
+	}
+	w.engine.AddContainer(node)
+	w.up()
+	if node, _ = w.engine.Container("web-control-plane"); node.Files[certsFolder+"/docker.io/hosts.toml"] == "" {
+		t.Errorf("the node has the files %v", node.Files)
+	}
+}
+
+// TestExpired holds that a certificate which is not valid at this time is told apart from one that nobody knows.
+func TestExpired(t *testing.T) {
+	t.Parallel()
+	for reason, want := range map[x509.InvalidReason]bool{x509.Expired: true, x509.NotAuthorizedToSign: false} {
+		err := expired(fmt.Errorf("Get: %w", x509.CertificateInvalidError{Reason: reason}))
+		if (err != nil) != want {
+			t.Errorf("reason %v is %v", reason, err)
+		}
+	}
+}
+
+// TestNotStarting holds what is said of a node whose port cannot be published.
+func TestNotStarting(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[string]string{
+		"Bind for 127.0.0.1:80 failed: port is already allocated": "if a port is taken",
+		"listen tcp6 [::1]:80: cannot assign requested address":   map[bool]string{true: "this machine has lost IPv6", false: "if a port is taken"}[len(port.Localhost()) == 1],
+	} {
+		err := notStarting(messages.Errorf("the node %s does not start", "web").Because(errors.New(cause)), "web")
+		if hint := (messages.Printer{}).Hint(err); !strings.HasPrefix(hint, want) {
+			t.Errorf("the hint for %q is %q", cause, hint)
+		}
+	}
 }

@@ -37,6 +37,7 @@ import (
 	kindnodes "sigs.k8s.io/kind/pkg/cluster/nodes"
 
 	"github.com/hellolab/hellolab/engine/enginetest"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/kube/kubetest"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
@@ -305,31 +306,23 @@ func (w *world) addNode(cluster, role string, ports map[int]int) {
 		&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: corev1.NamespaceNodeLease}, Spec: coordinationv1.LeaseSpec{RenewTime: &seen}})
 }
 
-func (k fakeKind) ExportKubeConfig(name, _ string, _ bool) error {
-	return k.editKubeconfig(func(config *api.Config) {
-		config.Clusters["kind-"+name] = &api.Cluster{Server: fmt.Sprintf("http://127.0.0.1:%d", k.apiPort)}
-		config.Contexts["kind-"+name] = &api.Context{Cluster: "kind-" + name}
-		config.CurrentContext = "kind-" + name
-	})
-}
-
-func (k fakeKind) Delete(name, _ string) error {
-	return k.editKubeconfig(func(config *api.Config) {
-		delete(config.Clusters, "kind-"+name)
-		delete(config.Contexts, "kind-"+name)
-	})
+func (k fakeKind) KubeConfig(name string, _ bool) (string, error) {
+	config := api.NewConfig()
+	config.Clusters["kind-"+name] = &api.Cluster{Server: fmt.Sprintf("http://127.0.0.1:%d", k.apiPort)}
+	config.AuthInfos["kind-"+name] = &api.AuthInfo{Username: "kubernetes-admin"}
+	config.Contexts["kind-"+name] = &api.Context{Cluster: "kind-" + name, AuthInfo: "kind-" + name}
+	content, err := clientcmd.Write(*config)
+	return string(content), err
 }
 
 func (k fakeKind) ListInternalNodes(string) ([]kindnodes.Node, error) { return nil, nil }
 
-func (w *world) editKubeconfig(edit func(*api.Config)) error {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	config, err := rules.Load()
-	if err != nil {
-		return err
+// forgets has the user take a context out of the kubeconfig.
+func (w *world) forgets(context string) {
+	w.t.Helper()
+	if err := (kube.Kubeconfig{Context: context}).Remove(w.t.Context(), ""); err != nil {
+		w.t.Fatal(err)
 	}
-	edit(config)
-	return clientcmd.ModifyConfig(rules, *config, false)
 }
 
 func (w *world) context() string {

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/docker/docker/api/types/container"
-	"github.com/docker/docker/client"
 
 	"github.com/hellolab/hellolab/engine/enginetest"
 	"github.com/hellolab/hellolab/messages"
@@ -30,11 +29,11 @@ func TestConnect(t *testing.T) {
 			t.Parallel()
 			docker := enginetest.New(t)
 			test.disturb(docker)
-			within := 10 * time.Second
+			limits := usualPatience()
 			if strings.Contains(test.name, "hangs") {
-				within = 50 * time.Millisecond
+				limits.quick = 50 * time.Millisecond
 			}
-			connected, err := connect(t.Context(), docker.Host(), within)
+			connected, err := connect(t.Context(), docker.Host(), limits, silently)
 			if test.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -50,7 +49,7 @@ func TestConnect(t *testing.T) {
 			}
 		})
 	}
-	if _, err := connect(t.Context(), "no address", time.Second); err == nil || (messages.Printer{}).Hint(err) == "" {
+	if _, err := connect(t.Context(), "no address", usualPatience(), silently); err == nil || (messages.Printer{}).Hint(err) == "" {
 		t.Errorf("a bad address is %v", err)
 	}
 }
@@ -68,31 +67,50 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestQuickCallsAreBounded holds that a call which only looks does not hang with its engine, and that one which may take
-// its time is not cut short.
-func TestQuickCallsAreBounded(t *testing.T) {
+func silently(messages.Text) {}
+
+// TestCallsAreBounded holds that a call which only looks does not hang with its engine, that one which may take its time is
+// told of before it is given up, and not cut short.
+func TestCallsAreBounded(t *testing.T) {
 	t.Parallel()
 	fake := enginetest.New(t)
 	fake.AddContainer(enginetest.Container{Name: "web"})
-	docker, err := client.NewClientWithOpts(client.WithHost(fake.Host()), client.WithVersion("1.47"), func(docker *client.Client) error {
-		base := docker.HTTPClient()
-		base.Transport = newBounds(base.Transport.(*http.Transport), fake.Host(), 30*time.Millisecond)
-		return client.WithHTTPClient(base)(docker)
-	})
+	said := make(chan string, 10)
+	limits := patience{quick: 50 * time.Millisecond, mention: 20 * time.Millisecond, slow: 300 * time.Millisecond}
+	docker, err := connect(t.Context(), fake.Host(), limits, func(text messages.Text) { said <- text.String() })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer docker.Close()
-	fake.Hang("GET /containers/json")
-	if _, err := docker.ContainerList(t.Context(), container.ListOptions{}); err == nil || !strings.Contains(err.Error(), "does not respond") ||
-		(messages.Printer{}).Hint(err) == "" {
-		t.Errorf("a list that hangs ends with %v", err)
+	gaveUp := func(call string, err error) {
+		t.Helper()
+		if err == nil || !strings.Contains(err.Error(), "does not respond") || (messages.Printer{}).Hint(err) == "" {
+			t.Errorf("%s ends with %v", call, err)
+		}
 	}
-	_, resume := fake.Hang("POST /containers/{id}/start")
-	time.AfterFunc(60*time.Millisecond, resume)
+	_, resume := fake.Hang("GET /containers/json")
+	_, err = docker.ContainerList(t.Context(), container.ListOptions{})
+	gaveUp("a list that hangs", err)
+	resume()
+	restore := fake.Handle("GET /containers/json", func(w http.ResponseWriter, r *http.Request) {
+		w.Write([]byte("["))
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	_, err = docker.ContainerList(t.Context(), container.ListOptions{})
+	gaveUp("a list that never ends", err)
+	restore()
+	_, resume = fake.Hang("POST /containers/{id}/start")
+	time.AfterFunc(100*time.Millisecond, resume)
 	if err := docker.ContainerStart(t.Context(), "web", container.StartOptions{}); err != nil {
 		t.Errorf("a start that takes its time ends with %v", err)
 	}
+	if got := <-said; got != "waiting for the Docker Engine (GET /containers/json)" {
+		t.Errorf("it says %q", got)
+	}
+	_, resume = fake.Hang("POST /containers/{id}/stop")
+	defer resume()
+	gaveUp("a stop that hangs", docker.ContainerStop(t.Context(), "web", container.StopOptions{}))
 }
 
 func TestIsQuick(t *testing.T) {

@@ -18,7 +18,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
@@ -104,29 +103,31 @@ func readConfiguration(folder string) *configfile.ConfigFile {
 	return configfile.New("")
 }
 
-// pingWithin bounds the first call. An engine that accepts connections and never answers is a usual failure: Docker
-// Desktop while it starts, a virtual machine's socket after sleep.
-const pingWithin = 10 * time.Second
-
-// Connect returns a client of the engine at endpoint that uses its API version. It fails where no engine answers.
-func Connect(ctx context.Context, endpoint string) (*client.Client, error) {
-	return connect(ctx, endpoint, pingWithin)
+// Connect returns a client of the engine at endpoint that uses its API version. It fails where no engine answers: one that
+// accepts connections and never answers is a usual failure, of Docker Desktop while it starts, or of a virtual machine
+// after sleep. What later calls wait for, they say.
+func Connect(ctx context.Context, endpoint string, say func(messages.Text)) (*client.Client, error) {
+	return connect(ctx, endpoint, usualPatience(), say)
 }
 
-func connect(ctx context.Context, endpoint string, within time.Duration) (*client.Client, error) {
+func connect(ctx context.Context, endpoint string, limits patience, say func(messages.Text)) (*client.Client, error) {
 	options := []client.Opt{client.FromEnv, client.WithAPIVersionNegotiation()}
 	if endpoint != "" {
 		options = append(options, client.WithHost(endpoint))
 	}
-	docker, err := client.NewClientWithOpts(append(options, bounded)...)
+	docker, err := client.NewClientWithOpts(append(options, bounded(limits, say))...)
 	if err != nil {
 		return nil, messages.Errorf("the Docker Engine's address %q is not valid", endpoint).Because(err).
 			WithHint("unset DOCKER_HOST, or set it to an address such as unix:///var/run/docker.sock")
 	}
-	ping, cancel := context.WithTimeout(ctx, within)
+	ping, cancel := context.WithTimeout(ctx, limits.quick)
 	defer cancel()
 	if _, err := docker.Ping(ping); err != nil {
-		if ctx.Err() == nil && ping.Err() != nil {
+		var told *messages.Error
+		switch {
+		case errors.As(err, &told):
+			return nil, told
+		case ctx.Err() == nil && ping.Err() != nil:
 			return nil, silent(docker.DaemonHost())
 		}
 		return nil, unreachable(docker.DaemonHost(), err)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/distribution/reference"
@@ -24,6 +26,11 @@ type Image struct {
 	Name string
 	// ID is the engine's, and Architecture is named as Go does.
 	ID, Architecture string
+	// Layers are the digests of its unpacked layers, from below.
+	Layers []string
+	// How its containers run, unless told otherwise.
+	Entrypoint, Cmd, Env []string
+	User, WorkingDir     string
 }
 
 // Find returns an image of the engine's, or nil where it has none.
@@ -43,7 +50,12 @@ func Find(ctx context.Context, docker *client.Client, name string) (*Image, erro
 	if found == nil {
 		return nil, err
 	}
-	return &Image{Name: name, ID: found.ID, Architecture: found.Architecture}, nil
+	image := &Image{Name: name, ID: found.ID, Architecture: found.Architecture, Layers: found.RootFS.Layers}
+	if config := found.Config; config != nil {
+		image.Entrypoint, image.Cmd, image.Env = config.Entrypoint, config.Cmd, config.Env
+		image.User, image.WorkingDir = config.User, config.WorkingDir
+	}
+	return image, nil
 }
 
 func inspect(ctx context.Context, docker *client.Client, name string) (*image.InspectResponse, error) {
@@ -69,32 +81,85 @@ func EnsureImage(ctx context.Context, docker *client.Client, story *progress.Pro
 	}
 	shown, _, _ := strings.Cut(name, "@")
 	step := story.Start(messages.T("pulling %s", shown))
-	err = Pull(ctx, docker, name, func(share float64) { step.Detail(messages.Percent(share)) })
+	err = Pull(ctx, docker, name, func(share float64) { step.Detail(messages.Percent(share)) }, story.Say)
 	step.End(err)
 	return name, err
 }
 
-// Pull fetches an image into the engine, and reports the share that has arrived, 0 to 1.
-func Pull(ctx context.Context, docker *client.Client, name string, progress func(share float64)) error {
+// Pull fetches an image into the engine, and reports the share that has arrived, 0 to 1. Where nothing arrives it says so, and
+// gives up in the end: a mirror that is overloaded sends nothing, for ever.
+func Pull(ctx context.Context, docker *client.Client, name string, progress func(share float64), say func(messages.Text)) error {
+	return pull(ctx, docker, name, progress, stall{mention: 20 * time.Second, giveUp: 2 * time.Minute, say: say})
+}
+
+func pull(ctx context.Context, docker *client.Client, name string, progress func(float64), limits stall) error {
+	ctx, arrived, end := limits.watch(ctx, name)
+	defer end()
 	stream, err := docker.ImagePull(ctx, name, image.PullOptions{})
 	if err != nil {
-		return pullFailed(name, err)
+		return pullFailed(name, stalled(ctx, err, ""))
 	}
 	defer stream.Close()
 	var layers shares
+	said := ""
 	for decoder := json.NewDecoder(stream); ; {
 		var message jsonmessage.JSONMessage
 		switch err := decoder.Decode(&message); {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			return pullFailed(name, err)
+			return pullFailed(name, stalled(ctx, err, said))
 		case message.Error != nil: // the engine answers 200 and puts the failure inside the stream
 			return pullFailed(name, message.Error)
 		case message.Progress != nil && message.Status == "Downloading":
 			progress(layers.add(message.ID, message.Progress.Current, message.Progress.Total))
 		}
+		if said = message.Status; !strings.HasPrefix(said, "Retrying") { // it says so every second
+			arrived()
+		}
 	}
+}
+
+// stall is how long nothing of an image may arrive until that is mentioned, and until the pull is given up.
+type stall struct {
+	mention, giveUp time.Duration
+	say             func(messages.Text)
+}
+
+// watch returns a context that ends when nothing arrives for too long; arrived is to be called when something does.
+func (s stall) watch(ctx context.Context, name string) (watched context.Context, arrived, end func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	mention := time.AfterFunc(s.mention, func() {
+		s.say(messages.T("nothing of %s has arrived for %s", name, s.mention))
+	})
+	giveUp := time.AfterFunc(s.giveUp, func() { cancel(errStalled{s.giveUp}) })
+	arrived = func() {
+		mention.Reset(s.mention)
+		giveUp.Reset(s.giveUp)
+	}
+	return ctx, arrived, func() {
+		mention.Stop()
+		giveUp.Stop()
+		cancel(nil)
+	}
+}
+
+// errStalled is why a pull was given up.
+type errStalled struct{ after time.Duration }
+
+func (e errStalled) Error() string { return fmt.Sprintf("nothing has arrived for %s", e.after) }
+
+// stalled is the cause of a failed pull: that nothing arrived, and what the engine said last, where it was given up.
+func stalled(ctx context.Context, err error, said string) error {
+	var given errStalled
+	if !errors.As(context.Cause(ctx), &given) {
+		return err
+	}
+	cause := messages.Errorf("nothing has arrived for %s", given.after)
+	if said == "" {
+		return cause
+	}
+	return cause.Because(errors.New(said))
 }
 
 func pullFailed(name string, cause error) error {
@@ -144,7 +209,7 @@ func pullFailures(name string) []pullFailure {
 			messages.T("check the image's name (%s); if it needs a login: %s, then %s, then run the same command again",
 				messages.Hellolab("config"), login, again)},
 		{[]string{"no such host", "server misbehaving", "name resolution", "timeout", "deadline exceeded", "connection refused",
-			"connection reset", "network is unreachable", "no route to host", "proxyconnect", "eof"}, mirrorHint(name)},
+			"connection reset", "has arrived", "network is unreachable", "no route to host", "proxyconnect", "eof"}, mirrorHint(name)},
 		{[]string{"manifest unknown", "name unknown", "not found", "does not exist"},
 			messages.T("check the image's name and tag: %s shows the settings", messages.Hellolab("config"))},
 	}

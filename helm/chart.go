@@ -26,17 +26,31 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Render returns the manifests that a chart's templates produce for a release, by the template's name. Empty ones and the
-// chart's notes are left out.
+// Render returns the manifests that a chart's templates produce for a release, by the template's name, and the chart's
+// CustomResourceDefinitions. Empty ones and the chart's notes are left out. Where the templates do not come to an end, or fill
+// the memory, it returns an error, and the program has to end: they go on.
 func Render(wanted *Chart, values map[string]any, release, namespace string) (map[string]string, error) {
-	all, err := chartutil.ToRenderValues(wanted, values,
-		chartutil.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}, chartutil.DefaultCapabilities)
+	return renderWithin(usual(), wanted, values, release, namespace)
+}
+
+func renderWithin(limits bounds, wanted *Chart, values map[string]any, release, namespace string) (map[string]string, error) {
+	rendered := make(chan map[string]string, 1) // of a rendering that goes on, nobody reads
+	err := limits.within(func(func()) error {
+		all, err := chartutil.ToRenderValues(wanted, values,
+			chartutil.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}, chartutil.DefaultCapabilities)
+		if err != nil {
+			return err
+		}
+		files, err := engine.Render(wanted, all)
+		rendered <- files
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	files, err := engine.Render(wanted, all)
-	if err != nil {
-		return nil, err
+	files := <-rendered
+	for _, definition := range wanted.CRDObjects() {
+		files[definition.Filename] = string(definition.File.Data)
 	}
 	maps.DeleteFunc(files, func(name, content string) bool {
 		return strings.HasSuffix(name, "NOTES.txt") || strings.TrimSpace(content) == ""
@@ -158,21 +172,7 @@ func Upload(ctx context.Context, url string, p Package) error {
 	if err != nil {
 		return err
 	}
-	index := repo.NewIndexFile()
-	if err := yaml.Unmarshal(content, index); err != nil {
-		return BadIndex{err}
-	}
-	if index.Entries == nil { // as helm repo index writes it where there are no charts
-		index.Entries = map[string]repo.ChartVersions{}
-	}
-	name := p.metadata.Name
-	index.Entries[name] = slices.DeleteFunc(index.Entries[name], func(v *repo.ChartVersion) bool { return v.Version == p.metadata.Version })
-	sum := sha256.Sum256(p.Content)
-	if err := index.MustAdd(p.metadata, p.File, "", hex.EncodeToString(sum[:])); err != nil {
-		return err
-	}
-	index.SortEntries()
-	if content, err = yaml.Marshal(index); err != nil {
+	if content, err = listed(content, p); err != nil {
 		return err
 	}
 	if _, err = exchange(ctx, http.MethodPut, url+"/"+p.File, p.Content); err != nil {
@@ -180,6 +180,29 @@ func Upload(ctx context.Context, url string, p Package) error {
 	}
 	_, err = exchange(ctx, http.MethodPut, url+"/index.yaml", content)
 	return err
+}
+
+// listed returns an index.yaml with a package in it, in the place of one of that name and version. Anybody may have written
+// the index; entries that are no charts are left out.
+func listed(content []byte, p Package) ([]byte, error) {
+	index := repo.NewIndexFile()
+	if err := yaml.Unmarshal(content, index); err != nil {
+		return nil, BadIndex{err}
+	}
+	if index.Entries == nil { // as helm repo index writes it where there are no charts
+		index.Entries = map[string]repo.ChartVersions{}
+	}
+	for name, versions := range index.Entries {
+		index.Entries[name] = slices.DeleteFunc(versions, func(v *repo.ChartVersion) bool {
+			return v == nil || v.Metadata == nil || name == p.metadata.Name && v.Version == p.metadata.Version
+		})
+	}
+	sum := sha256.Sum256(p.Content)
+	if err := index.MustAdd(p.metadata, p.File, "", hex.EncodeToString(sum[:])); err != nil {
+		return nil, err
+	}
+	index.SortEntries()
+	return yaml.Marshal(index)
 }
 
 // Download returns the content of a package's file in the chart repository at url, or nil if there is none.

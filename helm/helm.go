@@ -19,6 +19,7 @@ import (
 	helmkube "helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/hellolab/hellolab/kube"
 )
@@ -35,6 +36,7 @@ func SetFieldManager() { helmkube.ManagedFieldsManager = kube.Owner }
 type Client struct {
 	configuration *action.Configuration
 	namespace     string
+	vet           func(*unstructured.Unstructured) error
 }
 
 // New returns the client for a namespace of a cluster. Helm's own messages go to log, at debug
@@ -47,7 +49,7 @@ func New(cluster *kube.Cluster, namespace string, log logrus.FieldLogger) (*Clie
 	if client, ok := configuration.KubeClient.(*helmkube.Client); ok {
 		client.Namespace = namespace // of objects that name none; the default is the kubectl context's
 	}
-	return &Client{configuration, namespace}, nil
+	return &Client{configuration: configuration, namespace: namespace}, nil
 }
 
 // Load reads a chart from a folder of a file system, of embedded files for example.
@@ -148,16 +150,20 @@ func (c *Client) Ensure(ctx context.Context, name string, wanted *chart.Chart, v
 func (c *Client) Install(ctx context.Context, name string, wanted *Chart, values map[string]any, labels map[string]string) error {
 	install := action.NewInstall(c.configuration)
 	install.ReleaseName, install.Namespace, install.Labels = name, c.namespace, labels
-	_, err := install.RunWithContext(ctx, wanted, values)
-	return err
+	return c.render(func() error {
+		_, err := install.RunWithContext(ctx, wanted, values)
+		return err
+	})
 }
 
 // Upgrade makes a new revision of a release, from that chart and these values alone.
 func (c *Client) Upgrade(ctx context.Context, name string, wanted *Chart, values map[string]any) error {
 	upgrade := action.NewUpgrade(c.configuration)
 	upgrade.Namespace, upgrade.ResetValues = c.namespace, true
-	_, err := upgrade.RunWithContext(ctx, name, wanted, values)
-	return err
+	return c.render(func() error {
+		_, err := upgrade.RunWithContext(ctx, name, wanted, values)
+		return err
+	})
 }
 
 // Rollback makes a new revision of a release that equals an earlier one; 0 is the previous one.

@@ -1,13 +1,20 @@
 package helm
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
+	"io"
 	"strconv"
 
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage"
 	"helm.sh/helm/v3/pkg/storage/driver"
 	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/hellolab/hellolab/messages"
 )
 
 // Release is the latest revision of a release, as the cluster records it.
@@ -45,6 +52,44 @@ func Recorded(kind string, labels map[string]string) (name string, revision int,
 	revision, err := strconv.Atoi(labels["version"])
 	return labels["name"], revision, err == nil
 }
+
+// Manifests returns what a release's record, the value of the key "release" in its Secret, has of the release: the manifest of
+// its objects, and those of its hooks.
+func Manifests(record string) ([]string, error) {
+	stored, err := base64.StdEncoding.DecodeString(record) // as every value of a Secret
+	if err != nil {
+		return nil, err
+	}
+	packed, err := base64.StdEncoding.DecodeString(string(stored)) // as Helm writes it
+	if err != nil {
+		return nil, err
+	}
+	unpacked, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(io.LimitReader(unpacked, largestRecord+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > largestRecord {
+		return nil, messages.Errorf("it is too large: it may have %v MiB", largestRecord>>20)
+	}
+	var found release.Release
+	if err := json.Unmarshal(content, &found); err != nil {
+		return nil, err
+	}
+	all := []string{found.Manifest}
+	for _, hook := range found.Hooks {
+		if hook != nil {
+			all = append(all, hook.Manifest)
+		}
+	}
+	return all, nil
+}
+
+// largestRecord is how many bytes a record may have when it is unpacked. Packed, a Secret has 1 MiB at most.
+const largestRecord = 64 << 20
 
 // Owner returns the release that an object belongs to, from the annotations that Helm puts on every object it makes.
 func Owner(annotations map[string]string) (name, namespace string) {

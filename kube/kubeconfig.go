@@ -15,9 +15,6 @@ import (
 // whether that is the current one, or there yet.
 type Kubeconfig struct{ Context string }
 
-// StaleLock is the age at which a lock file beside a kubeconfig must have been forgotten: nobody needs one for seconds.
-const StaleLock = 10 * time.Second
-
 // load reads the files that kubectl would read.
 func load() (*api.Config, *clientcmd.ClientConfigLoadingRules, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
@@ -42,10 +39,9 @@ func (k Kubeconfig) Check() error {
 			WithHint("correct that file, or name another one: %s", messages.Shell("export").Usage("KUBECONFIG=FILE"))
 	}
 	for _, file := range rules.GetLoadingPrecedence() {
-		lock := file + ".lock" // by convention of kind and client-go, which create it and remove it when they are done
-		if found, err := os.Stat(lock); err == nil && time.Since(found.ModTime()) > StaleLock {
-			return messages.Errorf("kubectl's configuration is locked by %s", lock).
-				WithHint("a program that was killed left that file; if no kubectl is running, remove it: %s", messages.Shell("rm", lock))
+		lock := lockOf(file)
+		if found, err := os.Stat(lock); err == nil && time.Since(found.ModTime()) > staleLock {
+			return locked(lock)
 		}
 	}
 	return nil
@@ -71,16 +67,6 @@ func (k Kubeconfig) Server() string {
 		return ""
 	}
 	return cluster.Server
-}
-
-// Use makes another context the user's current one, if it exists; "" is none.
-func (k Kubeconfig) Use(context string) error {
-	config, rules, err := load()
-	if err != nil || config.Contexts[context] == nil && context != "" || config.CurrentContext == context {
-		return err
-	}
-	config.CurrentContext = context
-	return clientcmd.ModifyConfig(rules, *config, false)
 }
 
 // Client is the context's configuration in the shape that Helm wants.

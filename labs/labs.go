@@ -41,6 +41,8 @@ type Labs struct {
 	Timeout time.Duration
 	// DropData is the user's word that volumes may go with what is in them.
 	DropData bool
+	// Trust is how far what is installed may go.
+	Trust Trust
 }
 
 // Config is the section "labs" of config.yaml.

@@ -6,13 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,6 +24,7 @@ import (
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/strict"
 )
 
 // The header of a saved file.
@@ -293,6 +292,7 @@ func (l *Labs) open(file string) (lab savedLab, err error) {
 	if err != nil {
 		return lab, messages.Usagef("%s cannot be read", file).Because(err).WithHint("name a file that %s wrote", save)
 	}
+	content = strict.Plain(content) // editors and git may have changed the ends of its lines
 	line, body, _ := bytes.Cut(content, []byte("\n"))
 	sum, found := strings.CutPrefix(strings.TrimSuffix(string(line), "\r"), firstWords)
 	if !found {
@@ -306,15 +306,12 @@ func (l *Labs) open(file string) (lab savedLab, err error) {
 		return lab, messages.Usagef("%s is damaged or has been changed: its content is not what was saved", file).
 			WithHint("get the original file again; or copy what you need of it to another file, and use %s", messages.Kubectl("", "apply", "-f").Usage("FILE"))
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(body))
-	for {
-		var node yaml.Node
-		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			return lab, messages.Usagef("%s is not YAML", file).Because(err)
-		}
-		object, err := course.DecodeObject(&node)
+	documents, err := strict.Documents(file, body, strict.Saved)
+	if err != nil {
+		return lab, err
+	}
+	for _, document := range documents {
+		object, err := course.DecodeObject(document)
 		if err != nil {
 			return lab, messages.Usagef("%s is not YAML", file).Because(err)
 		}
@@ -390,6 +387,9 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	if err := l.vetFile(file, lab.objects); err != nil && !l.keptHere(file) {
+		return err
+	}
 	for _, object := range lab.objects {
 		if err := l.Cluster.Knows(object); err != nil && !meta.IsNoMatchError(err) {
 			return err
@@ -426,6 +426,12 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 		}
 		return l.remember(ctx, lab.state)
 	})
+}
+
+// keptHere reports whether a file lies where hellolab has kept the user's own objects, and so is nobody else's.
+func (l *Labs) keptHere(file string) bool {
+	absolute, err := filepath.Abs(file)
+	return err == nil && filepath.Dir(absolute) == filepath.Clean(l.Saved)
 }
 
 // restoreApart brings objects back that had to go. What has their names, ports or routes now goes; it is saved if it is the

@@ -348,7 +348,6 @@ func TestOpenRefuses(t *testing.T) {
 		{"one byte of the content", change(firstLine + 100), damaged},
 		{"the last byte", change(len(sound) - 1), damaged},
 		{"one byte of the sum", change(firstLine - 1), damaged},
-		{"other line ends", bytes.ReplaceAll(sound, []byte("\n"), []byte("\r\n")), damaged},
 		{"no header", written(tricky(t)), foreign + "it does not name this one"},
 		{"no objects at all", written(), foreign + "it does not name this one"},
 		{"a header of another version", written(object(t, "{apiVersion: hellolab/v2, kind: SavedLab, metadata: {name: labs}}")), foreign + "it does not name this one"},
@@ -374,6 +373,28 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("the error says nothing about what to do: %#v", err)
 			}
 		})
+	}
+}
+
+// TestOpenFromWindows holds that a file is the same one with the ends of lines that git gives it, and with the mark or the
+// encoding that an editor does.
+func TestOpenFromWindows(t *testing.T) {
+	t.Parallel()
+	l := small(t)
+	sound, err := write([]*unstructured.Unstructured{l.header(State{}, nil), tricky(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "lab.yaml")
+	lines := bytes.ReplaceAll(sound, []byte("\n"), []byte("\r\n"))
+	for name, content := range map[string][]byte{"as it is": sound, "git": lines, "an editor": append([]byte("\ufeff"), lines...)} {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		lab, err := l.open(file)
+		if err != nil || len(lab.objects) != 1 || !reflect.DeepEqual(lab.objects[0].Object["data"], tricky(t).Object["data"]) {
+			t.Errorf("%s: %v, %v", name, lab.objects, err)
+		}
 	}
 }
 

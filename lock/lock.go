@@ -111,7 +111,7 @@ func Find(ctx context.Context, name string) (Holder, bool) {
 }
 
 // Busy is the error for work that has to wait until another process lets go of the lock of a name.
-func Busy(ctx context.Context, name string, working messages.Text) error {
+func Busy(ctx context.Context, name string, working messages.Text) *messages.Error {
 	holder, found := Find(ctx, name)
 	if !found {
 		return (&messages.Error{What: working}).WithHint("wait until it is done, then run the same command again")

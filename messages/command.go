@@ -106,8 +106,9 @@ func (p Printer) Command(c Command) string {
 // defaultNamespace is where kubectl works unless told otherwise.
 const defaultNamespace = "default"
 
-// plain is a word that every shell takes as it is: a variable, or one without signs that mean something to it.
-var plain = regexp.MustCompile(`^(\$[A-Z_]+|[\pL\pN_@%+=:,./-]+)$`)
+// plain is a word that every shell takes as it is: a variable, or one without signs that mean something to it. A = at the
+// begin does to zsh.
+var plain = regexp.MustCompile(`^(\$[A-Z_]+|[\pL\pN_@%+:,./-][\pL\pN_@%+=:,./-]*)$`)
 
 // quote writes a word so that the shell of that system takes it as one word.
 func quote(system, word string) string {

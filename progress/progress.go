@@ -70,7 +70,7 @@ func (p *Progress) Start(name messages.Text) *Step {
 	step := &Step{progress: p, name: name, started: time.Now()}
 	p.count++
 	if p.Columns == nil {
-		fmt.Fprintf(p.Out, "• %s\n", p.Printer.Text(name))
+		fmt.Fprintf(p.Out, "• %s\n", p.text(name))
 		return step
 	}
 	p.running = append(p.running, step)
@@ -102,7 +102,7 @@ func (s *Step) End(err error) {
 	if p.Color {
 		mark = color + mark + reset
 	}
-	fmt.Fprintf(p.Out, "%s %s %s\n", mark, p.Printer.Text(s.name), seconds(time.Since(s.started)))
+	fmt.Fprintf(p.Out, "%s %s %s\n", mark, p.text(s.name), seconds(time.Since(s.started)))
 	if p.Columns == nil {
 		return
 	}
@@ -124,7 +124,7 @@ func (p *Progress) Say(text messages.Text) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-	fmt.Fprintln(p.Out, p.Printer.Text(text))
+	fmt.Fprintln(p.Out, p.text(text))
 	p.draw()
 }
 
@@ -140,10 +140,13 @@ func (p *Progress) Write(line []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-	n, err := p.Out.Write(line)
+	n, err := messages.Cleaned(p.Out).Write(line)
 	p.draw()
 	return n, err
 }
+
+// text renders what is told, in which the words of others may be.
+func (p *Progress) text(t messages.Text) string { return messages.Clean(p.Printer.Text(t)) }
 
 func (p *Progress) turn(stop <-chan struct{}) {
 	tick := time.NewTicker(interval)
@@ -178,13 +181,14 @@ func (p *Progress) draw() {
 	}
 	names := make([]string, len(p.running))
 	for i, step := range p.running {
-		names[i] = p.Printer.Text(step.name)
+		names[i] = p.text(step.name)
 		if !step.detail.IsZero() {
-			names[i] += " " + p.Printer.Text(step.detail)
+			names[i] += " " + p.text(step.detail)
 		}
 	}
 	all := []rune(frames)
 	line := fmt.Sprintf("%c %s %s", all[p.frame%len(all)], seconds(time.Since(p.running[0].started)), strings.Join(names, " · "))
+	line = strings.NewReplacer("\n", " ", "\t", " ").Replace(line) // it is drawn over, so it has to be one
 	io.WriteString(p.Out, cut(line, p.Columns()-1))
 	p.drawn = true
 }

@@ -350,3 +350,25 @@ func screen(out string) []string {
 	}
 	return lines
 }
+
+// TestForeignWords holds that what others have written can neither draw over the story nor end its line.
+func TestForeignWords(t *testing.T) {
+	t.Parallel()
+	const hostile = "web\x1b[2K\x1b[1A\r\u009b31m\u202e\x07"
+	for _, columns := range []func() int{nil, wide} {
+		var out bytes.Buffer
+		story := progress.New(progress.Options{Out: &out, Columns: columns})
+		step := story.Start(messages.T("cluster %s", hostile+"\nnext"))
+		step.Detail(messages.Verbatim(hostile))
+		story.Say(messages.Verbatim(hostile))
+		fmt.Fprintf(story, "kind says %s\n", hostile)
+		step.End(nil)
+		got := "\n" + strings.ReplaceAll(out.String(), "\r\x1b[K", "\n")
+		if messages.Clean(got) != got || !strings.Contains(got, "\nkind says web\n") || !strings.Contains(got, "\nweb\n") {
+			t.Errorf("the story is %q", got)
+		}
+		if columns != nil && !strings.Contains(got, "0.0s cluster web next") {
+			t.Errorf("the line that turns is %q", got)
+		}
+	}
+}

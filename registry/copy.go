@@ -27,13 +27,13 @@ import (
 )
 
 // Copy copies an image of somebody else's into the registry, from the local engine or, where that lacks it, from its
-// origin. It does nothing where the registry holds it.
+// origin. It does nothing where the registry holds it, see [Registry.holds].
 func (r *Registry) Copy(ctx context.Context, image string) error {
 	target, err := r.reference(image)
 	if err != nil {
 		return err
 	}
-	if held, err := r.holds(ctx, target); err != nil || held {
+	if held, err := r.holds(ctx, image, target); err != nil || held {
 		return err
 	}
 	step := r.story.Start(messages.T("copying %s into the registry", Tagged(image)))
@@ -92,17 +92,6 @@ func (r *Registry) Put(ctx context.Context, name string, image v1.Image, progres
 	return digest.String(), err
 }
 
-func (r *Registry) holds(ctx context.Context, target name.Reference) (bool, error) {
-	_, err := remote.Head(target, r.options(ctx)...)
-	switch {
-	case err == nil:
-		return true, nil
-	case isMissing(err):
-		return false, nil
-	}
-	return false, r.unreachable(err)
-}
-
 // options are those of requests to the lab's own registry. When it joins the cluster's network, the engine publishes its
 // port anew, and for that moment nothing listens there.
 func (r *Registry) options(ctx context.Context) []remote.Option {
@@ -152,7 +141,7 @@ func (r *Registry) find(ctx context.Context, image string, progress func(float64
 	if found, cleanup, err = r.fromEngine(ctx, image); found != nil || err != nil {
 		return found, cleanup, err
 	}
-	pulling := engine.Pull(ctx, r.docker, image, progress)
+	pulling := engine.Pull(ctx, r.docker, image, progress, r.story.Say)
 	if pulling == nil {
 		if found, cleanup, err = r.fromEngine(ctx, image); found != nil || err != nil {
 			return found, cleanup, err
@@ -258,13 +247,12 @@ func (r *Registry) fromOrigin(ctx context.Context, image string) (v1.Image, erro
 }
 
 // originTransport fails soon where nothing responds: the engine has tried before, for as long as it does. The bodies of
-// responses may take their time.
+// responses may take their time, as long as something arrives.
 func originTransport() *http.Transport {
 	origin := remote.DefaultTransport.(*http.Transport).Clone()
-	origin.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	origin.TLSHandshakeTimeout = 10 * time.Second
 	origin.ResponseHeaderTimeout = respondWithin
-	return origin
+	return neverIdle(origin, 2*time.Minute)
 }
 
 func (r *Registry) write(ctx context.Context, target name.Reference, image v1.Image, progress func(float64)) error {

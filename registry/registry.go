@@ -56,7 +56,7 @@ func New(docker *client.Client, story *progress.Progress, lab string, config Con
 	local := http.DefaultTransport.(*http.Transport).Clone()
 	local.Proxy = nil // loopback is not reached through a proxy, whatever HTTP_PROXY says
 	local.ResponseHeaderTimeout = respondWithin
-	return &Registry{docker, story, lab, config, local}
+	return &Registry{docker, story, lab, config, neverIdle(local, respondWithin)}
 }
 
 // Name is the name of the registry's container and of its volume.
@@ -227,7 +227,7 @@ func (r *Registry) create(ctx context.Context) error {
 			Labels:       map[string]string{engine.Label: r.lab},
 			ExposedPorts: nat.PortSet{inside: {}},
 			Env: []string{
-				"REGISTRY_STORAGE_DELETE_ENABLED=true",
+				"REGISTRY_STORAGE_DELETE_ENABLED=false", // nothing deletes, and nobody is asked who they are
 				// registry 3 sends traces to localhost:4318 by default
 				// (https://github.com/distribution/distribution/issues/4270)
 				"OTEL_TRACES_EXPORTER=none",

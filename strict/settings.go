@@ -21,19 +21,20 @@ type Known struct {
 // Decode reads a YAML document of settings over the ones in into, and returns the paths of the settings that it names
 // ("bootstrap.workers"). It reports everything that is wrong at once; file is the document's name in errors.
 func (k Known) Decode(file string, content []byte, into any) (paths []string, err error) {
-	var written, known yaml.Node
-	if err := yaml.Unmarshal(content, &written); err != nil {
-		return nil, Retell(file, err)
+	written, err := document(file, content)
+	if err != nil {
+		return nil, err
 	}
+	var known yaml.Node
 	if err := yaml.Unmarshal(k.Defaults, &known); err != nil {
 		return nil, err
 	}
-	if written.Kind == 0 {
-		return nil, nil // nothing but comments
+	if written == nil {
+		return nil, nil
 	}
 	wrong := k.unknown(file, "", written.Content[0], known.Content[0])
 	if err := written.Decode(into); err != nil {
-		wrong = append(wrong, Retell(file, err))
+		wrong = append(wrong, explained(file, content, err))
 	}
 	return k.leaves("", written.Content[0]), errors.Join(wrong...)
 }

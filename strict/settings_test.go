@@ -72,3 +72,23 @@ func TestKnown(t *testing.T) {
 		t.Error("defaults that are no YAML are no error")
 	}
 }
+
+// TestKnownSlips holds that settings are read with the same care, from a flag as well.
+func TestKnownSlips(t *testing.T) {
+	t.Parallel()
+	known := strict.Known{Defaults: []byte(defaults)}
+	for content, want := range map[string]string{
+		"count：2\n":             "a.yaml, line 1, character 6: type : instead of ：",
+		"{inner: {number: ５}}":  "a.yaml, line 1, character 18: type 5 instead of ５",
+		"inner:\n  number： 三\n": "a.yaml, line 2, character 9: type : instead of ：",
+		"a: 1\n---\nb: 2\n":     "a.yaml: the file has more than one document; remove the ---",
+	} {
+		var read struct {
+			Count int
+			Inner struct{ Number int }
+		}
+		if _, err := known.Decode("a.yaml", []byte(content), &read); err == nil || err.Error() != want {
+			t.Errorf("%q gives %v, want %s", content, err, want)
+		}
+	}
+}

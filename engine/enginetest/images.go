@@ -22,6 +22,8 @@ type Image struct {
 	Architecture string
 	// Save writes the archive of `docker save`; without it, the image cannot be saved.
 	Save func(io.Writer) error
+	// About adds to what the engine tells of the image; it may be nil.
+	About func(*image.InspectResponse)
 
 	tags, digests []string
 }
@@ -131,8 +133,11 @@ func (e *Engine) inspectImage(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, "No such image: "+name)
 		return
 	}
-	answer(w, http.StatusOK, image.InspectResponse{ID: found.ID, RepoTags: found.tags, RepoDigests: found.digests,
-		Architecture: found.Architecture, Os: "linux"})
+	about := image.InspectResponse{ID: found.ID, RepoTags: found.tags, RepoDigests: found.digests, Architecture: found.Architecture, Os: "linux"}
+	if found.About != nil {
+		found.About(&about)
+	}
+	answer(w, http.StatusOK, about)
 }
 
 func (e *Engine) tagImage(w http.ResponseWriter, r *http.Request) {

@@ -59,7 +59,15 @@ func (a *Action) check(at spot) {
 		at.notOne(keys(operations()))
 		return
 	}
+	at.notOfTheLab(a.Namespace)
 	a.Operation.check(at, a)
+}
+
+// notOfTheLab refuses to act in a namespace of the lab's own.
+func (s spot) notOfTheLab(namespace string) {
+	if Reserved(namespace) {
+		s.wrong(messages.T("the namespace %s belongs to the lab itself", namespace))
+	}
 }
 
 // Apply applies manifests.
@@ -143,6 +151,7 @@ func (r *Release) Loaded() (*helm.Chart, map[string]any) { return r.chart, r.val
 
 func (r *Release) check(at spot, action *Action) {
 	r.Namespace = cmp.Or(r.Namespace, action.Namespace)
+	at.notOfTheLab(r.Namespace)
 	if r.Name == "" {
 		at.missing("release")
 	}
@@ -168,6 +177,7 @@ type Rollback struct {
 
 func (r *Rollback) check(at spot, action *Action) {
 	r.Namespace = cmp.Or(r.Namespace, action.Namespace)
+	at.notOfTheLab(r.Namespace)
 	if r.Release == "" {
 		at.missing("release")
 	}

@@ -6,11 +6,13 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/strict"
 )
 
 // chart reads a chart from a folder below the course's, or returns nil and notes why it cannot.
@@ -24,13 +26,17 @@ func (s spot) chart(folder string) *helm.Chart {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		content, err := fs.ReadFile(s.files, name)
+		content, err := s.content(name)
 		files[strings.TrimPrefix(name, folder+"/")] = s.renamed(content)
 		return err
 	})
 	if err == nil {
 		var chart *helm.Chart
 		if chart, err = helm.LoadFiles(files); err == nil {
+			if abroad := helm.Abroad(chart); len(abroad) > 0 {
+				s.wrong(messages.T("%s: values.schema.json refers to %s; it may refer to parts of itself (#...) only", folder, abroad))
+				return nil
+			}
 			return chart
 		}
 	}
@@ -59,7 +65,7 @@ func (s spot) release(r *Release) []Manifest {
 		return nil
 	}
 	r.chart, r.values = helm.Edit(r.chart, edits), values
-	rendered, err := helm.Render(r.chart, r.values, r.Name, r.Namespace)
+	rendered, err := s.rendered(r)
 	if err != nil {
 		s.wrong(messages.T("%s cannot be read: %s", r.Chart, err))
 		return nil
@@ -67,7 +73,7 @@ func (s spot) release(r *Release) []Manifest {
 	all := s.filesOf(r)
 	for _, name := range slices.Sorted(maps.Keys(rendered)) {
 		template := path.Join(path.Dir(r.Chart), name)
-		objects := s.objects(template, []byte(rendered[name]), func(o *unstructured.Unstructured, _ int) {
+		objects := s.objectsIn(template, []byte(rendered[name]), func(o *unstructured.Unstructured, _ int) {
 			if o.GetNamespace() == "" && !clusterWide(o) { // helm uninstall removes those of the whole cluster, too
 				o.SetNamespace(r.Namespace)
 			}
@@ -77,16 +83,33 @@ func (s spot) release(r *Release) []Manifest {
 	return all
 }
 
+// renderingWithin bounds the time that the charts of a course take to be rendered, all together.
+const renderingWithin = 30 * time.Second
+
+// rendered are the manifests of a release.
+func (l *loader) rendered(r *Release) (map[string]string, error) {
+	if l.rendering > renderingWithin {
+		return nil, messages.Usagef("the charts before took longer than %s", renderingWithin)
+	}
+	started := time.Now()
+	defer func() { l.rendering += time.Since(started) }()
+	return helm.Render(r.chart, r.values, r.Name, r.Namespace)
+}
+
 // values reads files of values, and reports whether they could be read.
 func (s spot) values(files []string) (map[string]any, bool) {
 	var contents [][]byte
 	for _, file := range files {
-		content, err := fs.ReadFile(s.files, file)
+		content, err := s.content(file)
 		if err != nil {
 			s.wrong(messages.T("%s cannot be read: %s", file, err))
 			return nil, false
 		}
-		contents = append(contents, s.renamed(content))
+		if err := strict.Check(s.name(file), content); err != nil {
+			s.problems = append(s.problems, err)
+			return nil, false
+		}
+		contents = append(contents, s.renamed(strict.Plain(content)))
 	}
 	values, err := helm.Values(contents...)
 	if err != nil {
@@ -103,7 +126,7 @@ func (l *loader) filesOf(r *Release) (all []Manifest) {
 	case len(r.Edits) > 0:
 		for _, file := range r.Edits {
 			content, _ := fs.ReadFile(l.files, file) // it could be read a moment ago
-			all = append(all, Manifest{Name: path.Base(file), Content: string(l.renamed(content)), Release: r.Name})
+			all = append(all, Manifest{Name: path.Base(file), Content: string(l.renamed(strict.Plain(content))), Release: r.Name})
 		}
 	default:
 		for _, file := range r.chart.Raw {

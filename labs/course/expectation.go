@@ -2,7 +2,9 @@ package course
 
 import (
 	"cmp"
+	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -194,8 +196,20 @@ func (h *HTTP) check(at spot) {
 	if h.NodePort == "" && h.Ingress == "" && h.Port == 0 {
 		at.missing("port")
 	}
+	if h.Ingress != "" {
+		at.path("ingress", h.Ingress)
+	}
+	at.path("path", "/"+strings.TrimPrefix(h.Path, "/"))
 	at.pattern("answers", &h.Answers)
 	at.labels(h.Pods)
+}
+
+// path refuses what does not stay at the address that it is put behind: "@host/" would make a user's name of that.
+func (s spot) path(key, path string) {
+	parsed, err := url.Parse("http://localhost" + path)
+	if err != nil || !strings.HasPrefix(path, "/") || parsed.Host != "localhost" || slices.Contains(strings.Split(parsed.Path, "/"), "..") {
+		s.wrong(messages.T("%s: %q is no path: it has to begin with / and to lead on from there", key, path))
+	}
 }
 
 // count returns how many are true.

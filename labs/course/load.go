@@ -1,14 +1,13 @@
 package course
 
 import (
-	"bytes"
 	"errors"
-	"io"
 	"io/fs"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,14 +31,25 @@ const (
 func Load(files fs.FS, folder, account string) (*Course, error) {
 	l := &loader{files: files, folder: folder}
 	course := l.course(account)
-	return course, errors.Join(l.problems...)
+	return course, errors.Join(l.problems[:min(len(l.problems), mostWrong)]...)
 }
+
+// The sizes that a course may have. The built-in one is far below: a course beyond is there to wear out who reads it.
+const (
+	mostBytes   = 32 << 20 // of all files that are read, as often as they are
+	mostSteps   = 500
+	mostObjects = 5000
+	mostWrong   = 100 // that are told of
+)
 
 // loader collects what is wrong with a course while it reads it.
 type loader struct {
 	files    fs.FS
 	folder   string
 	problems []error
+	// bytes, steps and objects are how many have been read.
+	bytes, steps, objects int
+	rendering             time.Duration // that charts have taken
 	// own matches images of the course's account, which are written with account instead.
 	own     *regexp.Regexp
 	account string
@@ -54,13 +64,28 @@ func (l *loader) refuse(file string, line int, problem messages.Text) {
 	l.problems = append(l.problems, messages.Usagef("%s, line %v: %s", l.name(file), line, problem).WithHint("%s", help()))
 }
 
+// content reads a file. Others, such as a pipe, which nobody may ever write into, are refused.
+func (l *loader) content(file string) ([]byte, error) {
+	about, err := fs.Stat(l.files, file)
+	if err != nil {
+		return nil, err
+	}
+	if !about.Mode().IsRegular() {
+		return nil, messages.Usagef("it is no file")
+	}
+	if l.bytes += int(min(about.Size(), mostBytes)); l.bytes > mostBytes {
+		return nil, messages.Usagef("the course is too large: all of its files may have %v MiB", mostBytes>>20)
+	}
+	return fs.ReadFile(l.files, file)
+}
+
 func help() messages.Text { return messages.T("docs/courses.md describes the format of a course") }
 
 func (l *loader) name(file string) string { return path.Join(l.folder, file) }
 
 // read decodes a YAML file strictly, and returns its lines.
 func (l *loader) read(file string, into any) *yaml.Node {
-	content, err := fs.ReadFile(l.files, file)
+	content, err := l.content(file)
 	if err != nil {
 		l.problems = append(l.problems, messages.Usagef("%s cannot be read", l.name(file)).Because(err).WithHint("%s", help()))
 		return nil
@@ -70,7 +95,7 @@ func (l *loader) read(file string, into any) *yaml.Node {
 		return nil
 	}
 	var lines yaml.Node
-	if yaml.Unmarshal(content, &lines) != nil || len(lines.Content) == 0 {
+	if yaml.Unmarshal(strict.Plain(content), &lines) != nil || len(lines.Content) == 0 {
 		l.refuse(file, 0, messages.T("it is empty"))
 		return nil
 	}
@@ -139,6 +164,10 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 			l.refuse(file, line(lines, "before"), messages.T("no chapter before this one has a step %q", chapter.Before))
 		}
 		chapter.before = before
+	}
+	if l.steps += len(chapter.Steps); l.steps > mostSteps {
+		l.refuse(file, 0, messages.T("the course is too large: all of it may have %v steps", mostSteps))
+		return chapter
 	}
 	for i, step := range chapter.Steps {
 		step.chapter = chapter
@@ -227,13 +256,13 @@ func (s spot) manifests(folder string, names []string, namespace string) []Manif
 	var all []Manifest
 	for _, name := range names {
 		file := path.Join(folder, name)
-		content, err := fs.ReadFile(s.files, file)
+		content, err := s.content(file)
 		if err != nil {
 			s.wrong(messages.T("%s cannot be read: %s", name, err))
 			continue
 		}
-		content = s.renamed(content)
-		objects := s.objects(file, content, func(o *unstructured.Unstructured, line int) {
+		content = s.renamed(strict.Plain(content))
+		objects := s.objectsIn(file, content, func(o *unstructured.Unstructured, line int) {
 			switch {
 			case o.GetKind() == "Namespace":
 			case clusterWide(o):
@@ -248,21 +277,22 @@ func (s spot) manifests(folder string, names []string, namespace string) []Manif
 	return all
 }
 
-// objects reads the objects of a file, and has each of them completed; the line is the one that it begins in.
-func (l *loader) objects(file string, content []byte, complete func(o *unstructured.Unstructured, line int)) (all []*unstructured.Unstructured) {
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	for {
-		var node yaml.Node
-		if err := decoder.Decode(&node); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			l.problems = append(l.problems, strict.Retell(l.name(file), err))
-			return nil
-		}
+// objectsIn reads the objects of a file, and has each of them completed; the line is the one that it begins in.
+func (l *loader) objectsIn(file string, content []byte, complete func(o *unstructured.Unstructured, line int)) (all []*unstructured.Unstructured) {
+	documents, err := strict.Documents(l.name(file), content, strict.Written)
+	if err != nil {
+		l.problems = append(l.problems, err)
+		return nil
+	}
+	for _, node := range documents {
 		if node.Content[0].Tag == "!!null" {
 			continue // nothing but a comment between two ---
 		}
-		object, err := DecodeObject(&node)
+		if err := strict.Slips(l.name(file), node); err != nil {
+			l.problems = append(l.problems, err)
+			return nil
+		}
+		object, err := DecodeObject(node)
 		if err != nil {
 			l.refuse(file, node.Line, messages.T("it is no object: %s", err))
 			continue
@@ -276,6 +306,10 @@ func (l *loader) objects(file string, content []byte, complete func(o *unstructu
 	}
 	if len(all) == 0 {
 		l.refuse(file, 0, messages.T("it has no objects"))
+	}
+	if l.objects += len(all); l.objects > mostObjects {
+		l.refuse(file, 0, messages.T("the course is too large: all of it may have %v objects", mostObjects))
+		return nil
 	}
 	return all
 }
@@ -338,9 +372,4 @@ func field(node *yaml.Node, keys string) string {
 		return found.Value
 	}
 	return ""
-}
-
-// Reserved reports whether a namespace is Kubernetes' or the lab's own, in which no course works.
-func Reserved(namespace string) bool {
-	return strings.HasPrefix(namespace, "kube-") || slices.Contains([]string{"hellolab", "ingress-nginx", "local-path-storage"}, namespace)
 }

@@ -2,8 +2,10 @@ package course
 
 import (
 	"cmp"
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
-	"text/template"
 
 	"github.com/hellolab/hellolab/messages"
 )
@@ -23,19 +25,49 @@ type Place struct {
 	Registry, Account string
 }
 
-// fill puts the place into a text of the course.
+// longest is how many bytes a text of a course may have.
+const longest = 64 << 10
+
+// hole is what a text has in place of something of the lab's: a field, or a word in quotes that stands for itself, such as a
+// {{ that is meant.
+var hole = regexp.MustCompile("^\\{\\{\\s*(?:\\.([A-Za-z]+)|\"([^\"\\n]*)\"|`([^`\\n]*)`)\\s*\\}\\}")
+
+// fill puts the place into a text of the course. Nothing but fields can be named: a text is somebody else's, and what can
+// repeat or call anything need not come to an end.
 func (p Place) fill(text string) (string, error) {
-	p.Hellolab = cmp.Or(p.Hellolab, "hellolab")
-	parsed, err := template.New("").Option("missingkey=error").Parse(text)
-	if err != nil {
-		return "", err
+	if len(text) > longest {
+		return "", messages.Usagef("it is too long: a text may have %v KiB", longest>>10)
 	}
+	fields := p.fields()
 	var filled strings.Builder
-	err = parsed.Execute(&filled, p)
-	return filled.String(), err
+	for {
+		before, _, found := strings.Cut(text, "{{")
+		filled.WriteString(before)
+		if !found {
+			return filled.String(), nil
+		}
+		text = text[len(before):]
+		part := hole.FindStringSubmatch(text)
+		if part == nil {
+			line, _, _ := strings.Cut(text, "\n")
+			return "", messages.Usagef("%q is not {{.NAME}}", line[:min(len(line), 40)])
+		}
+		value, known := fields[part[1]]
+		if !known {
+			return "", messages.Usagef("there is no {{.%s}}; there are %s", part[1], slices.Sorted(maps.Keys(fields))[1:])
+		}
+		filled.WriteString(value + part[2] + part[3])
+		text = text[len(part[0]):]
+	}
 }
 
-// Text is a text of the course for this place. [Load] has made sure that it is a template.
+// fields are what a text may name; "" is no field.
+func (p Place) fields() map[string]string {
+	return map[string]string{"": "", "Hellolab": cmp.Or(p.Hellolab, "hellolab"), "Name": p.Name, "Context": p.Context, "Node": p.Node,
+		"Ingress": p.Ingress, "NodePort": p.NodePort, "Charts": p.Charts, "Registry": p.Registry, "Account": p.Account}
+}
+
+// Text is a text of the course for this place. [Load] has made sure that it can be filled in.
 func (p Place) Text(words Words) messages.Text {
 	english, _ := p.fill(words.English)
 	chinese, _ := p.fill(words.Chinese)

@@ -1,0 +1,121 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// engine is a Docker Engine for tests that prune, stop and starve it: in a network namespace of its own, so that it is in
+// nobody's way, and with a folder of its own.
+type engine struct {
+	*testing.T
+	folder  string
+	process *exec.Cmd
+}
+
+// insideEngine says that this process is the one that has the network namespace.
+const insideEngine = "HELLOLAB_E2E_ISOLATED"
+
+// onItsOwn runs a test on an engine of its own. The test binary runs once more for that, in the network namespace.
+func onItsOwn(t *testing.T, test func(e *engine)) {
+	t.Helper()
+	if os.Getenv(insideEngine) != "" {
+		e := &engine{T: t, folder: filepath.Join(cache(), "engine")}
+		e.setUp()
+		test(e)
+		return
+	}
+	if os.Getuid() != 0 {
+		t.Fatal("an engine of its own needs root")
+	}
+	images := strings.Fields(docker(t, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "dangling=false"))
+	command := exec.Command("unshare", "--net", os.Args[0], "-test.v", "-test.timeout=0", "-test.run="+flag.Lookup("test.run").Value.String())
+	command.Env = append(os.Environ(), insideEngine+"="+strings.Join(needed(images), " "))
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	if err := command.Run(); err != nil {
+		t.Fatal("it failed on an engine of its own: ", err)
+	}
+}
+
+// needed are the images that a lab is made from.
+func needed(images []string) (found []string) {
+	for _, image := range images {
+		for _, name := range []string{"kindest/node:", "registry:3", "registry.k8s.io/ingress-nginx/controller:", "nginx:latest", "busybox:latest"} {
+			if strings.HasPrefix(image, name) {
+				found = append(found, image)
+			}
+		}
+	}
+	return found
+}
+
+// setUp starts the engine, and gives it the images that a lab needs.
+func (e *engine) setUp() {
+	e.Helper()
+	run(e.T, "ip", "link", "set", "lo", "up")
+	images := strings.Fields(os.Getenv(insideEngine))
+	archive := filepath.Join(e.TempDir(), "images.tar")
+	run(e.T, "docker", append([]string{"save", "--output", archive}, images...)...)
+	e.Setenv("DOCKER_HOST", "unix://"+filepath.Join(e.folder, "docker.sock"))
+	e.start()
+	e.Cleanup(e.stop)
+	run(e.T, "docker", "load", "--input", archive)
+	if err := os.Remove(archive); err != nil {
+		e.Fatal(err)
+	}
+}
+
+// start starts the engine.
+func (e *engine) start() {
+	e.Helper()
+	if err := os.MkdirAll(e.folder, 0o711); err != nil {
+		e.Fatal(err)
+	}
+	os.Remove(filepath.Join(e.folder, "docker.pid"))
+	log, err := os.OpenFile(filepath.Join(e.folder, "log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		e.Fatal(err)
+	}
+	defer log.Close()
+	in := func(name string) string { return filepath.Join(e.folder, name) }
+	e.process = exec.Command("dockerd", "--data-root", in("data"), "--exec-root", in("run"), "--pidfile", in("docker.pid"),
+		"--host", os.Getenv("DOCKER_HOST"))
+	e.process.Stdout, e.process.Stderr = log, log
+	e.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt for the tests is not the engine's
+	if err := e.process.Start(); err != nil {
+		e.Fatal(err)
+	}
+	eventually(e.T, "the engine answers", func() bool { return exec.Command("docker", "info").Run() == nil })
+}
+
+// stop ends the engine, as a restart of its service does: its containers end with it.
+func (e *engine) stop() {
+	e.Helper()
+	e.signal(syscall.SIGCONT)
+	e.signal(syscall.SIGTERM)
+	e.process.Wait()
+}
+
+func (e *engine) signal(signal syscall.Signal) {
+	e.Helper()
+	if err := e.process.Process.Signal(signal); err != nil {
+		e.Error(err)
+	}
+}
+
+// run runs a command that has to succeed.
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	output, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, output)
+	}
+	return string(output)
+}
