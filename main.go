@@ -48,7 +48,9 @@ func ends() []os.Signal {
 type program struct {
 	// stdout and stderr are [messages.Cleaned], since what is printed may come from a course, a pod or a server. Only the story
 	// and kubectl write past them.
-	stdout  io.Writer
+	stdout io.Writer
+	// raw is stdout for what is a file's content, and goes where the user sends it.
+	raw     *os.File
 	stderr  io.Writer
 	getenv  func(string) string
 	printer messages.Printer
@@ -61,7 +63,7 @@ type program struct {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
-	p := &program{stdout: messages.Cleaned(stdout), stderr: messages.Cleaned(stderr), getenv: os.Getenv}
+	p := &program{raw: stdout, stdout: messages.Cleaned(stdout), stderr: messages.Cleaned(stderr), getenv: os.Getenv}
 	p.printer = messages.In(languages(args, p.getenv)...)
 	p.printer.Lab, p.printer.Advise = p.here, advice
 	p.story = progress.New(p.storyOptions(stderr))
