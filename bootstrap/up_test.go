@@ -119,7 +119,7 @@ func TestUpAfterAnInterruption(t *testing.T) {
 	w := newWorld(t)
 	w.kindFails = errors.New("signal: interrupt\nand much more")
 	wants(t, w.open().Up(t.Context(), Course{}),
-		"error: kind cannot create the cluster web: signal: interrupt\nnext: hellolab up -v shows everything that kind says\n")
+		"error: kind cannot create the cluster web: signal: interrupt\n")
 	if state := w.state(); state != Broken {
 		t.Errorf("the lab is %s", state)
 	}
@@ -218,7 +218,7 @@ func TestUpBesideAForeignCluster(t *testing.T) {
 	if err := w.open().Down(t.Context(), false); err != nil {
 		t.Error(err)
 	}
-	w.tells("there is no lab named web: nothing to remove")
+	w.tells("there is no lab named web in the Docker Engine at " + w.engine.Host() + ": nothing to remove")
 	w.has("web-control-plane:running", "")
 }
 

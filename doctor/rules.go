@@ -48,10 +48,10 @@ func Rules() []Rule {
 			told:  messages.T("this machine's limits for watching files are used up"), next: moreInotify()},
 		{ID: "port-taken", Severity: Error, find: takenPorts, Why: needsPorts,
 			signs: []string{"port is already allocated", "address already in use"},
-			told:  messages.T("a port of the lab's is taken"), next: otherPorts()},
+			told:  messages.T("a port of the lab's is taken"), next: askDoctor()},
 		{ID: "port-reserved", Severity: Error, find: reservedPorts, Why: needsPorts,
 			signs: []string{"forbidden by its access permissions"},
-			told:  messages.T("Windows keeps a port of the lab's for itself"), next: otherPorts()},
+			told:  messages.T("Windows keeps a port of the lab's for itself"), next: askDoctor()},
 		{ID: "port-helper", Severity: Warning, find: missingHelper,
 			Why:   messages.T("without it, Docker Desktop on macOS cannot publish ports below 1024 at localhost"),
 			signs: []string{"ports are not available"},
@@ -121,8 +121,13 @@ func unusable(reason engine.Reason, why messages.Text) Rule {
 
 // The commands of several rules.
 
+// askDoctor is for an error that names no port, or the port of a lab that has it on record.
+func askDoctor() messages.Text {
+	return messages.T("%s says who has it, and how to go on", messages.Hellolab("doctor"))
+}
+
 func otherPorts() messages.Text {
-	return messages.T("stop what has it, or have hellolab choose other ports: %s", messages.Hellolab("up", "--set", "bootstrap.ports.http=auto",
+	return messages.T("have hellolab choose other ports: %s", messages.Hellolab("up", "--set", "bootstrap.ports.http=auto",
 		"--set", "bootstrap.ports.https=auto", "--set", "bootstrap.ports.nodePort=auto", "--set", "registry.port=auto"))
 }
 

@@ -298,7 +298,7 @@ func sudo(seen Machine) []Case {
 		return nil
 	}
 	return one(messages.T("hellolab runs as root, by sudo, and not as %s", user),
-		messages.T("leave sudo out, but for the tunnel's low ports: %s", messages.Hellolab("doctor")))
+		messages.T("leave it out, but for the tunnel's low ports: %s", messages.Hellolab("doctor")))
 }
 
 func brokenDockerConfig(seen Machine) []Case {

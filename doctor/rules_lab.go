@@ -65,11 +65,15 @@ func choose(seen Machine) messages.Command {
 
 func reservedPorts(seen Machine) []Case {
 	var cases []Case
+	next := messages.T("%s shows the ranges that it keeps; have hellolab choose another port: %s",
+		messages.Shell("netsh", "int", "ipv4", "show", "excludedportrange", "tcp"), choose(seen))
+	if seen.Lab.exists() { // its ports are on record
+		next = messages.T("have Windows choose its ranges anew, as administrator: %s, %s; then start the lab: %s",
+			messages.Shell("net", "stop", "winnat"), messages.Shell("net", "start", "winnat"), messages.Hellolab("start"))
+	}
 	for _, port := range seen.Taken {
 		if port.Reserved {
-			cases = append(cases, Case{messages.T("Windows keeps port %v for itself", port.Number),
-				messages.T("%s shows the ranges that it keeps; have hellolab choose another port: %s",
-					messages.Shell("netsh", "int", "ipv4", "show", "excludedportrange", "tcp"), choose(seen))})
+			cases = append(cases, Case{messages.T("Windows keeps port %v for itself", port.Number), next})
 		}
 	}
 	return cases

@@ -331,10 +331,10 @@ func TestMatch(t *testing.T) {
 		err        error
 		says, next string
 	}{
-		{raw("docker: Error response from daemon: driver failed programming external connectivity: Bind for 127.0.0.1:80 failed: port is already allocated"), "a port of the lab's is taken", "registry.port=auto"},
+		{raw("docker: Error response from daemon: driver failed programming external connectivity: Bind for 127.0.0.1:80 failed: port is already allocated"), "a port of the lab's is taken", "hellolab doctor"},
 		{raw("open /var/lib/docker/x: no space left on device"), "a disk is full", "docker system df"},
 		{raw("failed to create fsnotify watcher: too many open files"), "limits for watching files", "sysctl -w"},
-		{raw("listen tcp 127.0.0.1:80: bind: An attempt was made to access a socket in a way forbidden by its access permissions."), "Windows keeps", "auto"},
+		{raw("listen tcp 127.0.0.1:80: bind: An attempt was made to access a socket in a way forbidden by its access permissions."), "Windows keeps", "hellolab doctor"},
 		{raw("Ports are not available: exposing port TCP 127.0.0.1:80 -> 0.0.0.0:0: listen tcp 127.0.0.1:80: bind: permission denied"), "Docker Desktop may not publish", "auto"},
 		{raw("running kind with rootless provider requires setting systemd property \"Delegate=yes\""), "rootless Docker", "Delegate"},
 		{raw("docker: Error response from daemon: privileged mode is incompatible with user namespaces"), "privileged", "docker context ls"},
