@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"kube":          {"await", "durable", "messages"},
 	"kube/kubetest": {"kube"},
 	"kubectl":       {},
-	"labs":          {"await", "helm", "kube", "labs/check", "labs/course", "messages", "progress", "strict"},
+	"labs":          {"await", "durable", "helm", "kube", "labs/check", "labs/course", "messages", "progress", "strict"},
 	"labs/check":    {"await", "helm", "kube", "labs/course", "messages"},
 	"labs/course":   {"helm", "messages", "strict"},
 	"lock":          {"messages"},

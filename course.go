@@ -20,7 +20,6 @@ import (
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
-	"github.com/hellolab/hellolab/supply"
 )
 
 // beginCourse finds the lab, and reads the course that it has. Where the lab cannot be looked for, it says first what is
@@ -59,10 +58,7 @@ func (p *program) onCourse(changes bool, do func(*cli.Context, *labs.Labs) error
 			}
 			defer unlock()
 		}
-		l, err := p.labs(c.Context, s, lessons)
-		if err == nil && changes {
-			err = p.persist(l)
-		}
+		l, err := p.labs(c.Context, s, lessons, changes)
 		if err != nil {
 			return err
 		}
@@ -71,9 +67,12 @@ func (p *program) onCourse(changes bool, do func(*cli.Context, *labs.Labs) error
 	}
 }
 
-// labs is the course on the lab's cluster, which has to run.
-func (p *program) labs(ctx context.Context, s session, lessons *course.Course) (*labs.Labs, error) {
+// labs is the course on the lab's cluster, which has to run. What changes something outlasts an API server that is away for a while.
+func (p *program) labs(ctx context.Context, s session, lessons *course.Course, changes bool) (*labs.Labs, error) {
 	cluster, err := s.lab.API(ctx)
+	if err == nil && changes {
+		cluster, err = cluster.Patient(s.config.Labs.Timeout, p.story.Say)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -86,25 +85,13 @@ func (p *program) labs(ctx context.Context, s session, lessons *course.Course) (
 		Trust: labs.Trust{Foreign: s.config.Labs.Course != ""},
 	}
 	provided.OpenReleases = func(namespace string) (*helm.Client, error) {
-		releases, err := helm.New(l.Cluster, namespace, p.log)
+		releases, err := helm.New(cluster, namespace, p.log)
 		if err == nil {
 			releases.Vet(l.VetObject)
 		}
 		return releases, err
 	}
 	return l, nil
-}
-
-// persist has all that a course does outlast an API server that is away for a while.
-func (p *program) persist(l *labs.Labs) (err error) {
-	if l.Cluster, err = l.Cluster.Patient(l.Timeout, p.story.Say); err != nil {
-		return err
-	}
-	l.Checker.Cluster = l.Cluster
-	if provided, ok := l.Lab.(*supply.Supply); ok {
-		provided.Cluster = l.Cluster
-	}
-	return nil
 }
 
 // savedFolder is where objects of the user's are kept that had to go.
@@ -139,7 +126,6 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		return err
 	}
 	before := c.Bool("before")
-	l.DropData = c.Bool("force")
 	snapshot := step.Snapshot()
 	if before {
 		snapshot = step.Start()
@@ -147,6 +133,7 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 	if err := l.Vet(step, snapshot); err != nil {
 		return err
 	}
+	l.DropData = c.Bool("force")
 	rows, err := l.Install(c.Context, step, before)
 	if err != nil {
 		return err
@@ -276,7 +263,7 @@ func (p *program) courseState(ctx context.Context, s session, lessons *course.Co
 	if !s.lab.Exists() {
 		return state, nil
 	}
-	l, err := p.labs(ctx, s, lessons)
+	l, err := p.labs(ctx, s, lessons, false)
 	if err == nil {
 		return l.State(ctx)
 	}

@@ -162,8 +162,8 @@ func (p *program) app() *cli.App {
 			}},
 			{Name: "lab", ArgsUsage: "CHAPTER[/STEP]", Usage: say("the course: set the cluster up as it is after a step"), Action: p.onCourse(true, p.labInstall), Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "before", Usage: say("set up the state before the step, to do it yourself")},
-				&cli.BoolFlag{Name: "force", Usage: say("delete volumes with what is in them, too")},
 				&cli.BoolFlag{Name: "trust", Usage: say("let somebody else's course do everything; only for people you trust")},
+				&cli.BoolFlag{Name: "force", Usage: say("delete volumes with what is in them, too")},
 				output,
 			}, Subcommands: []*cli.Command{
 				{Name: "list", Usage: say("list the chapters and steps, and your progress"), Action: p.labList, Flags: []cli.Flag{output}},
@@ -175,8 +175,8 @@ func (p *program) app() *cli.App {
 				{Name: "save", ArgsUsage: "FILE", Usage: say("save the state of the course's namespaces"), Action: p.onCourse(true, p.labSave), Flags: []cli.Flag{output,
 					&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")}}},
 				{Name: "restore", ArgsUsage: "FILE", Usage: say("restore the namespaces from a saved file"), Action: p.onCourse(true, p.labRestore), Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "force", Usage: say("delete volumes with what is in them, too")},
-					&cli.BoolFlag{Name: "trust", Usage: say("let the file do everything; only for files from people you trust")}}},
+					&cli.BoolFlag{Name: "trust", Usage: say("let the file do everything; only for files from people you trust")},
+					&cli.BoolFlag{Name: "force", Usage: say("delete volumes with what is in them, too")}}},
 			}},
 			{Name: "why", ArgsUsage: "[KIND/NAME]", Usage: say("find out what is wrong, with one object or all of a namespace"), Action: p.onCourse(false, p.why), Flags: []cli.Flag{output,
 				&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Usage: say("the namespace; otherwise kubectl's")}}},

@@ -8,15 +8,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
-	"syscall"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/hellolab/hellolab/durable"
 )
 
 // A file is YAML that kubectl can read, below one line that says what it is and what its content's SHA-256 is: a whole lab,
@@ -50,43 +50,18 @@ func encode(objects []*unstructured.Unstructured) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// replaceFile writes a file in one go, and onto the disk: a program that is killed, or a machine that loses its power,
-// leaves the old one or the new one. Others may not read it, since it holds Secrets. Where a link leads is written, and the
-// link stays; a device, or a pipe, is written as it is.
+// replaceFile writes a file in one go, and onto the disk. Others may not read it, whatever was there, since it holds
+// Secrets. A device, or a pipe, is written as it is.
 func replaceFile(file string, content []byte) error {
-	if found, err := os.Stat(file); err == nil && !found.Mode().IsRegular() && !found.IsDir() {
+	switch found, err := os.Stat(file); {
+	case err == nil && found.Mode().IsRegular():
+		if err := os.Chmod(file, 0o600); err != nil {
+			return err
+		}
+	case err == nil && !found.IsDir():
 		return writeThrough(file, content)
 	}
-	file = target(file)
-	folder := filepath.Dir(file)
-	temporary, err := os.CreateTemp(folder, filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name()) // gone already, if all went well
-	_, err = temporary.Write(content)
-	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary.Name(), file); err != nil {
-		return err
-	}
-	return syncFolder(folder)
-}
-
-// target is where a link leads, though nothing may be there; a file that is no link is its own.
-func target(file string) string {
-	for range 40 { // as many as Linux follows
-		to, err := os.Readlink(file)
-		if err != nil {
-			break
-		}
-		if !filepath.IsAbs(to) {
-			to = filepath.Join(filepath.Dir(file), to)
-		}
-		file = to
-	}
-	return file
+	return durable.Replace(file, content, 0o600)
 }
 
 // writeThrough writes to what is no plain file.
@@ -96,22 +71,6 @@ func writeThrough(file string, content []byte) error {
 		return err
 	}
 	_, err = opened.Write(content)
-	return errors.Join(err, opened.Close())
-}
-
-// syncFolder writes a folder's list of names onto the disk. Windows does that by itself, and refuses to be told.
-func syncFolder(folder string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	opened, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	err = opened.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil // not every file system can
-	}
 	return errors.Join(err, opened.Close())
 }
 
@@ -140,7 +99,7 @@ func (l *Labs) keep(ending string, content []byte) (string, error) {
 	if err := os.MkdirAll(l.Saved, 0o700); err != nil {
 		return "", err
 	}
-	if err := syncFolder(filepath.Dir(l.Saved)); err != nil {
+	if err := durable.SyncFolder(filepath.Dir(l.Saved)); err != nil {
 		return "", err
 	}
 	if file := l.keptAlready(ending, content); file != "" {

@@ -39,10 +39,10 @@ type Labs struct {
 	Saved string
 	// Timeout bounds each wait.
 	Timeout time.Duration
-	// DropData is the user's word that volumes may go with what is in them.
-	DropData bool
 	// Trust is how far what is installed may go.
 	Trust Trust
+	// DropData is the user's word that volumes may go with what is in them.
+	DropData bool
 }
 
 // Config is the section "labs" of config.yaml.

@@ -31,7 +31,7 @@ func (c cause) found() bool { return !c.why.IsZero() }
 
 // through is the cause as it is seen from an object that leads to it.
 func (c cause) through(r kube.Reference) cause {
-	if c.found() {
+	if c.found() && (len(c.way) == 0 || !c.way[0].Same(r)) {
 		c.way = append([]kube.Reference{r}, c.way...)
 	}
 	return c
@@ -152,7 +152,7 @@ func switchedOff(object *unstructured.Unstructured) look {
 			return cause{why: messages.T("%s is paused, so it makes no new pods", r), next: messages.Kubectl(r.Namespace, "rollout", "resume", typed(r)).Text()}, nil
 		}
 		if suspended, _, _ := unstructured.NestedBool(object.Object, "spec", "suspend"); suspended {
-			return cause{why: messages.T("it is suspended"), next: messages.Kubectl(r.Namespace, "patch", typed(r), "-p", "{spec: {suspend: false}}").Text()}, nil
+			return cause{why: messages.T("it is suspended"), next: messages.Kubectl(r.Namespace, "patch", typed(r), "-p", "spec: {suspend: false}").Text()}, nil
 		}
 		return cause{}, nil
 	}
@@ -165,7 +165,7 @@ func (c *Checker) leaving(object *unstructured.Unstructured) look {
 		why := messages.T("%s is being deleted", r)
 		if finalizers := object.GetFinalizers(); len(finalizers) > 0 {
 			return cause{why: messages.T("%s is being deleted, and stays until its finalizers are gone: %s", r, finalizers),
-				next: messages.Kubectl(r.Namespace, "patch", typed(r), "--type=merge", "-p", "{metadata: {finalizers: null}}").Text()}, nil
+				next: messages.Kubectl(r.Namespace, "patch", typed(r), "--type=merge", "-p", "metadata: {finalizers: null}").Text()}, nil
 		}
 		found, err := conditions(object)(ctx) // a namespace tells what is left in it
 		if err != nil || found.found() {

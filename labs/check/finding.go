@@ -87,7 +87,7 @@ func (c *Checker) wrong(ctx context.Context, object *unstructured.Unstructured) 
 func (c *Checker) add(all []Finding, of kube.Reference, found cause) []Finding {
 	root := found.way[len(found.way)-1]
 	for i, known := range all {
-		if known.Way[len(known.Way)-1] == root && known.Next.String() == found.next.String() {
+		if known.Way[len(known.Way)-1].Same(root) && known.Next.String() == found.next.String() {
 			all[i].Objects = append(all[i].Objects, of)
 			return all
 		}

@@ -179,7 +179,7 @@ func (c *Checker) classCause(ctx context.Context, ingress *networkingv1.Ingress)
 	if wanted == "" {
 		why = messages.T("ingress %s has no class, and the lab's controller is for %s", ingress.Name, ours)
 	}
-	return cause{why: why, next: messages.Kubectl(ingress.Namespace, "patch", "ingress", ingress.Name, "-p", "{spec: {ingressClassName: "+ours+"}}").Text()}, nil
+	return cause{why: why, next: messages.Kubectl(ingress.Namespace, "patch", "ingress", ingress.Name, "-p", "spec: {ingressClassName: "+ours+"}").Text()}, nil
 }
 
 // changesMatching names an Ingress that has the controller read all paths of a host as regular expressions

@@ -545,7 +545,7 @@ func (c *Checker) runs(ctx context.Context, e *course.Reference) (Row, cause, er
 	}
 	suspended := cron.Spec.Suspend != nil && *cron.Spec.Suspend
 	if suspended {
-		resume := messages.Kubectl(namespace, "patch", "cronjob", e.Name, "-p", "{spec: {suspend: false}}")
+		resume := messages.Kubectl(namespace, "patch", "cronjob", e.Name, "-p", "spec: {suspend: false}")
 		return row, cause{why: messages.T("it is suspended"), next: resume.Text()}, nil
 	}
 	if row.Met = time.Since(cron.CreationTimestamp.Time) < firstRun; row.Met {

@@ -178,7 +178,7 @@ func TestPods(t *testing.T) {
 	t.Parallel()
 	restarted := func(pod *corev1.Pod) { pod.Status.ContainerStatuses[0].RestartCount = 2 }
 	justStarted := func(pod *corev1.Pod) {
-		pod.Status.ContainerStatuses[0].State.Running.StartedAt = ago(0)
+		pod.Status.ContainerStatuses[0].State.Running.StartedAt = ago(-time.Minute) // whenever the row is looked at
 	}
 	elsewhere := func(pod *corev1.Pod) { pod.Namespace = "dev" }
 	event := &corev1.Event{ObjectMeta: metaOf("event"), Type: "Warning", Reason: "Unhealthy", Message: "Readiness probe failed: 500\nmore",
@@ -256,10 +256,14 @@ func TestEndpoints(t *testing.T) {
 
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	set := func(deployment, number, image string) runtime.Object {
+	set := func(deployment, number string, images ...string) runtime.Object {
+		var containers []corev1.Container
+		for _, image := range images {
+			containers = append(containers, corev1.Container{Image: image})
+		}
 		m := ownedBy(metaOf(deployment+"-"+number), "Deployment", deployment)
 		m.Annotations = map[string]string{"deployment.kubernetes.io/revision": number}
-		return &appsv1.ReplicaSet{ObjectMeta: m, Spec: appsv1.ReplicaSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Image: image}}}}}}
+		return &appsv1.ReplicaSet{ObjectMeta: m, Spec: appsv1.ReplicaSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers}}}}
 	}
 	missed := "; want web:v1, web:v2, the last being number 2 or higher; why: the Deployment has not gone through these versions one after the other; do: kubectl rollout history deployment web"
 	for _, test := range []struct {
@@ -270,6 +274,7 @@ func TestHistory(t *testing.T) {
 		{"with others between", "✓ revisions of deployment/web: 9 web:v1, 10 web:bad, 11 web:v2", []runtime.Object{set("web", "11", "us/web:v2"), set("web", "9", "us/web:v1"), set("web", "10", "us/web:bad")}},
 		{"the other way round", "✗ revisions of deployment/web: 2 web:v2, 3 web:v1" + missed, []runtime.Object{set("web", "2", "us/web:v2"), set("web", "3", "us/web:v1")}},
 		{"gone on since", "✗ revisions of deployment/web: 1 web:v1, 2 web:v2, 3 web:v3" + missed, []runtime.Object{set("web", "1", "us/web:v1"), set("web", "2", "us/web:v2"), set("web", "3", "us/web:v3")}},
+		{"beside another container", "✓ revisions of deployment/web: 1 helper + web:v1, 2 helper + web:v2", []runtime.Object{set("web", "1", "helper", "us/web:v1"), set("web", "2", "helper", "us/web:v2")}},
 		{"only the last", "✗ revisions of deployment/web: 2 web:v2" + missed, []runtime.Object{set("web", "2", "us/web:v2")}},
 		{"none", "✗ revisions of deployment/web: none; want web:v1, web:v2, the last being number 2 or higher; do: hellolab lab show one/first", []runtime.Object{set("db", "1", "web:v1")}},
 	} {
@@ -289,6 +294,7 @@ func TestHistory(t *testing.T) {
 func TestReplaced(t *testing.T) {
 	t.Parallel()
 	set := &appsv1.ReplicaSet{ObjectMeta: ownedBy(metaOf("web-1"), "Deployment", "web")}
+	set.Spec.Template.Labels = map[string]string{"app": "web", appsv1.DefaultDeploymentUniqueLabelKey: "1"}
 	pod := func(name string, after time.Duration) *corev1.Pod {
 		made := webPod(name, "web", "")
 		made.ObjectMeta = ownedBy(made.ObjectMeta, "ReplicaSet", "web-1")
@@ -302,12 +308,31 @@ func TestReplaced(t *testing.T) {
 	unready(late)
 	unready(going)
 	leaving(going)
+	removed := func(name string) *corev1.Event {
+		return &corev1.Event{ObjectMeta: metaOf("removed-" + name), Reason: "SuccessfulDelete", Message: "Deleted pod: " + name, InvolvedObject: corev1.ObjectReference{UID: "web-1"}}
+	}
+	about := func(reason, name, message string, at time.Duration) *corev1.Event {
+		event := &corev1.Event{ObjectMeta: metaOf(reason + name), Reason: reason, Message: message, InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: name}}
+		event.CreationTimestamp = metav1.NewTime(set.CreationTimestamp.Add(at))
+		event.FirstTimestamp = event.CreationTimestamp
+		return event
+	}
+	nobody := "✗ a deleted pod of deployment/web: none has been deleted yet; want another one has come in its place; why: pods have gone, but nobody deleted them: " +
+		"the Deployment or its node gave them up (scaling, a rollout, an eviction); do: kubectl delete pod -l app=web"
 	for _, test := range []struct {
 		name, want string
 		objects    []runtime.Object
 	}{
 		{"an event of one that is gone", "✓ a deleted pod of deployment/web: web-1-b has come", []runtime.Object{set, pod("web-1-b", time.Second), created("web-1-a"), created("web-1-b")}},
 		{"one that is about to go", "✓ a deleted pod of deployment/web: web-1-b has come", []runtime.Object{set, going, pod("web-1-b", time.Second), created("web-1-a"), created("web-1-b")}},
+		{"one that was scaled away", nobody, []runtime.Object{set, pod("web-1-b", 5*time.Second), created("web-1-a"), created("web-1-b"), removed("web-1-a")}},
+		{"one that was scaled away, and one that was deleted", "✓ a deleted pod of deployment/web: web-1-c has come",
+			[]runtime.Object{set, pod("web-1-c", time.Second), created("web-1-a"), created("web-1-b"), created("web-1-c"), removed("web-1-a")}},
+		{"one that a drained node gave up", nobody, []runtime.Object{set, pod("web-1-b", 5*time.Second), created("web-1-a"), created("web-1-b"),
+			about("Killing", "web-1-a", "Stopping container web", 4*time.Second), about("FailedScheduling", "web-1-b", "0/1 nodes are available: 1 node(s) were unschedulable.", 5*time.Second)}},
+		{"one that was deleted before the node was drained", "✓ a deleted pod of deployment/web: web-1-b has come", []runtime.Object{set, pod("web-1-b", 5*time.Second), created("web-1-a"), created("web-1-b"),
+			about("Killing", "web-1-a", "Stopping container web", 4*time.Second), about("FailedScheduling", "web-1-x", "1 node(s) were unschedulable.", 60*time.Second)}},
+		{"one that a taint drove away", nobody, []runtime.Object{set, pod("web-1-b", 5*time.Second), created("web-1-a"), created("web-1-b"), about("TaintManagerEviction", "web-1-a", "", 0)}},
 		{"a pod that came later", "✓ a deleted pod of deployment/web: web-1-b has come", []runtime.Object{set, pod("web-1-b", 5*time.Second)}},
 		{"the first pod", "✗ a deleted pod of deployment/web: none has been deleted yet; want another one has come in its place; do: hellolab lab show one/first",
 			[]runtime.Object{set, pod("web-1-a", time.Second), created("web-1-a")}},
@@ -370,7 +395,7 @@ func TestRuns(t *testing.T) {
 			[]runtime.Object{cron(time.Hour, false), job("tick-1", "tick", time.Hour, 1), failed}},
 		{"just made", "✓ runs of cronjob/tick: the first one comes at the next full minute", []runtime.Object{cron(time.Second, false)}},
 		{"none for too long", "✗ runs of cronjob/tick: none" + want + "do: kubectl describe cronjob tick", []runtime.Object{cron(time.Hour, false), job("other-1", "other", time.Minute, 1)}},
-		{"suspended", "✗ runs of cronjob/tick: none" + want + `why: it is suspended; do: kubectl patch cronjob tick -p '{spec: {suspend: false}}'`, []runtime.Object{cron(time.Second, true)}},
+		{"suspended", "✗ runs of cronjob/tick: none" + want + `why: it is suspended; do: kubectl patch cronjob tick -p 'spec: {suspend: false}'`, []runtime.Object{cron(time.Second, true)}},
 		{"no CronJob", "✗ runs of cronjob/tick: it is not there" + want + "do: hellolab lab show one/first", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {

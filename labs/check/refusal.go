@@ -56,11 +56,10 @@ func (c *Checker) refused(ctx context.Context, r kube.Reference, message string)
 
 // refusalOf is the part of a message that says what is wrong, without the name of the pod that nobody has seen.
 func refusalOf(message string) string {
-	if _, behind, found := strings.Cut(message, " is forbidden: "); found {
-		message = behind
-	}
-	if _, behind, found := strings.Cut(message, "denied the request: "); found {
-		message = behind
+	for _, before := range []string{"Internal error occurred: ", " is forbidden: ", "denied the request: "} {
+		if _, behind, found := strings.Cut(message, before); found {
+			message = behind
+		}
 	}
 	return firstLine(message)
 }

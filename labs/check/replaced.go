@@ -1,8 +1,8 @@
 package check
 
 import (
-	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +10,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
@@ -45,9 +46,16 @@ func (c *Checker) replaced(ctx context.Context, e *course.Reference) (Row, cause
 	}
 	if taken {
 		return row, cause{why: messages.T("pods have gone, but nobody deleted them: the Deployment or its node gave them up (scaling, a rollout, an eviction)"),
-			next: messages.Kubectl(e.Namespace, "delete", "pod", "-l", metav1.FormatLabelSelector(sets[0].Spec.Selector)).Text()}, nil
+			next: messages.Kubectl(e.Namespace, "delete", "pod", "-l", labelsOf(sets[0])).Text()}, nil
 	}
 	return row, cause{}, nil
+}
+
+// labelsOf are those by which a reader knows the pods of a Deployment's ReplicaSet.
+func labelsOf(set appsv1.ReplicaSet) string {
+	known := maps.Clone(set.Spec.Template.Labels)
+	delete(known, appsv1.DefaultDeploymentUniqueLabelKey)
+	return labels.Set(known).String()
 }
 
 // gone reports whether a pod of a ReplicaSet was deleted by somebody else than the ReplicaSet (which says so of those that it
@@ -75,7 +83,7 @@ func (c *Checker) gone(ctx context.Context, set appsv1.ReplicaSet, pods []corev1
 			other = true
 			continue
 		}
-		evicted, err := c.evicted(ctx, set.Namespace, name)
+		evicted, err := c.evicted(ctx, set, name)
 		if err != nil {
 			return false, false, err
 		}
@@ -112,48 +120,25 @@ func disrupted(pod corev1.Pod) bool {
 	})
 }
 
-// evicted reports whether a pod that is no more was evicted: an event says so, or its container was stopped while its node was
-// cordoned. kubectl drain cordons a node, and the eviction itself leaves no event.
-func (c *Checker) evicted(ctx context.Context, namespace, name string) (bool, error) {
-	events, err := kube.Events(ctx, c.Cluster, namespace, "involvedObject.name="+name)
+// evicted reports whether a pod that is no more was evicted: an event says so, or it was stopped while its node was cordoned. kubectl
+// drain cordons a node first, and the eviction itself leaves no event; but then no node takes the pod that comes in its place.
+func (c *Checker) evicted(ctx context.Context, set appsv1.ReplicaSet, name string) (bool, error) {
+	events, err := kube.Events(ctx, c.Cluster, set.Namespace, "involvedObject.kind=Pod")
 	if err != nil {
 		return false, err
 	}
-	for _, event := range events {
-		switch event.Reason {
-		case "TaintManagerEviction", "Evicted", "Preempted", "Preempting":
-			return true, nil
-		case "Killing":
-			cordoned, err := c.cordoned(ctx, cmp.Or(event.Source.Host, event.ReportingInstance), event.LastTimestamp.Time)
-			if err != nil || cordoned {
-				return cordoned, err
-			}
-		}
-	}
-	return false, nil
-}
-
-// cordonToldWithin is how late kubelet's event about a cordon may be: it looks at its node every 10 s
-// (https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/, nodeStatusUpdateFrequency).
-const cordonToldWithin = 11 * time.Second
-
-// cordoned reports whether a node took no pods at a time: by its events, or because it takes none now.
-func (c *Checker) cordoned(ctx context.Context, name string, at time.Time) (cordoned bool, err error) {
-	node, err := c.Cluster.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
-	if err == nil && node.Spec.Unschedulable && time.Since(at) < cordonToldWithin {
-		return true, nil
-	}
-	events, err := kube.Events(ctx, c.Cluster, metav1.NamespaceDefault, "involvedObject.kind=Node,involvedObject.name="+name)
-	if err != nil {
-		return false, err
-	}
+	var stopped []time.Time
 	for _, event := range events {
 		switch {
-		case event.Reason == "NodeNotSchedulable" && !event.LastTimestamp.After(at.Add(cordonToldWithin)):
-			cordoned = true
-		case event.Reason == "NodeSchedulable" && event.LastTimestamp.Time.Before(at):
-			cordoned = false
+		case event.InvolvedObject.Name != name:
+		case slices.Contains([]string{"TaintManagerEviction", "Evicted", "Preempted", "Preempting"}, event.Reason):
+			return true, nil
+		case event.Reason == "Killing":
+			stopped = append(stopped, event.FirstTimestamp.Time)
 		}
 	}
-	return cordoned, nil
+	return slices.ContainsFunc(events, func(event corev1.Event) bool {
+		refused := event.Reason == "FailedScheduling" && strings.Contains(event.Message, "unschedulable") && strings.HasPrefix(event.InvolvedObject.Name, set.Name+"-")
+		return refused && slices.ContainsFunc(stopped, func(at time.Time) bool { return event.CreationTimestamp.Sub(at).Abs() <= settled })
+	}), nil
 }

@@ -185,7 +185,7 @@ func (c *Checker) nodePortCause(ctx context.Context, namespace, name string) (ca
 		return held, err
 	}
 	port := service.Spec.Ports[0]
-	patch := fmt.Sprintf("{spec: {type: NodePort, ports: [{port: %d, nodePort: %d}]}}", port.Port, publishedPort)
+	patch := fmt.Sprintf("spec: {type: NodePort, ports: [{port: %d, nodePort: %d}]}", port.Port, publishedPort)
 	found := cause{why: unpublished(*service, port.NodePort), next: messages.Kubectl(namespace, "patch", "service", name, "-p", patch).Text()}
 	if port.NodePort == 0 {
 		found.why = messages.T("service %s has no node port: its type is %s", name, string(cmp.Or(service.Spec.Type, corev1.ServiceTypeClusterIP)))

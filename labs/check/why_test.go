@@ -314,7 +314,7 @@ func TestService(t *testing.T) {
 		{"another port, where something listens", service("{app: web}", "[{port: 80, targetPort: 9000}]") + pods, port,
 			"why: the field spec.ports[0].targetPort is 9000; do: kubectl edit service/web"},
 		{"another type", service("{app: web}", "[{port: 80}]") + pods, "object: {apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort}}",
-			"why: service web has no node port: its type is ClusterIP; do: kubectl patch service web -p '{spec: {type: NodePort, ports: [{port: 80, nodePort: 30000}]}}'"},
+			"why: service web has no node port: its type is ClusterIP; do: kubectl patch service web -p 'spec: {type: NodePort, ports: [{port: 80, nodePort: 30000}]}'"},
 
 		{"an Ingress to a Service that a file has", ingress("web, port: {number: 80}"), strings.Replace(backend, "name: web, port", "name: wep, port", 1),
 			"why: ingress web sends / to the Service web, which is not there; do: kubectl apply -f web.yaml"},
