@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// A fault is something that goes wrong in a reader's lab.
-type fault struct {
+// A trouble is something that goes wrong in a reader's lab.
+type trouble struct {
 	name string
 	// step of the course that is done before; its check passes then.
 	step string
@@ -27,9 +27,9 @@ type fault struct {
 	undo func(l *lab)
 }
 
-// faults are ordered by their steps: one that was put right leaves the step as it was.
-func faults() []fault {
-	return []fault{
+// troubles are ordered by their steps: one that was put right leaves the step as it was.
+func troubles() []trouble {
+	return []trouble{
 		{name: "one is scaled away, none deleted", step: "deployment/create", happens: func(l *lab) {
 			l.apply(deploymentYAML(1, "v1", "", "")) // as the course's, without the pod that hellolab has deleted
 			l.kubectl("", "delete", "deployment", "hellok8s-deployment")
@@ -140,9 +140,9 @@ func faults() []fault {
 	}
 }
 
-// whyFaults are made of one manifest in a namespace of their own; `hellolab why` tells their causes, and is content once what it
+// whyTroubles are made of one manifest in a namespace of their own; `hellolab why` tells their causes, and is content once what it
 // says has been typed.
-var whyFaults = []struct {
+var whyTroubles = []struct {
 	name, manifest, asks string
 	said                 words
 	next, sed            string
@@ -211,30 +211,32 @@ func TestCauses(t *testing.T) {
 		l := l.in(t)
 		docker(t, "tag", "busybox", "e2e-causes-image:1")
 		defer func() { docker(t, "rmi", "e2e-causes-image:1") }()
-		for _, fault := range whyFaults {
-			t.Run(fault.name, func(t *testing.T) { l.in(t).tellsWhy(fault.manifest, fault.asks, fault.said, fault.next, fault.sed) })
+		for _, trouble := range whyTroubles {
+			t.Run(trouble.name, func(t *testing.T) {
+				l.in(t).tellsWhy(trouble.manifest, trouble.asks, trouble.said, trouble.next, trouble.sed)
+			})
 		}
 	})
 	installed := ""
-	for _, fault := range faults() {
-		t.Run(fault.name, func(t *testing.T) {
+	for _, trouble := range troubles() {
+		t.Run(trouble.name, func(t *testing.T) {
 			l := l.in(t)
-			if installed != fault.step {
-				l.must("lab", fault.step)
-				l.savesFiles(fault.step)
+			if installed != trouble.step {
+				l.must("lab", trouble.step)
+				l.savesFiles(trouble.step)
 			}
 			installed = "" // until it is put right
-			fault.happens(l)
+			trouble.happens(l)
 			first := ""
-			if fault.next != "" {
-				first = l.told(fault.step, fault.said, fault.next)
-				l.enters(first, fault.sed)
+			if trouble.next != "" {
+				first = l.told(trouble.step, trouble.said, trouble.next)
+				l.enters(first, trouble.sed)
 			}
-			l.mends(fault.step, fault.sed, first)
-			if fault.undo != nil {
-				fault.undo(l)
+			l.mends(trouble.step, trouble.sed, first)
+			if trouble.undo != nil {
+				trouble.undo(l)
 			}
-			installed = fault.step
+			installed = trouble.step
 		})
 	}
 }
@@ -291,7 +293,7 @@ func (l *lab) savesFiles(step string) {
 // rolledOut waits until the course's Deployment has its pods.
 func (l *lab) rolledOut() { l.kubectl("", "rollout", "status", "deployment", "hellok8s-deployment") }
 
-// tellsWhy makes a fault in a namespace of its own. `hellolab why` tells its cause and ends with status 3, and with 0 once what it
+// tellsWhy makes a trouble in a namespace of its own. `hellolab why` tells its cause and ends with status 3, and with 0 once what it
 // says has been typed.
 func (l *lab) tellsWhy(manifest, asks string, said words, next, sed string) {
 	l.kubectl("", "create", "namespace", "causes")

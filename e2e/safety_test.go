@@ -110,6 +110,7 @@ const privileged = `apiVersion: v1
 kind: Pod
 metadata: {name: bad}
 spec:
+  terminationGracePeriodSeconds: 0
   containers: [{name: bad, image: busybox, command: [sleep, "1000000"], securityContext: {privileged: true}}]
   volumes: [{name: node, hostPath: {path: /etc}}]
 `
@@ -208,7 +209,7 @@ kind: Pod
 metadata: {name: talks}
 spec:
   containers:
-    - {name: talks, image: busybox, command: [sh, -c, 'printf "\033[2J\033]0;owned\007\302\233 31mevil\n" >/tmp/index.html; httpd -f -p 80 -h /tmp']}
+    - {name: talks, image: busybox, command: [sh, -c, 'mkdir /www; printf "\033[2J\033]0;owned\007\302\233 31mevil\n" >/www/index.html; httpd -f -p 80 -h /www']}
 ---
 apiVersion: batch/v1
 kind: Job

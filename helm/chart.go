@@ -194,7 +194,7 @@ func listed(content []byte, p Package) ([]byte, error) {
 	}
 	for name, versions := range index.Entries {
 		index.Entries[name] = slices.DeleteFunc(versions, func(v *repo.ChartVersion) bool {
-			return v == nil || v.Metadata == nil || name == p.metadata.Name && v.Version == p.metadata.Version
+			return v == nil || v.Metadata == nil || v.Version == "" || name == p.metadata.Name && v.Version == p.metadata.Version
 		})
 	}
 	sum := sha256.Sum256(p.Content)

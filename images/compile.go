@@ -232,7 +232,7 @@ func (d dockerCompiler) converse(ctx context.Context, id string, input io.Reader
 
 // unpack returns the files of a tar archive by their names.
 func unpack(archive io.Reader) (map[string][]byte, error) {
-	programs := map[string][]byte{}
+	programs, left := map[string][]byte{}, int64(largestPrograms)
 	for reader := tar.NewReader(archive); ; {
 		header, err := reader.Next()
 		if errors.Is(err, io.EOF) {
@@ -241,13 +241,20 @@ func unpack(archive io.Reader) (map[string][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if header.Typeflag == tar.TypeReg {
-			if programs[strings.TrimPrefix(path.Base(header.Name), prefix)], err = io.ReadAll(reader); err != nil {
-				return nil, err
-			}
+		if header.Typeflag != tar.TypeReg {
+			continue
+		}
+		if left -= header.Size; left < 0 || header.Size < 0 { // a few bytes may stand for a file of any size
+			return nil, messages.Errorf("the compiler's container sends more than %v MiB", largestPrograms>>20)
+		}
+		if programs[strings.TrimPrefix(path.Base(header.Name), prefix)], err = io.ReadAll(reader); err != nil {
+			return nil, err
 		}
 	}
 }
+
+// largestPrograms is how many bytes the course's programs may have together; they have about 40 MiB.
+const largestPrograms = 256 << 20
 
 // listed marks the lines of a listing among those of go build, where both come out of one container.
 const listed = "list: "

@@ -35,10 +35,15 @@ func (l *Labs) VetObject(object *unstructured.Unstructured) error {
 	if !l.Trust.Foreign || l.Trust.Given {
 		return nil
 	}
-	for _, danger := range course.Dangers([]*unstructured.Unstructured{object}) {
-		return messages.Errorf("%s; it is not installed without %s", danger.Text(), messages.Hellolab("lab", "--trust").Usage("CHAPTER/STEP"))
+	dangers := course.Dangers([]*unstructured.Unstructured{object})
+	if len(dangers) == 0 {
+		return nil
 	}
-	return nil
+	var lines []messages.Text
+	for _, danger := range dangers {
+		lines = append(lines, danger.Text())
+	}
+	return messages.Errorf("%s; it is not installed without %s", lines, messages.Hellolab("lab", "--trust").Usage("CHAPTER/STEP"))
 }
 
 // vetFile is [Labs.Vet] for the objects of a saved file, whose course may be any: files are passed on. The records of Helm

@@ -70,5 +70,6 @@ func readable(file string, content []byte, most int) error {
 }
 
 func tooLarge(file string, most int) error {
-	return messages.Usagef("%s is too large: with what its aliases stand for, a file like this may have %v MiB", file, most>>20)
+	return messages.Usagef("%s is too large: with what its aliases stand for, a file like this may have %v MiB", file, most>>20).
+		WithHint("split the file, or shorten what its aliases (*NAME) repeat")
 }

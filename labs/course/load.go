@@ -68,6 +68,9 @@ func (l *loader) refuse(file string, line int, problem messages.Text) {
 func (l *loader) content(file string) ([]byte, error) {
 	about, err := fs.Stat(l.files, file)
 	if err != nil {
+		if failure := new(fs.PathError); errors.As(err, &failure) {
+			failure.Op = "open" // not the name of a system call
+		}
 		return nil, err
 	}
 	if !about.Mode().IsRegular() {
@@ -372,9 +375,4 @@ func field(node *yaml.Node, keys string) string {
 		return found.Value
 	}
 	return ""
-}
-
-// Reserved reports whether a namespace is Kubernetes' or the lab's own, in which no course works.
-func Reserved(namespace string) bool {
-	return strings.HasPrefix(namespace, "kube-") || slices.Contains([]string{"hellolab", "ingress-nginx", "local-path-storage"}, namespace)
 }
