@@ -20,13 +20,27 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// engineImages are the images of the Docker Engine.
+// engineImages is what the Docker Engine knows of images and nodes.
 type engineImages struct{ docker *client.Client }
 
 // HasImage reports whether the engine has an image.
 func (e engineImages) HasImage(ctx context.Context, image string) (bool, error) {
 	found, err := engine.Find(ctx, e.docker, image)
 	return found != nil, err
+}
+
+// Proxy returns the proxy in the environment of a node, which its container runtime uses.
+func (e engineImages) Proxy(ctx context.Context, node string) (string, error) {
+	container, err := e.docker.ContainerInspect(ctx, node)
+	if err != nil || container.Config == nil {
+		return "", err
+	}
+	for _, variable := range container.Config.Env {
+		if name, value, _ := strings.Cut(variable, "="); strings.EqualFold(name, "HTTPS_PROXY") && value != "" {
+			return value, nil
+		}
+	}
+	return "", nil
 }
 
 // whyResult is what `why -o json` prints, in the reader's language where it is for people.

@@ -184,7 +184,7 @@ var whyTroubles = []struct {
 	{"a finalizer", "{apiVersion: v1, kind: ConfigMap, metadata: {name: held, finalizers: [example.com/wait]}}", "cm/held",
 		words{"finalizers", "example.com/wait"}, `kubectl patch configmap/held`, ""},
 	{"a proxy that is only on this machine", podTemplate("far", `{name: c, image: "nosuch/image:1"}`, ""), "deploy/far",
-		words{"proxy 127.0.0.1:9", "refused"}, "docker pull", ""},
+		words{"proxy 127.0.0.1:9", "out of their reach"}, "docker pull", ""},
 	{"an image that only Docker has", podTemplate("cache", `{name: c, image: "e2e-causes-image:1"}`, ""), "deploy/cache",
 		words{"Docker on this machine has the image"}, `docker tag e2e-causes-image:1 localhost:\d+/library/e2e-causes-image:1 && docker push`, ""},
 }

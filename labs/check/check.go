@@ -44,6 +44,8 @@ type Checker struct {
 type Engine interface {
 	// HasImage reports whether it has an image.
 	HasImage(ctx context.Context, image string) (bool, error)
+	// Proxy returns the URL of the proxy through which a node reaches other registries, or "".
+	Proxy(ctx context.Context, node string) (string, error)
 }
 
 // Registry is what a check asks the lab's registry.

@@ -47,6 +47,8 @@ func (e engine) HasImage(_ context.Context, image string) (bool, error) {
 	return false, nil
 }
 
+func (e engine) Proxy(context.Context, string) (string, error) { return "http://127.0.0.1:7890", nil }
+
 // refusedSet is a Deployment whose ReplicaSet is refused its pods.
 func refusedSet(message string) string {
 	whole := deploymentOf("us/web:v2", "{}")
@@ -125,7 +127,10 @@ func TestExplain(t *testing.T) {
 				"do: docker tag quay.io/a/b:1 localhost:5001/quay.io/a/b:1 && docker push localhost:5001/quay.io/a/b:1"},
 		{"a proxy that the node cannot reach", pulls("far:1", "failed to do request: proxyconnect tcp: dial tcp 127.0.0.1:7890: connect: connection refused"), "pod/web-1",
 			"pod/web-1: pod web-1 cannot pull far:1: the nodes use the proxy 127.0.0.1:7890, where nothing answers (proxyconnect tcp: dial tcp 127.0.0.1:7890: connect: connection refused); " +
-				"do: docker pull far:1, and then docker tag far:1 localhost:5001/library/far:1 && docker push localhost:5001/library/far:1"},
+				"do: docker pull far:1 && docker tag far:1 localhost:5001/library/far:1 && docker push localhost:5001/library/far:1"},
+		{"a proxy of which kubelet says nothing", pulls("far:1", "not found"), "pod/web-1",
+			"pod/web-1: pod web-1 cannot pull far:1: the registry localhost:5001 has no such image, and the nodes ask others through the proxy 127.0.0.1:7890, which is this machine's own and out of their reach; " +
+				"do: docker pull far:1 && docker tag far:1 localhost:5001/library/far:1 && docker push localhost:5001/library/far:1"},
 		{"a mistyped image", pulls("ngnix", ""), "pod/web-1",
 			"pod/web-1: pod web-1 cannot pull ngnix: the registry localhost:5001 has no such image; there is nginx; do: kubectl set image deployment/web web=nginx"},
 

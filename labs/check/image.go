@@ -2,6 +2,8 @@ package check
 
 import (
 	"context"
+	"net"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,7 +34,7 @@ func (c *Checker) imageCause(ctx context.Context, pod corev1.Pod, status corev1.
 	case proxy != nil:
 		failed.why = messages.T("pod %s cannot pull %s: the nodes use the proxy %s, where nothing answers (%s)", pod.Name, status.Image, proxy[1], proxy[0])
 		if !local {
-			failed.next = messages.T("%s, and then %s", messages.Shell("docker", "pull", image), c.push(image))
+			failed.next = c.fetch(image)
 		}
 	case local:
 		failed.why = messages.T("pod %s cannot pull %s: Docker on this machine has the image, but the registry %s, where the nodes look, has not", pod.Name, status.Image, c.Place.Registry)
@@ -44,11 +46,43 @@ func (c *Checker) imageCause(ctx context.Context, pod corev1.Pod, status corev1.
 		if near := c.similar(image); near != "" {
 			failed.why = messages.T("%s; there is %s", failed.why, near)
 			failed.next = c.setNear(ctx, pod, status, near)
+		} else if unreachable := c.ownProxy(ctx); unreachable != "" {
+			failed.why = messages.T("%s, and the nodes ask others through the proxy %s, which is this machine's own and out of their reach", failed.why, unreachable)
+			failed.next = c.fetch(image)
 		}
 	default:
 		failed.why = messages.T("pod %s cannot pull %s: %s", pod.Name, status.Image, firstLine(message))
 	}
 	return failed, nil
+}
+
+// fetch is what brings an image into the lab's registry by way of the Docker Engine.
+func (c *Checker) fetch(image string) messages.Text {
+	return messages.T("%s && %s", messages.Shell("docker", "pull", image), c.push(image))
+}
+
+// ownProxy is the proxy of the nodes, if it is at an address that means this machine here and the node itself there, or "".
+// kubelet does not tell of it: that the lab's registry has no such image weighs more to containerd than that another one cannot be
+// asked (https://github.com/containerd/containerd/blob/main/core/remotes/docker/resolver.go, firstErrPriority).
+func (c *Checker) ownProxy(ctx context.Context) string {
+	if c.Engine == nil {
+		return ""
+	}
+	proxy, err := c.Engine.Proxy(ctx, c.Place.Node)
+	if err != nil || proxy == "" {
+		return ""
+	}
+	if !strings.Contains(proxy, "://") {
+		proxy = "http://" + proxy
+	}
+	address, err := url.Parse(proxy)
+	if err != nil {
+		return ""
+	}
+	if ip := net.ParseIP(address.Hostname()); address.Hostname() == "localhost" || ip != nil && ip.IsLoopback() {
+		return address.Host
+	}
+	return ""
 }
 
 // deadProxy is how Go says that a proxy cannot be reached.

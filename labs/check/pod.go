@@ -294,7 +294,7 @@ func (c *Checker) eventCause(ctx context.Context, pod corev1.Pod) (cause, error)
 	}
 	for _, event := range slices.Backward(events) {
 		// "Failed" alone repeats what the container's state says, or tells of what was before it
-		if event.Reason == "Unhealthy" || strings.HasPrefix(event.Reason, "Failed") && event.Reason != "FailedScheduling" {
+		if event.Reason == "Unhealthy" || strings.HasPrefix(event.Reason, "Failed") && event.Reason != "FailedScheduling" && event.Reason != "Failed" {
 			return cause{why: messages.T("pod %s: %s", pod.Name, firstLine(event.Message)), next: c.mount(pod, event.Message)}, nil
 		}
 	}
