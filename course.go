@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,9 +10,11 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
@@ -55,7 +58,7 @@ func (p *program) onCourse(changes bool, do func(*cli.Context, *labs.Labs) error
 			}
 			defer unlock()
 		}
-		l, err := p.labs(c.Context, s, lessons)
+		l, err := p.labs(c.Context, s, lessons, changes)
 		if err != nil {
 			return err
 		}
@@ -64,9 +67,12 @@ func (p *program) onCourse(changes bool, do func(*cli.Context, *labs.Labs) error
 	}
 }
 
-// labs is the course on the lab's cluster, which has to run.
-func (p *program) labs(ctx context.Context, s session, lessons *course.Course) (*labs.Labs, error) {
+// labs is the course on the lab's cluster, which has to run. What changes something outlasts an API server that is away for a while.
+func (p *program) labs(ctx context.Context, s session, lessons *course.Course, changes bool) (*labs.Labs, error) {
 	cluster, err := s.lab.API(ctx)
+	if err == nil && changes {
+		cluster, err = cluster.Patient(s.config.Labs.Timeout, p.story.Say)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -74,11 +80,12 @@ func (p *program) labs(ctx context.Context, s session, lessons *course.Course) (
 	l := &labs.Labs{
 		Course: lessons, Cluster: cluster, Story: p.story, Lab: provided, Timeout: s.config.Labs.Timeout,
 		Ingress: s.config.Bootstrap.Ingress.Enabled, Saved: savedFolder(s.config.Bootstrap.Name),
-		Checker: &check.Checker{Cluster: cluster, Place: p.place(s), Course: lessons, Registry: provided},
-		Trust:   labs.Trust{Foreign: s.config.Labs.Course != ""},
+		Checker: &check.Checker{Cluster: cluster, Place: p.place(s), Course: lessons, Registry: provided, Engine: engineImages{s.docker},
+			Namespace: cmp.Or(kube.Kubeconfig{Context: bootstrap.Context(s.config.Bootstrap.Name)}.Namespace(), metav1.NamespaceDefault)},
+		Trust: labs.Trust{Foreign: s.config.Labs.Course != ""},
 	}
 	provided.OpenReleases = func(namespace string) (*helm.Client, error) {
-		releases, err := s.lab.Releases(namespace)
+		releases, err := helm.New(cluster, namespace, p.log)
 		if err == nil {
 			releases.Vet(l.VetObject)
 		}
@@ -126,6 +133,7 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 	if err := l.Vet(step, snapshot); err != nil {
 		return err
 	}
+	l.DropData = c.Bool("force")
 	rows, err := l.Install(c.Context, step, before)
 	if err != nil {
 		return err
@@ -255,7 +263,7 @@ func (p *program) courseState(ctx context.Context, s session, lessons *course.Co
 	if !s.lab.Exists() {
 		return state, nil
 	}
-	l, err := p.labs(ctx, s, lessons)
+	l, err := p.labs(ctx, s, lessons, false)
 	if err == nil {
 		return l.State(ctx)
 	}
@@ -290,19 +298,41 @@ func (p *program) labShow(c *cli.Context) error {
 	return p.print(c, shown, func() string { return strings.Join(parts, "\n") })
 }
 
-// labSave writes the state of the course's namespaces into a file, and prints its name.
+// labSave writes the state of the course's namespaces into a file, and prints its name; "-" is stdout.
 func (p *program) labSave(c *cli.Context, l *labs.Labs) error {
 	file := c.Args().First()
+	if file == "-" || p.isStdout(file) {
+		content, err := l.Saving(c.Context)
+		if err != nil {
+			return err
+		}
+		_, err = p.raw.Write(content)
+		return err
+	}
 	if err := l.Save(c.Context, file, c.Bool("force")); err != nil {
 		return err
 	}
 	return p.print(c, map[string]string{"file": file}, func() string { return file + "\n" })
 }
 
+// isStdout reports whether a file is where this program writes its results already: /dev/stdout.
+func (p *program) isStdout(file string) bool {
+	is, err := p.raw.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(file)
+	return err == nil && os.SameFile(is, named)
+}
+
 // labRestore brings back what a file holds.
 func (p *program) labRestore(c *cli.Context, l *labs.Labs) error {
+	l.DropData = c.Bool("force")
 	return l.Restore(c.Context, c.Args().First())
 }
 
 // labReset empties the course's namespaces.
-func (p *program) labReset(c *cli.Context, l *labs.Labs) error { return l.Reset(c.Context) }
+func (p *program) labReset(c *cli.Context, l *labs.Labs) error {
+	l.DropData = c.Bool("force")
+	return l.Reset(c.Context)
+}

@@ -64,20 +64,36 @@ func (p *program) rowsText(rows []check.Row) string {
 			continue
 		}
 		b.WriteString("✗ " + p.printer.Text(row.Subject) + "\n")
-		labels := []string{p.say("have"), p.say("expected"), p.say("why"), p.say("do")}
-		widest := 0
-		for _, label := range labels {
-			widest = max(widest, progress.Columns(label))
-		}
-		for i, text := range []messages.Text{row.Have, row.Expected, row.Why, row.Next} {
-			if text.IsZero() {
-				continue
-			}
-			indent := "    " + labels[i] + strings.Repeat(" ", widest-progress.Columns(labels[i])+2)
-			b.WriteString(progress.Wrap(p.printer.Text(text), indent, columns))
-		}
+		b.WriteString(fields([]field{{p.say("have"), p.printer.Text(row.Have), false}, {p.say("expected"), p.printer.Text(row.Expected), false},
+			{p.say("why"), p.printer.Text(row.Why), false}, {p.say("do"), p.printer.Text(row.Next), true}}))
 	}
 	return b.String()
+}
+
+// field is a part of a paragraph. A command stays on one line, so that it can be copied.
+type field struct {
+	label, text string
+	command     bool
+}
+
+// fields lines up what a paragraph tells, without what is "".
+func fields(all []field) string {
+	widest := 0
+	for _, each := range all {
+		widest = max(widest, progress.Columns(each.label))
+	}
+	text := ""
+	for _, each := range all {
+		indent := "    " + each.label + strings.Repeat(" ", widest-progress.Columns(each.label)+2)
+		switch {
+		case each.text == "":
+		case each.command:
+			text += indent + each.text + "\n"
+		default:
+			text += progress.Wrap(each.text, indent, columns)
+		}
+	}
+	return text
 }
 
 // columns is how wide what is for people may be.

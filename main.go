@@ -23,6 +23,7 @@ import (
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
+	"github.com/hellolab/hellolab/redact"
 )
 
 func main() {
@@ -47,7 +48,9 @@ func ends() []os.Signal {
 type program struct {
 	// stdout and stderr are [messages.Cleaned], since what is printed may come from a course, a pod or a server. Only the story
 	// and kubectl write past them.
-	stdout  io.Writer
+	stdout io.Writer
+	// raw is stdout for what is a file's content, and goes where the user sends it.
+	raw     *os.File
 	stderr  io.Writer
 	getenv  func(string) string
 	printer messages.Printer
@@ -60,12 +63,12 @@ type program struct {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
-	p := &program{stdout: messages.Cleaned(stdout), stderr: messages.Cleaned(stderr), getenv: os.Getenv}
+	p := &program{raw: stdout, stdout: messages.Cleaned(stdout), stderr: messages.Cleaned(stderr), getenv: os.Getenv}
 	p.printer = messages.In(languages(args, p.getenv)...)
 	p.printer.Lab, p.printer.Advise = p.here, advice
 	p.story = progress.New(p.storyOptions(stderr))
 	p.log = logrus.New()
-	p.log.SetOutput(p.story)
+	p.log.SetOutput(redact.Writer{Writer: p.story, Redactor: redact.New(nil)}) // kind says what it runs, with a proxy's password
 	p.log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
 	helm.SetFieldManager()
 	return p.exit(ctx, p.dispatch(ctx, byItsName(args)))
@@ -145,6 +148,10 @@ func (p *program) app() *cli.App {
 			{Name: "pause", Usage: say("freeze the lab"), Action: p.onLab((*bootstrap.Lab).Pause)},
 			{Name: "resume", Usage: say("resume a paused lab"), Action: p.onLab((*bootstrap.Lab).Resume)},
 			{Name: "status", Usage: say("show the state of the lab"), Action: p.status, Flags: []cli.Flag{output}},
+			{Name: "doctor", Usage: say("find what keeps the lab from working on this machine"), Action: p.doctor, Flags: []cli.Flag{output}},
+			{Name: "logs", ArgsUsage: "FILE", Usage: say("collect what a bug report needs in a ZIP archive, without secrets"), Action: p.logs, Flags: []cli.Flag{output,
+				&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")},
+			}},
 			{Name: "images", Usage: say("the course's eight image tags"), Subcommands: []*cli.Command{
 				{Name: "list", Usage: say("show what the registry holds"), Action: p.imagesList, Flags: []cli.Flag{output}},
 				{Name: "build", ArgsUsage: "[TAG...]", Usage: say("build all of them, or those named"), Action: p.imagesBuild, Flags: []cli.Flag{output,
@@ -161,18 +168,23 @@ func (p *program) app() *cli.App {
 			{Name: "lab", ArgsUsage: "CHAPTER[/STEP]", Usage: say("the course: set the cluster up as it is after a step"), Action: p.onCourse(true, p.labInstall), Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "before", Usage: say("set up the state before the step, to do it yourself")},
 				&cli.BoolFlag{Name: "trust", Usage: say("let somebody else's course do everything; only for people you trust")},
+				&cli.BoolFlag{Name: "force", Usage: say("delete volumes with what is in them, too")},
 				output,
 			}, Subcommands: []*cli.Command{
 				{Name: "list", Usage: say("list the chapters and steps, and your progress"), Action: p.labList, Flags: []cli.Flag{output}},
 				{Name: "show", ArgsUsage: "CHAPTER[/STEP]", Usage: say("show what to do, and the files"), Action: p.labShow, Flags: []cli.Flag{output}},
 				{Name: "check", ArgsUsage: "[CHAPTER[/STEP]]", Usage: say("check the cluster against the step's result"), Action: p.onCourse(false, p.labCheck), Flags: []cli.Flag{output,
 					&cli.BoolFlag{Name: "watch", Usage: say("keep checking while you work, and go on to the next step")}}},
-				{Name: "reset", Usage: say("empty the course's namespaces"), Action: p.onCourse(true, p.labReset)},
+				{Name: "reset", Usage: say("empty the course's namespaces"), Action: p.onCourse(true, p.labReset), Flags: []cli.Flag{
+					&cli.BoolFlag{Name: "force", Usage: say("delete volumes with what is in them, too")}}},
 				{Name: "save", ArgsUsage: "FILE", Usage: say("save the state of the course's namespaces"), Action: p.onCourse(true, p.labSave), Flags: []cli.Flag{output,
 					&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")}}},
 				{Name: "restore", ArgsUsage: "FILE", Usage: say("restore the namespaces from a saved file"), Action: p.onCourse(true, p.labRestore), Flags: []cli.Flag{
-					&cli.BoolFlag{Name: "trust", Usage: say("let the file do everything; only for files from people you trust")}}},
+					&cli.BoolFlag{Name: "trust", Usage: say("let the file do everything; only for files from people you trust")},
+					&cli.BoolFlag{Name: "force", Usage: say("delete volumes with what is in them, too")}}},
 			}},
+			{Name: "why", ArgsUsage: "[KIND/NAME]", Usage: say("find out what is wrong, with one object or all of a namespace"), Action: p.onCourse(false, p.why), Flags: []cli.Flag{output,
+				&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Usage: say("the namespace; otherwise kubectl's")}}},
 			{Name: "kubectl", ArgsUsage: "[ARGS...]", SkipFlagParsing: true, HideHelp: true, Usage: say("the built-in kubectl, on the lab"), Action: p.kubectl},
 			{Name: "tunnel", Usage: say("give LoadBalancer Services addresses, until Ctrl-C"), Action: p.tunnel},
 			{Name: "ip", Usage: say("print the lab's address"), Action: p.ip, Flags: []cli.Flag{output}},

@@ -3,12 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/docker/docker/client"
+	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
+	"k8s.io/klog/v2"
 
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/engine"
@@ -39,6 +42,9 @@ func (p *program) begin(c *cli.Context) (session, error) {
 // open finds the lab that the configuration names. kind's docker commands are sent to the same engine.
 func (p *program) open(c *cli.Context, config configuration) (s session, err error) {
 	s.config = config
+	if err := p.hushKubernetes(); err != nil {
+		return s, err
+	}
 	if s.docker, err = p.connect(c.Context); err != nil {
 		return s, err
 	}
@@ -52,7 +58,22 @@ func (p *program) open(c *cli.Context, config configuration) (s session, err err
 	return s, err
 }
 
+// hushKubernetes has the messages of Kubernetes' client libraries, which otherwise go to stderr, be shown with -v only.
+func (p *program) hushKubernetes() error {
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	klog.InitFlags(flags)
+	klog.SetOutput(p.log.WriterLevel(logrus.DebugLevel))
+	return errors.Join(flags.Set("logtostderr", "false"), flags.Set("stderrthreshold", "FATAL"))
+}
+
+// connect connects to the Docker Engine that the docker command uses, and has that use no other. Settings of the shell's that
+// would have kind make other nodes than the lab's are left aside.
 func (p *program) connect(ctx context.Context) (*client.Client, error) {
+	for _, name := range []string{"DOCKER_DEFAULT_PLATFORM", "KIND_EXPERIMENTAL_DOCKER_NETWORK", "KIND_EXPERIMENTAL_CONTAINERD_SNAPSHOTTER"} {
+		if err := os.Unsetenv(name); err != nil {
+			return nil, err
+		}
+	}
 	endpoint, err := engine.Endpoint(p.getenv)
 	if err != nil {
 		return nil, err

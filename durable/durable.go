@@ -36,7 +36,7 @@ func Replace(path string, content []byte, mode fs.FileMode) error {
 	}
 	switch {
 	case err == nil:
-		return syncFolder(filepath.Dir(path))
+		return SyncFolder(filepath.Dir(path))
 	case before != nil && (temporary == "" || isMounted(err)):
 		return overwrite(path, content)
 	}

@@ -22,8 +22,8 @@ func keepOwner(path string, before fs.FileInfo) {
 // isMounted reports whether a file could not be replaced since it is a mount of its own, as in a container.
 func isMounted(err error) bool { return errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EXDEV) }
 
-// syncFolder has the disk keep which files a folder has.
-func syncFolder(folder string) error {
+// SyncFolder has the disk keep which files a folder has.
+func SyncFolder(folder string) error {
 	opened, err := os.Open(folder)
 	if err != nil {
 		return nil // a folder may be written without being read

@@ -8,5 +8,5 @@ func keepOwner(string, fs.FileInfo) {}
 // isMounted is false: there are no mounts of single files.
 func isMounted(error) bool { return false }
 
-// syncFolder does nothing: NTFS keeps its folders by itself.
-func syncFolder(string) error { return nil }
+// SyncFolder does nothing: NTFS keeps its folders by itself.
+func SyncFolder(string) error { return nil }

@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/discovery"
@@ -45,13 +44,15 @@ type Cluster struct {
 	objects   dynamic.Interface
 	discovery discovery.CachedDiscoveryInterface
 	mapper    *restmapper.DeferredDiscoveryRESTMapper
+	say       func(messages.Text) // tells of waits
 }
 
 // New returns a client of the API server that config leads to. It makes no request.
 func New(config *rest.Config) (*Cluster, error) {
 	config = rest.CopyConfig(config)
-	config.UserAgent = Owner          // the field manager of a request that names none
-	config.QPS, config.Burst = -1, -1 // a lab's API server needs no protection from its only client
+	config.UserAgent = Owner                  // the field manager of a request that names none
+	config.QPS, config.Burst = -1, -1         // a lab's API server needs no protection from its only client
+	config.WarningHandler = rest.NoWarnings{} // of old versions of the API, which are asked as well as the others
 	clientset, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func New(config *rest.Config) (*Cluster, error) {
 		return nil, err
 	}
 	cached := memory.NewMemCacheClient(clientset.Discovery())
-	return &Cluster{clientset, config, objects, cached, restmapper.NewDeferredDiscoveryRESTMapper(cached)}, nil
+	return &Cluster{clientset, config, objects, cached, restmapper.NewDeferredDiscoveryRESTMapper(cached), func(messages.Text) {}}, nil
 }
 
 // Config returns a copy of how the API server is reached.
@@ -102,6 +103,9 @@ func (c *Cluster) resource(apiVersion, kind, namespace string) (dynamic.Resource
 		return nil, err
 	}
 	mapping, err := c.mapper.RESTMapping(schema.GroupKind{Group: version.Group, Kind: kind}, version.Version)
+	if meta.IsNoMatchError(err) {
+		return nil, cmp.Or(c.unknown(version), err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +113,15 @@ func (c *Cluster) resource(apiVersion, kind, namespace string) (dynamic.Resource
 		return c.objects.Resource(mapping.Resource), nil
 	}
 	return c.objects.Resource(mapping.Resource).Namespace(cmp.Or(namespace, metav1.NamespaceDefault)), nil
+}
+
+// unknown is why a version of the API could not be found out, or nil where the API server says that there is none.
+func (c *Cluster) unknown(version schema.GroupVersion) error {
+	_, err := c.discovery.ServerResourcesForGroupVersion(version.String())
+	if apierrors.IsNotFound(err) || errors.Is(err, memory.ErrCacheNotFound) {
+		return nil
+	}
+	return err
 }
 
 // APIVersion finds the version of the API that has a kind.
@@ -184,8 +197,11 @@ func (c *Cluster) Create(ctx context.Context, object *unstructured.Unstructured,
 }
 
 // Untouched reports whether nobody but hellolab and controllers has changed an object since it was made.
-func Untouched(object *unstructured.Unstructured) bool {
-	controllers := []string{Owner, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "nginx-ingress-controller"}
+func Untouched(object *unstructured.Unstructured) bool { return wroteOnly(object) }
+
+// wroteOnly is Untouched where some more field managers count as controllers.
+func wroteOnly(object *unstructured.Unstructured, more ...string) bool {
+	controllers := append(more, Owner, "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "nginx-ingress-controller")
 	return !slices.ContainsFunc(object.GetManagedFields(), func(entry metav1.ManagedFieldsEntry) bool {
 		return entry.Subresource != "status" && !slices.Contains(controllers, entry.Manager)
 	})
@@ -223,31 +239,4 @@ func (c *Cluster) Watch(r Reference) await.Watch {
 		}
 		return resource.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + r.Name})
 	}
-}
-
-// Retry tries until it succeeds, until the API server refuses for good, or until ctx ends.
-func Retry(ctx context.Context, try func(context.Context) error) error {
-	var refused error
-	err := await.Poll(ctx, messages.Text{}, func(ctx context.Context) error {
-		err := try(ctx)
-		if err == nil || Passing(err) {
-			return err
-		}
-		refused = err
-		return nil
-	})
-	return errors.Join(refused, err)
-}
-
-// Passing reports whether err is worth another try: the API server restarts, is busy, or cannot reach an admission
-// webhook. An object that it refuses is not.
-func Passing(err error) bool {
-	return apierrors.IsInternalError(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) || apierrors.IsServiceUnavailable(err) ||
-		apierrors.IsTooManyRequests(err) || apierrors.IsConflict(err) || unreachable(err)
-}
-
-// unreachable reports whether a request got no answer.
-func unreachable(err error) bool {
-	return utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsHTTP2ConnectionLost(err) ||
-		utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err) // a context's end, too
 }

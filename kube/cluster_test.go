@@ -125,12 +125,12 @@ func TestRetry(t *testing.T) {
 			_, err := cluster.CoreV1().Pods("dev").Get(ctx, "a", metav1.GetOptions{})
 			return err
 		}
-		if err := kube.Retry(t.Context(), get); err != nil {
+		if err := cluster.Retry(t.Context(), get); err != nil {
 			t.Errorf("after the restart: %v", err)
 		}
 		server.Fail("GET", "/pods/a", -1, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "a", nil))
 		before := time.Now()
-		if err := kube.Retry(t.Context(), get); !apierrors.IsForbidden(err) || time.Since(before) != 0 {
+		if err := cluster.Retry(t.Context(), get); !apierrors.IsForbidden(err) || time.Since(before) != 0 {
 			t.Errorf("refused, it ends after %s with %v", time.Since(before), err)
 		}
 	})

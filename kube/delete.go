@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -16,34 +17,113 @@ import (
 )
 
 // Delete removes objects, with what they own, and waits until they are gone. It leaves alone an object that has another
-// UID than its reference. Every object that cannot be removed is in the error, with what holds it.
+// UID than its reference. Every object that cannot be removed is in the error, with what keeps it and the command that
+// ends that. What does not go by itself, by the looks of it, is told of after a while, and waited for a little longer only.
 func (c *Cluster) Delete(ctx context.Context, references []Reference) error {
+	waiting, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	leaving := &leaving{}
 	var work sync.WaitGroup
 	failed := make([]error, len(references))
 	for i, reference := range references {
-		work.Go(func() { failed[i] = c.delete(ctx, reference) })
+		work.Go(func() { failed[i] = c.delete(waiting, reference, leaving) })
 	}
+	go c.watchHeld(waiting, leaving, end)
 	work.Wait()
-	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
+	var held held
+	switch {
+	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled):
 		return context.Cause(ctx) // nothing is wrong with the objects
+	case errors.As(context.Cause(waiting), &held):
+		refused := slices.DeleteFunc(failed, func(err error) bool { return errors.As(err, &held) }) // those that were still waited for
+		return errors.Join(append(refused, held.why)...)
 	}
 	return errors.Join(failed...)
 }
 
-func (c *Cluster) delete(ctx context.Context, r Reference) error {
-	last, err := c.remove(ctx, r)
-	if err == nil && last != nil {
-		last, err = c.untilGone(ctx, last)
+// held is the end of a wait for objects that do not go by themselves.
+type held struct{ why error }
+
+func (h held) Error() string { return h.why.Error() }
+
+// leaving are the objects that are being removed, and not gone yet.
+type leaving struct {
+	lock    sync.Mutex
+	objects []*unstructured.Unstructured
+}
+
+func (l *leaving) add(object *unstructured.Unstructured) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.objects = append(l.objects, object)
+}
+
+func (l *leaving) drop(object *unstructured.Unstructured) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.objects = slices.DeleteFunc(l.objects, func(o *unstructured.Unstructured) bool { return o == object })
+}
+
+func (l *leaving) all() []*unstructured.Unstructured {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return slices.Clone(l.objects)
+}
+
+// watchHeld looks at what is still there now and then. It tells what keeps it once that has taken a while, and ends the
+// wait where that takes long: counted from when the objects' removal was asked for first, maybe by an earlier command.
+func (c *Cluster) watchHeld(ctx context.Context, leaving *leaving, end func(error)) {
+	tick := time.NewTicker(quiet / 2)
+	defer tick.Stop()
+	for told, seen := false, 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		why, since := c.held(ctx, leaving.all())
+		if ctx.Err() != nil || why == nil {
+			seen = 0
+			continue
+		}
+		seen++
+		if waited := time.Since(since); waited >= giveUp && seen > 1 { // once may be too early, after the API server was away
+			end(held{why})
+			return
+		} else if waited >= quiet && !told {
+			told = true
+			c.say(messages.T("still waiting: %s", why))
+		}
+	}
+}
+
+func (c *Cluster) delete(ctx context.Context, r Reference, leaving *leaving) error {
+	object, err := c.remove(ctx, r)
+	if err == nil && object != nil {
+		leaving.add(object)
+		err = c.untilGone(ctx, object)
+		leaving.drop(object)
 	}
 	if err == nil {
 		return nil
 	}
-	return messages.Errorf("%s cannot be removed", r).Because(because(last, err)).WithHint("%s shows what holds it", r.Describe())
+	if object != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		later, cancel := afterwards(ctx)
+		defer cancel()
+		if why, _ := c.held(later, []*unstructured.Unstructured{object}); why != nil {
+			return why
+		}
+	}
+	failed := messages.Errorf("%s cannot be removed", r).Because(err)
+	if messages.HintOf(err).IsZero() {
+		failed.WithHint("%s shows what holds it", r.Describe())
+	}
+	return failed
 }
 
 // remove requests the removal of an object, and returns it, or nil if there is none.
 func (c *Cluster) remove(ctx context.Context, r Reference) (found *unstructured.Unstructured, err error) {
-	err = Retry(ctx, func(ctx context.Context) error {
+	err = c.Retry(ctx, func(ctx context.Context) error {
 		resource, err := c.resource(r.APIVersion, r.Kind, r.Namespace)
 		if meta.IsNoMatchError(err) {
 			return nil // its kind is gone, and the object with it
@@ -69,49 +149,11 @@ func (c *Cluster) remove(ctx context.Context, r Reference) (found *unstructured.
 	return found, err
 }
 
-// untilGone waits until an object is gone, and returns it as it was seen last.
-func (c *Cluster) untilGone(ctx context.Context, object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+// untilGone waits until an object is gone.
+func (c *Cluster) untilGone(ctx context.Context, object *unstructured.Unstructured) error {
 	uid, r := object.GetUID(), Refer(object)
-	err := await.Watches(ctx, func(ctx context.Context) (bool, error) {
+	return await.Watches(ctx, func(ctx context.Context) (bool, error) {
 		now, err := c.Get(ctx, r)
-		if err != nil {
-			return false, err
-		}
-		if now == nil || now.GetUID() != uid {
-			return true, nil
-		}
-		object = now
-		return false, nil
+		return err == nil && (now == nil || now.GetUID() != uid), err
 	}, c.Watch(r))
-	return object, err
-}
-
-// because is why an object is still there: what holds it, or else what the API server said.
-func because(last *unstructured.Unstructured, err error) error {
-	if last == nil || last.GetDeletionTimestamp() == nil {
-		return err
-	}
-	conditions, _, _ := unstructured.NestedSlice(last.Object, "status", "conditions")
-	var held []error
-	for _, condition := range conditions {
-		fields, _ := condition.(map[string]any)
-		name, _ := fields["type"].(string)
-		message, _ := fields["message"].(string)
-		if last.GetKind() == "Namespace" && fields["status"] == "True" && slices.Contains(leftovers(), name) {
-			held = append(held, &messages.Error{What: messages.Verbatim(message)})
-		}
-	}
-	if finalizers := last.GetFinalizers(); len(finalizers) > 0 {
-		held = append(held, messages.Errorf("its finalizers are still there: %s", finalizers))
-	}
-	if len(held) == 0 {
-		return err
-	}
-	return errors.Join(held...)
-}
-
-// leftovers are the conditions of a namespace by which the API server tells what is left in it.
-func leftovers() []string {
-	return []string{"NamespaceDeletionDiscoveryFailure", "NamespaceDeletionGroupVersionParsingFailure", "NamespaceDeletionContentFailure",
-		"NamespaceContentRemaining", "NamespaceFinalizersRemaining"}
 }

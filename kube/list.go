@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,16 +27,73 @@ type Unavailable struct {
 // Unwrap returns the message.
 func (u Unavailable) Unwrap() error { return u.error }
 
-// ignoredKinds are those that are no part of anybody's work: Kubernetes makes them by itself.
-func ignoredKinds() []string {
-	return []string{"Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics", "ControllerRevision"}
+// Remove is the command that takes the versions out of the API, where nothing serves them any more.
+func (u Unavailable) Remove() messages.Command {
+	var names []string
+	for _, version := range u.Versions {
+		names = append(names, apiService(version))
+	}
+	return messages.Kubectl("", "delete", "apiservice").Usage(strings.Join(names, " "))
 }
 
 // List returns all objects in namespaces that somebody made, sorted by namespace, kind and name: not those that
 // Kubernetes makes in every namespace. Those that a controller made for another object are among them only if owned.
 // If the error is [Unavailable], what could be listed is returned with it.
 func (c *Cluster) List(ctx context.Context, namespaces []string, owned bool) ([]*unstructured.Unstructured, error) {
-	resources, missing, err := c.listable()
+	all, err := c.listAll(ctx, true)
+	if err != nil && !errors.As(err, new(Unavailable)) {
+		return nil, err
+	}
+	selecting := selectors(all)
+	all = slices.DeleteFunc(all, func(object *unstructured.Unstructured) bool {
+		return !slices.Contains(namespaces, object.GetNamespace()) || builtIn(object) || derived(object, selecting) ||
+			!owned && metav1.GetControllerOf(object) != nil
+	})
+	slices.SortFunc(all, func(a, b *unstructured.Unstructured) int {
+		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetName(), b.GetName()))
+	})
+	return all, err
+}
+
+// Wide returns the objects that belong to no namespace and that somebody made, neither Kubernetes nor the lab; and the
+// namespaces that somebody made.
+func (c *Cluster) Wide(ctx context.Context) ([]Reference, error) {
+	all, err := c.listAll(ctx, false)
+	if err != nil && !errors.As(err, new(Unavailable)) {
+		return nil, err
+	}
+	var theirs []Reference
+	for _, object := range all {
+		if r := Refer(object); byUser(object) && !slices.Contains(kindsOwn(), r.kindName()) {
+			theirs = append(theirs, r)
+		}
+	}
+	slices.SortFunc(theirs, func(a, b Reference) int { return cmp.Compare(a.kindName(), b.kindName()) })
+	return theirs, nil
+}
+
+// byUser reports whether somebody has made or changed an object of the whole cluster: not the programs that make up a
+// cluster, which change nodes and their own priorities all the time.
+func byUser(object *unstructured.Unstructured) bool {
+	if slices.Contains([]string{"Node", "FlowSchema", "PriorityLevelConfiguration"}, object.GetKind()) {
+		return false
+	}
+	return !wroteOnly(object, "kubeadm", "clusterrole-aggregation-controller")
+}
+
+// kindsOwn are objects that kind makes with kubectl, as a user would, where a cluster begins.
+func kindsOwn() []string {
+	return []string{"clusterrole/kindnet", "clusterrolebinding/kindnet", "clusterrole/local-path-provisioner-role",
+		"clusterrolebinding/local-path-provisioner-bind", "storageclass/standard", "namespace/local-path-storage"}
+}
+
+// listAll returns all objects that are in namespaces, or all that are in none. A server that is not ready does not know of
+// all kinds yet, and does not say so.
+func (c *Cluster) listAll(ctx context.Context, namespaced bool) ([]*unstructured.Unstructured, error) {
+	if _, err := c.CoreV1().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx); err != nil {
+		return nil, err
+	}
+	resources, missing, err := c.listable(namespaced)
 	if err != nil {
 		return nil, err
 	}
@@ -51,19 +109,16 @@ func (c *Cluster) List(ctx context.Context, namespaces []string, owned bool) ([]
 			missing[resources[i].GroupVersion()] = err
 		}
 	}
-	all := slices.DeleteFunc(slices.Concat(lists...), func(object *unstructured.Unstructured) bool {
-		return !slices.Contains(namespaces, object.GetNamespace()) || builtIn(object) || !owned && metav1.GetControllerOf(object) != nil
-	})
-	slices.SortFunc(all, func(a, b *unstructured.Unstructured) int {
-		return cmp.Or(cmp.Compare(a.GetNamespace(), b.GetNamespace()), cmp.Compare(a.GetKind(), b.GetKind()), cmp.Compare(a.GetName(), b.GetName()))
-	})
-	return all, c.unavailable(ctx, missing)
+	return slices.Concat(lists...), c.unavailable(ctx, missing)
 }
 
 // listable finds the kinds that can be somebody's work, and the versions of the API whose kinds cannot be found out.
-func (c *Cluster) listable() (resources []schema.GroupVersionResource, missing map[schema.GroupVersion]error, err error) {
+func (c *Cluster) listable(namespaced bool) (resources []schema.GroupVersionResource, missing map[schema.GroupVersion]error, err error) {
 	lists, err := c.discovery.ServerPreferredResources()
 	missing, partly := discovery.GroupDiscoveryFailedErrorGroups(err)
+	if err != nil {
+		c.discovery.Invalidate() // the next one asks again
+	}
 	if err != nil && !partly {
 		return nil, nil, err
 	}
@@ -76,7 +131,7 @@ func (c *Cluster) listable() (resources []schema.GroupVersionResource, missing m
 			return nil, nil, err
 		}
 		for _, kind := range list.APIResources {
-			if kind.Namespaced && !slices.Contains(ignoredKinds(), kind.Kind) && verbs(kind, "list", "create", "delete") {
+			if kind.Namespaced == namespaced && kind.Kind != "Event" && verbs(kind, "list", "create", "delete") {
 				resources = append(resources, version.WithResource(kind.Name))
 			}
 		}
@@ -125,9 +180,10 @@ func (c *Cluster) unavailable(ctx context.Context, missing map[schema.GroupVersi
 			return errors.Join(reasons...)
 		}
 	}
-	said := messages.Errorf("the API %s is not available", versions[0]).Because(errors.Join(reasons...)).
-		WithHint("%s shows why", messages.Kubectl("", "describe", "apiservice", apiService(versions[0])))
-	return Unavailable{said, versions}
+	said := messages.Errorf("the API %s is not available", versions[0]).Because(errors.Join(reasons...))
+	missed := Unavailable{said, versions}
+	said.WithHint("if nothing serves it any more: %s; then run the same command again", missed.Remove())
+	return missed
 }
 
 // apiService is the name of the APIService of a version of the API.
@@ -139,6 +195,23 @@ func local(service *unstructured.Unstructured) bool {
 	return !found || server == nil
 }
 
+// selectors are the Services whose endpoints Kubernetes finds by itself, as NAMESPACE/NAME.
+func selectors(all []*unstructured.Unstructured) map[string]bool {
+	selecting := map[string]bool{}
+	for _, object := range all {
+		if selector, _, _ := unstructured.NestedMap(object.Object, "spec", "selector"); object.GetKind() == "Service" && len(selector) > 0 {
+			selecting[object.GetNamespace()+"/"+object.GetName()] = true
+		}
+	}
+	return selecting
+}
+
+// derived reports whether Kubernetes makes an object out of a Service, without saying that the Service owns it. Those that
+// somebody writes for a Service without a selector are a user's work.
+func derived(object *unstructured.Unstructured, selecting map[string]bool) bool {
+	return object.GetKind() == "Endpoints" && selecting[object.GetNamespace()+"/"+object.GetName()]
+}
+
 // builtIn reports whether Kubernetes makes an object of that name by itself.
 func builtIn(object *unstructured.Unstructured) bool {
 	switch object.GetKind() {
@@ -146,7 +219,7 @@ func builtIn(object *unstructured.Unstructured) bool {
 		return object.GetName() == "kube-root-ca.crt"
 	case "ServiceAccount":
 		return object.GetName() == "default"
-	case "Service":
+	case "Service", "Endpoints", "EndpointSlice":
 		return object.GetNamespace() == metav1.NamespaceDefault && object.GetName() == "kubernetes"
 	}
 	return false

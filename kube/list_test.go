@@ -2,11 +2,15 @@ package kube_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -28,10 +32,15 @@ func TestList(t *testing.T) {
 		&corev1.ConfigMap{ObjectMeta: named("dev", "kube-root-ca.crt")}, &corev1.ConfigMap{ObjectMeta: named("dev", "settings")},
 		&corev1.ServiceAccount{ObjectMeta: named("dev", "default")}, &corev1.ServiceAccount{ObjectMeta: named("dev", "robot")},
 		&corev1.Service{ObjectMeta: named("default", "kubernetes")}, &corev1.Service{ObjectMeta: named("dev", "kubernetes")},
-		&corev1.Event{ObjectMeta: named("dev", "event")}).Cluster()
+		&corev1.Event{ObjectMeta: named("dev", "event")},
+		&corev1.Service{ObjectMeta: named("dev", "selecting"), Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "web"}}},
+		&corev1.Endpoints{ObjectMeta: named("dev", "selecting")}, &corev1.Endpoints{ObjectMeta: named("dev", "database")},
+		&corev1.Endpoints{ObjectMeta: named("default", "kubernetes")}, &discoveryv1.EndpointSlice{ObjectMeta: named("default", "kubernetes")},
+		&discoveryv1.EndpointSlice{ObjectMeta: named("dev", "database-1")}, &coordinationv1.Lease{ObjectMeta: named("dev", "leader")}).Cluster()
+	const rest = "configmap/settings -n dev, endpointslice/database-1 -n dev, endpoints/database -n dev, lease/leader -n dev, " +
+		"pod/a -n dev, pod/b -n dev, service/kubernetes -n dev, service/selecting -n dev, serviceaccount/robot -n dev"
 	for owned, want := range map[bool]string{
-		false: "configmap/settings -n dev, pod/a -n dev, pod/b -n dev, service/kubernetes -n dev, serviceaccount/robot -n dev",
-		true:  "pod/child, configmap/settings -n dev, pod/a -n dev, pod/b -n dev, service/kubernetes -n dev, serviceaccount/robot -n dev",
+		false: rest, true: "pod/child, " + rest,
 	} {
 		found, err := cluster.List(t.Context(), []string{"default", "dev"}, owned)
 		if err != nil {
@@ -44,6 +53,27 @@ func TestList(t *testing.T) {
 		if got := strings.Join(names, ", "); got != want {
 			t.Errorf("with owned %v, there are\n%s\nwant\n%s", owned, got, want)
 		}
+	}
+}
+
+// TestWide holds that objects outside of namespaces are told of where a user has made them, and that neither Kubernetes'
+// nor kind's nor the lab's own are.
+func TestWide(t *testing.T) {
+	t.Parallel()
+	by := func(name, manager string) metav1.ObjectMeta {
+		meta := named("", name)
+		meta.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: manager, Operation: metav1.ManagedFieldsOperationUpdate}}
+		return meta
+	}
+	cluster := kubetest.New(t,
+		&rbacv1.ClusterRole{ObjectMeta: by("mine", "kubectl-create")}, &rbacv1.ClusterRole{ObjectMeta: by("kindnet", "kubectl-create")},
+		&rbacv1.ClusterRole{ObjectMeta: by("kubeadm:get-nodes", "kubeadm")}, &rbacv1.ClusterRole{ObjectMeta: by("admin", "clusterrole-aggregation-controller")},
+		&rbacv1.ClusterRole{ObjectMeta: by("ingress-nginx", "hellolab")}, &corev1.Node{ObjectMeta: by("node", "kubectl-label")},
+		&corev1.Namespace{ObjectMeta: by("shop", "kubectl-create")}, &corev1.Namespace{ObjectMeta: by("kube-system", "kube-apiserver")},
+		&corev1.PersistentVolume{ObjectMeta: by("disk", "kubectl-client-side-apply")}, &corev1.Pod{ObjectMeta: named("dev", "a")}).Cluster()
+	found, err := cluster.Wide(t.Context())
+	if got := fmt.Sprint(found); err != nil || got != "[clusterrole/mine namespace/shop persistentvolume/disk]" {
+		t.Errorf("there are %s, %v", got, err)
 	}
 }
 
@@ -96,7 +126,7 @@ func TestListIncomplete(t *testing.T) {
 				t.Errorf("there are %v, without %v", found, unavailable.Versions)
 			}
 			p := messages.Printer{}
-			if !strings.HasPrefix(p.Error(err), "the API example.com/v1 is not available: ") || p.Hint(err) != "kubectl describe apiservice v1.example.com shows why" {
+			if !strings.HasPrefix(p.Error(err), "the API example.com/v1 is not available: ") || p.Hint(err) != "if nothing serves it any more: kubectl delete apiservice v1.example.com; then run the same command again" {
 				t.Errorf("it says %q, and advises %q", p.Error(err), p.Hint(err))
 			}
 		})

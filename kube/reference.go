@@ -40,6 +40,24 @@ func (r Reference) Describe() messages.Command {
 	return messages.Kubectl(r.Namespace, "get", r.kindName(), "-o", "yaml")
 }
 
+// Remove is the command that removes the object.
+func (r Reference) Remove() messages.Command {
+	return messages.Kubectl(r.Namespace, "delete", r.argument())
+}
+
+// free is the command that takes the object's finalizers away.
+func (r Reference) free() messages.Command {
+	return messages.Kubectl(r.Namespace, "patch", r.argument(), "--type=merge", "-p", `{"metadata":{"finalizers":null}}`)
+}
+
+// argument is kindName with the group of a kind that is not Kubernetes' own: others may have a kind of that name.
+func (r Reference) argument() string {
+	if name := group(r.APIVersion); strings.Contains(name, ".") && !strings.HasSuffix(name, ".k8s.io") {
+		return strings.ToLower(r.Kind) + "." + name + "/" + r.Name
+	}
+	return r.kindName()
+}
+
 // Same reports whether both name an object of one kind, namespace and name, in whatever version of its API.
 func (r Reference) Same(other Reference) bool {
 	return r.Kind == other.Kind && r.Namespace == other.Namespace && r.Name == other.Name && group(r.APIVersion) == group(other.APIVersion)

@@ -3,7 +3,6 @@ package labs
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,67 +14,128 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
-// clear removes hellolab's objects and those that are in the way of a coming snapshot, and notes what is to come. The
-// user's own objects are named and saved before. It returns the namespaces that are to be removed, too, and that nothing
-// has to wait for.
-func (l *Labs) clear(ctx context.Context, coming State, snapshot *course.Snapshot) (leaving []kube.Reference, err error) {
-	return l.makeRoom(ctx, coming, snapshot, inTheWay(snapshot))
+// change is what room is made for.
+type change struct {
+	// state is what is to be noted before anything is touched.
+	state State
+	// objects will be made: where one has several states on the way, each of them.
+	objects []*unstructured.Unstructured
+	// unwanted are the objects of the user's that cannot stay.
+	unwanted func(*unstructured.Unstructured) bool
+	// again is the command that makes this change and lets volumes with data go.
+	again messages.Command
 }
 
-// empty removes everything from the course's namespaces, and notes what is to come.
-func (l *Labs) empty(ctx context.Context, coming State) error {
-	everything := func(*unstructured.Unstructured) bool { return true }
-	leaving, err := l.makeRoom(ctx, coming, &course.Snapshot{}, everything)
-	if err != nil {
-		return err
+// clear makes room for a snapshot.
+func (l *Labs) clear(ctx context.Context, coming State, snapshot *course.Snapshot) (cleared, error) {
+	again := messages.Hellolab("lab", "--force", coming.Step)
+	if coming.Before {
+		again = messages.Hellolab("lab", "--force", "--before", coming.Step)
 	}
-	return l.remove(ctx, leaving)
-}
-
-// makeRoom removes hellolab's objects, and those of the user's that are unwanted.
-func (l *Labs) makeRoom(ctx context.Context, coming State, snapshot *course.Snapshot,
-	unwanted func(*unstructured.Unstructured) bool) (leaving []kube.Reference, err error) {
-	objects, namespaces, err := l.inventory(ctx)
-	if err != nil {
-		return nil, err
-	}
-	room := l.planRoom(objects, namespaces, snapshot, unwanted)
-	if err := l.setAside(room.own); err != nil {
-		return nil, err
-	}
-	coming.Installing = true
 	for _, object := range snapshot.Objects {
 		coming.Objects = append(coming.Objects, kube.Refer(object))
 	}
-	if err := l.remember(ctx, coming); err != nil {
-		return nil, err
+	return l.makeRoom(ctx, change{coming, made(snapshot), inTheWay(snapshot), again})
+}
+
+// made lists all objects that are made on the way to a snapshot, in each of their states.
+func made(snapshot *course.Snapshot) (all []*unstructured.Unstructured) {
+	manifests := snapshot.Given
+	for _, action := range snapshot.Actions {
+		manifests = slices.Concat(manifests, action.Manifests())
 	}
-	for _, namespace := range room.kept {
+	for _, manifest := range manifests {
+		all = append(all, manifest.Objects...)
+	}
+	return all
+}
+
+// empty removes everything from the course's namespaces, and notes what is to come: objects are what will be made then.
+func (l *Labs) empty(ctx context.Context, coming State, objects []*unstructured.Unstructured, again messages.Command) (cleared, error) {
+	everything := func(*unstructured.Unstructured) bool { return true }
+	room, err := l.makeRoom(ctx, change{coming, objects, everything, again})
+	if err != nil {
+		return room, err
+	}
+	return room, l.remove(ctx, room.leaving)
+}
+
+// cleared is what comes of making room.
+type cleared struct {
+	// leaving are namespaces that are to be removed, too, and that nothing has to wait for.
+	leaving []kube.Reference
+	// file holds the user's objects that had to go, or is "".
+	file string
+	// begun says that something may be gone.
+	begun bool
+}
+
+// makeRoom removes hellolab's objects, and those of the user's that are unwanted: these are named and saved before.
+// Nothing is touched where it can be told beforehand that something will fail.
+func (l *Labs) makeRoom(ctx context.Context, change change) (done cleared, err error) {
+	there, err := l.inventory(ctx)
+	if err != nil {
+		return done, err
+	}
+	plan := l.planRoom(there.objects, there.namespaces, change.objects, change.unwanted)
+	if err := l.obstacles(ctx, there, plan, change); err != nil {
+		return done, err
+	}
+	if done.file, err = l.setAside(plan.own, there.volumes); err != nil {
+		return done, err
+	}
+	change.state.Installing = true
+	if err := l.remember(ctx, change.state); err != nil {
+		return done, err
+	}
+	for _, namespace := range plan.kept {
 		l.Story.Say(messages.T("the namespace %s stays: it holds objects of your own", namespace))
 	}
-	if err := l.uninstall(room.releases); err != nil {
-		return nil, err
+	done.leaving, done.begun = plan.leaving, true
+	return done, l.carryOut(ctx, plan)
+}
+
+// carryOut uninstalls and removes what goes.
+func (l *Labs) carryOut(ctx context.Context, plan room) error {
+	if err := l.uninstall(ctx, plan.releases); err != nil {
+		return err
 	}
-	return room.leaving, l.remove(ctx, room.gone)
+	return l.remove(ctx, plan.gone)
+}
+
+// inventory is what there is.
+type inventory struct {
+	objects    []*unstructured.Unstructured
+	namespaces []corev1.Namespace
+	// volumes are all PersistentVolumes.
+	volumes []corev1.PersistentVolume
+	// missing are parts of the API whose objects nobody knows, or nil.
+	missing *kube.Unavailable
 }
 
 // inventory lists what is in the namespaces that the course works in, or that another course has worked in before, and
 // these namespaces.
-func (l *Labs) inventory(ctx context.Context) ([]*unstructured.Unstructured, []corev1.Namespace, error) {
+func (l *Labs) inventory(ctx context.Context) (there inventory, err error) {
 	state, err := l.State(ctx)
 	if err != nil {
-		return nil, nil, err
+		return there, err
 	}
 	names := slices.Clone(l.Course.Namespaces)
 	for _, object := range state.Objects {
 		names = append(names, object.Namespace)
 	}
-	objects, err := l.present(ctx, names)
-	if err != nil {
-		return nil, nil, err
+	if there.objects, there.missing, err = l.present(ctx, names, false); err != nil {
+		return there, err
 	}
-	namespaces, err := l.namespaces(ctx, names)
-	return objects, namespaces, err
+	if there.namespaces, err = l.namespaces(ctx, names); err != nil {
+		return there, err
+	}
+	volumes, err := l.Cluster.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return there, err
+	}
+	there.volumes = volumes.Items
+	return there, nil
 }
 
 // room is how room is made for a snapshot.
@@ -92,7 +152,7 @@ type room struct {
 }
 
 // planRoom decides what goes. A Helm release goes as a whole or not at all.
-func (l *Labs) planRoom(objects []*unstructured.Unstructured, namespaces []corev1.Namespace, snapshot *course.Snapshot,
+func (l *Labs) planRoom(objects []*unstructured.Unstructured, namespaces []corev1.Namespace, coming []*unstructured.Unstructured,
 	unwanted func(*unstructured.Unstructured) bool) (plan room) {
 	goes := func(object *unstructured.Unstructured) bool {
 		return slices.Contains(l.Course.Namespaces, cmp.Or(object.GetNamespace(), object.GetName())) && unwanted(object)
@@ -105,19 +165,11 @@ func (l *Labs) planRoom(objects []*unstructured.Unstructured, namespaces []corev
 			}
 			continue
 		}
-		if unit.name != "" {
-			plan.releases = append(plan.releases, unit)
-		}
-		if !unit.ours || unit.touched {
-			plan.own = append(plan.own, unit.objects...)
-		}
-		for _, object := range unit.objects {
-			plan.gone = append(plan.gone, kube.Refer(object))
-		}
+		plan.add(unit)
 	}
 	for _, namespace := range namespaces {
 		reference := kube.Reference{APIVersion: "v1", Kind: "Namespace", Name: namespace.Name, UID: string(namespace.UID)}
-		ending, needed := namespace.DeletionTimestamp != nil, needs(snapshot.Objects, reference)
+		ending, needed := namespace.DeletionTimestamp != nil, needs(coming, reference)
 		removable := namespace.Labels[kube.ChapterLabel] != "" || goes(namespaceObject(namespace))
 		switch {
 		case ending && needed:
@@ -129,6 +181,19 @@ func (l *Labs) planRoom(objects []*unstructured.Unstructured, namespaces []corev
 		}
 	}
 	return plan
+}
+
+// add has a release go, or an object that is part of none.
+func (r *room) add(unit *release) {
+	if unit.name != "" {
+		r.releases = append(r.releases, unit)
+	}
+	if !unit.ours || unit.touched {
+		r.own = append(r.own, unit.objects...)
+	}
+	for _, object := range unit.objects {
+		r.gone = append(r.gone, kube.Refer(object))
+	}
 }
 
 // units groups objects by what goes as a whole or not at all: a Helm release, or an object that is part of none, which is
@@ -152,10 +217,7 @@ func units(objects []*unstructured.Unstructured) (all []*release) {
 func (l *Labs) remove(ctx context.Context, references []kube.Reference) error {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
-	if err := l.Cluster.Delete(ctx, references); err != nil {
-		return messages.Errorf("objects from the previous snapshot cannot be removed").Because(err)
-	}
-	return nil
+	return l.Cluster.Delete(ctx, references)
 }
 
 // namespaces lists those of these names that exist, without the one that always does.
@@ -176,10 +238,12 @@ func needs(objects []*unstructured.Unstructured, namespace kube.Reference) bool 
 	})
 }
 
-// setAside names objects of the user's and saves them to a file, before they are removed.
-func (l *Labs) setAside(objects []*unstructured.Unstructured) error {
+// setAside names objects of the user's and saves them to a file, before they are removed; it returns the file, or "". Those
+// that are being removed already have been saved, or the user has done so.
+func (l *Labs) setAside(objects []*unstructured.Unstructured, volumes []corev1.PersistentVolume) (string, error) {
+	objects = slices.DeleteFunc(slices.Clone(objects), func(o *unstructured.Unstructured) bool { return o.GetDeletionTimestamp() != nil })
 	if len(objects) == 0 {
-		return nil
+		return "", nil
 	}
 	var names []string
 	for _, object := range objects {
@@ -187,14 +251,14 @@ func (l *Labs) setAside(objects []*unstructured.Unstructured) error {
 			names = append(names, name)
 		}
 	}
-	file, err := l.writeAside(objects)
+	file, err := l.writeAside(append(objects, volumesOf(objects, volumes)...))
 	if err != nil {
-		return messages.Errorf("objects of your own would have to go (%s), and cannot be saved", names).Because(err).
+		return "", messages.Errorf("objects of your own would have to go (%s), and cannot be saved", names).Because(err).
 			WithHint("make %s a folder that you can write to; or delete these objects yourself", l.Saved)
 	}
 	l.Story.Say(messages.T("objects of your own have to go: %s", names))
-	l.Story.Say(messages.T("they are kept in %s", file))
-	return nil
+	l.Story.Say(messages.T("they are kept in %s; to have them back: %s", file, messages.Hellolab("lab", "restore", file)))
+	return file, nil
 }
 
 // inTheWay returns which of the user's own objects cannot stay beside a snapshot: those of the same name, those that its
@@ -233,18 +297,37 @@ func collide(coming, object *unstructured.Unstructured) bool {
 	return selects(coming, labels)
 }
 
-// claims lists what only one object of a cluster can have: node ports, and routes of the ingress controller.
-func claims(object *unstructured.Unstructured) (all []string) {
+// claim is what only one object of a cluster can have.
+type claim struct {
+	// nodePort is the number, or route the host and the path that an Ingress answers.
+	nodePort int64
+	route    string
+}
+
+func (c claim) text() messages.Text {
+	if c.route != "" {
+		return messages.T("the route %s", c.route)
+	}
+	return messages.T("the node port %v", c.nodePort)
+}
+
+// claims lists the node ports of a Service, and the routes of an Ingress. One that is for another controller than the lab's
+// has none, and a canary may have those of another one.
+func claims(object *unstructured.Unstructured) (all []claim) {
 	switch object.GetKind() {
 	case "Service":
 		ports, _, _ := unstructured.NestedSlice(object.Object, "spec", "ports")
 		for _, port := range ports {
 			fields, _ := port.(map[string]any)
 			if number, found, _ := unstructured.NestedInt64(fields, "nodePort"); found {
-				all = append(all, fmt.Sprint("nodePort ", number))
+				all = append(all, claim{nodePort: number})
 			}
 		}
 	case "Ingress":
+		class, _, _ := unstructured.NestedString(object.Object, "spec", "ingressClassName")
+		if class != "" && class != "nginx" || object.GetAnnotations()["nginx.ingress.kubernetes.io/canary"] == "true" {
+			return nil
+		}
 		rules, _, _ := unstructured.NestedSlice(object.Object, "spec", "rules")
 		for _, rule := range rules {
 			fields, _ := rule.(map[string]any)
@@ -253,15 +336,15 @@ func claims(object *unstructured.Unstructured) (all []string) {
 			for _, path := range paths {
 				fields, _ := path.(map[string]any)
 				route, _, _ := unstructured.NestedString(fields, "path")
-				all = append(all, host+route)
+				all = append(all, claim{route: host + cmp.Or(route, "/")})
 			}
 		}
 	}
 	return all
 }
 
-func intersect(a, b []string) bool {
-	return slices.ContainsFunc(a, func(s string) bool { return slices.Contains(b, s) })
+func intersect(a, b []claim) bool {
+	return slices.ContainsFunc(a, func(c claim) bool { return slices.Contains(b, c) })
 }
 
 // selects reports whether a Service or Deployment takes pods with labels for its own.

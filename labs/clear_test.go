@@ -90,7 +90,7 @@ func TestPlanRoom(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			namespaces := []corev1.Namespace{*namespace("dev", true), *namespace("other", true)}
-			plan := small(t).planRoom(test.objects, namespaces, snapshot, inTheWay(snapshot))
+			plan := small(t).planRoom(test.objects, namespaces, snapshot.Objects, inTheWay(snapshot))
 			var gone, own, releases, leaving []string
 			for _, reference := range plan.gone {
 				gone = append(gone, reference.String())
@@ -147,7 +147,7 @@ func TestPlanRoomForNamespaces(t *testing.T) {
 			if test.all {
 				unwanted = everything
 			}
-			plan := small(t).planRoom(test.objects, []corev1.Namespace{*test.namespace}, snapshot, unwanted)
+			plan := small(t).planRoom(test.objects, []corev1.Namespace{*test.namespace}, snapshot.Objects, unwanted)
 			var gone, leaving []string
 			for _, reference := range plan.gone {
 				gone = append(gone, reference.String())
@@ -167,9 +167,9 @@ func TestPlanRoomForNamespaces(t *testing.T) {
 func TestClear(t *testing.T) {
 	t.Parallel()
 	l, lab := onServer(t, namespace("dev", true), config("default", "config"), config("default", "mine"), config("dev", "old", "ours"), config("dev", "edited", "ours", "touched"))
-	leaving, err := l.clear(t.Context(), State{Step: "web/config"}, step(t, l, "web/config").Snapshot())
-	if err != nil || len(leaving) != 0 {
-		t.Fatalf("it leaves %v, %v", leaving, err)
+	room, err := l.clear(t.Context(), State{Step: "web/config"}, step(t, l, "web/config").Snapshot())
+	if err != nil || len(room.leaving) != 0 {
+		t.Fatalf("it leaves %v, %v", room.leaving, err)
 	}
 	if got, want := left(t, l), "default/configmap/mine namespace/dev"; got != want {
 		t.Errorf("left are %s, want %s", got, want)
@@ -219,7 +219,7 @@ func TestClearNamesWhatStays(t *testing.T) {
 	l, _ := onServer(t, namespace("dev", true), stuck)
 	l.Timeout = l.Timeout / 100
 	_, err := l.clear(t.Context(), State{}, step(t, l, "web/config").Snapshot())
-	if err == nil || !strings.Contains(err.Error(), "configmap/stuck -n dev") || strings.Contains((messages.Printer{}).Hint(err), "same command") {
+	if err == nil || !strings.Contains(err.Error(), "configmap/stuck -n dev") || !strings.Contains((messages.Printer{}).Hint(err), "kubectl patch configmap/stuck") {
 		t.Errorf("it ends with %v, hint %s", err, (messages.Printer{}).Hint(err))
 	}
 }

@@ -34,17 +34,20 @@ func (l *Labs) Install(ctx context.Context, step *course.Step, before bool) ([]c
 	}
 	var rows []check.Row
 	err := l.Story.Do(ctx, title, func(ctx context.Context) error {
-		leaving, err := l.clear(ctx, State{Step: step.ID(), Before: before}, snapshot)
+		room, err := l.clear(ctx, State{Step: step.ID(), Before: before}, snapshot)
 		if err != nil {
 			return err
 		}
 		work, ctx := errgroup.WithContext(ctx)
-		work.Go(func() error { return l.remove(ctx, leaving) }) // it takes 5 s to delete a namespace
+		work.Go(func() error { return l.remove(ctx, room.leaving) }) // it takes 5 s to delete a namespace
 		work.Go(func() (err error) {
 			rows, err = l.make(ctx, snapshot)
 			return err
 		})
-		return work.Wait()
+		if err := work.Wait(); err != nil {
+			return wayBack(err, messages.Text{}, room)
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, err
@@ -112,8 +115,15 @@ func (l *Labs) walk(ctx context.Context, snapshot *course.Snapshot) error {
 	}
 	for _, action := range snapshot.Actions {
 		if err := l.act(ctx, action); err != nil {
-			return messages.Errorf("the step %s cannot be made", action.Step.ID()).Because(err).
-				WithHint("run the same command again; %s shows how the lab is", messages.Hellolab("status"))
+			failed := messages.Errorf("the step %s cannot be made", action.Step.ID()).Because(err)
+			switch {
+			case !messages.HintOf(err).IsZero():
+			case kube.Passing(err):
+				failed.WithHint("run the same command again; %s shows how the lab is", messages.Hellolab("status"))
+			default: // it will be so again
+				failed.WithHint("correct what it names, then run the same command again")
+			}
+			return failed
 		}
 	}
 	return nil
@@ -160,7 +170,7 @@ func (l *Labs) apply(ctx context.Context, chapter *course.Chapter, manifest cour
 	ctx, cancel := l.within(ctx)
 	defer cancel()
 	for _, object := range manifest.Objects {
-		err := kube.Retry(ctx, func(ctx context.Context) error { return l.Cluster.Apply(ctx, object, chapter.Name) })
+		err := l.Cluster.Retry(ctx, func(ctx context.Context) error { return l.Cluster.Apply(ctx, object, chapter.Name) })
 		if err != nil {
 			return messages.Errorf("%s: the API server does not take %s", manifest.Name, kube.Refer(object)).Because(err)
 		}
@@ -246,7 +256,7 @@ func unmet(rows []check.Row) (all []error) {
 // Reset empties the course's namespaces. The user's own objects are named and saved first.
 func (l *Labs) Reset(ctx context.Context) error {
 	return l.Story.Do(ctx, messages.T("emptying the namespaces %s", l.Course.Namespaces), func(ctx context.Context) error {
-		if err := l.empty(ctx, State{}); err != nil {
+		if _, err := l.empty(ctx, State{}, nil, messages.Hellolab("lab", "reset", "--force")); err != nil {
 			return err
 		}
 		return l.finish(ctx)

@@ -48,15 +48,15 @@ spec:
 
 func TestClaims(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string][]string{
-		webService:    {"nodePort 30000"},
-		webIngress:    {"/hello", "/", "example.com/"},
+	for text, want := range map[string][]claim{
+		webService:    {{nodePort: 30000}},
+		webIngress:    {{route: "/hello"}, {route: "/"}, {route: "example.com/"}},
 		webDeployment: nil,
 		"kind: Service\nspec: {type: ExternalName, externalName: example.com}": nil,
 		"kind: Ingress\nspec: {defaultBackend: {service: {name: web}}}":        nil,
 	} {
 		if got := claims(object(t, text)); !slices.Equal(got, want) {
-			t.Errorf("%s\nclaims %q, want %q", text, got, want)
+			t.Errorf("%s\nclaims %v, want %v", text, got, want)
 		}
 	}
 }
@@ -281,7 +281,7 @@ func TestInstallSaysWhichStep(t *testing.T) {
 	lab.server.Fail(http.MethodPatch, "/configmaps/config", -1, apierrors.NewBadRequest("not like that"))
 	_, err := l.Install(t.Context(), step(t, l, "web/versions"), false)
 	if err == nil || err.Error() != "the step web/config cannot be made: config.yaml: the API server does not take configmap/config: not like that" ||
-		(messages.Printer{}).Hint(err) != "run the same command again; hellolab status shows how the lab is" {
+		(messages.Printer{}).Hint(err) != "correct what it names, then run the same command again" {
 		t.Errorf("it ends with %v, hint %s", err, (messages.Printer{}).Hint(err))
 	}
 }

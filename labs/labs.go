@@ -41,6 +41,8 @@ type Labs struct {
 	Timeout time.Duration
 	// Trust is how far what is installed may go.
 	Trust Trust
+	// DropData is the user's word that volumes may go with what is in them.
+	DropData bool
 }
 
 // Config is the section "labs" of config.yaml.
@@ -106,7 +108,7 @@ func (l *Labs) State(ctx context.Context) (state State, err error) {
 func (l *Labs) remember(ctx context.Context, state State) error {
 	ctx, cancel := l.within(ctx)
 	defer cancel()
-	return kube.Retry(ctx, func(ctx context.Context) error { return l.write(ctx, kube.Owner, stateKey, state) })
+	return l.Cluster.Retry(ctx, func(ctx context.Context) error { return l.write(ctx, kube.Owner, stateKey, state) })
 }
 
 // write writes one key of the state.
@@ -186,18 +188,27 @@ func (l *Labs) follow(ctx context.Context, step *course.Step, show func(*course.
 	return cmp.Or(failed, err)
 }
 
-// present lists what is in namespaces, without what controllers made for other objects. APIs that another server than
+// present lists what is in namespaces; what controllers made for other objects only if owned. APIs that another server than
 // Kubernetes' own serves, and that do not answer, are left out with a message: nothing of the course's is in them.
-func (l *Labs) present(ctx context.Context, namespaces []string) ([]*unstructured.Unstructured, error) {
-	there, err := l.Cluster.List(ctx, namespaces, false)
-	var missing kube.Unavailable
-	if !errors.As(err, &missing) {
-		return there, err
+func (l *Labs) present(ctx context.Context, namespaces []string, owned bool) (there []*unstructured.Unstructured, missing *kube.Unavailable, err error) {
+	ctx, cancel := l.within(ctx)
+	defer cancel()
+	err = l.Cluster.Retry(ctx, func(ctx context.Context) error {
+		var unavailable kube.Unavailable
+		there, err = l.Cluster.List(ctx, namespaces, owned)
+		if missing = nil; errors.As(err, &unavailable) {
+			missing, err = &unavailable, nil
+		}
+		return err
+	})
+	if err != nil || missing == nil {
+		return there, nil, err
 	}
 	for _, version := range missing.Versions {
-		l.Story.Say(messages.T("the API %s is not available: its objects are neither saved nor removed", version.String()))
+		l.Story.Say(messages.T("the API %s is not available: its objects are neither saved nor removed. If nothing serves it any more: %s",
+			version.String(), missing.Remove()))
 	}
-	return there, nil
+	return there, missing, nil
 }
 
 // Current returns the step whose snapshot is installed, or the one to be done next if that is the snapshot before it.

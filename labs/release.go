@@ -68,15 +68,18 @@ func called(object *unstructured.Unstructured) string {
 }
 
 // uninstall uninstalls releases, with their objects outside of the course's namespaces.
-func (l *Labs) uninstall(releases []*release) error {
+func (l *Labs) uninstall(ctx context.Context, releases []*release) error {
 	for _, release := range releases {
 		client, err := l.Lab.Releases(release.namespace)
 		if err != nil {
 			return err
 		}
 		if err := client.Uninstall(release.name); err != nil {
-			return messages.Errorf("the release %s cannot be uninstalled", release.name).Because(err).
-				WithHint("%s, then run the same command again", messages.Helm(release.namespace, "uninstall", release.name))
+			said := messages.Errorf("the release %s cannot be uninstalled", release.name).Because(l.Cluster.Explain(ctx, err))
+			if messages.HintOf(said).IsZero() {
+				said.WithHint("%s, then run the same command again", messages.Helm(release.namespace, "uninstall", release.name))
+			}
+			return said
 		}
 	}
 	return nil
@@ -91,7 +94,7 @@ func (l *Labs) install(ctx context.Context, action course.Action, release *cours
 	chart, values := release.Loaded()
 	labels := map[string]string{kube.ChapterLabel: action.Step.Chapter().Name}
 	if err := client.Install(ctx, release.Name, chart, values, labels); err != nil {
-		return messages.Errorf("the release %s cannot be installed", release.Name).Because(err)
+		return messages.Errorf("the release %s cannot be installed", release.Name).Because(l.Cluster.Explain(ctx, err))
 	}
 	return l.untilAllObserved(ctx, action)
 }
@@ -104,7 +107,7 @@ func (l *Labs) upgrade(ctx context.Context, action course.Action, release *cours
 	}
 	chart, values := release.Loaded()
 	if err := client.Upgrade(ctx, release.Name, chart, values); err != nil {
-		return messages.Errorf("the release %s cannot be upgraded", release.Name).Because(err)
+		return messages.Errorf("the release %s cannot be upgraded", release.Name).Because(l.Cluster.Explain(ctx, err))
 	}
 	return l.untilAllObserved(ctx, action)
 }

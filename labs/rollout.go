@@ -118,7 +118,7 @@ func (l *Labs) undo(ctx context.Context, namespace string, undo *course.Undo) er
 }
 
 func (l *Labs) deployment(ctx context.Context, namespace, name string) (found *appsv1.Deployment, err error) {
-	err = kube.Retry(ctx, func(ctx context.Context) (err error) {
+	err = l.Cluster.Retry(ctx, func(ctx context.Context) (err error) {
 		found, err = l.Cluster.AppsV1().Deployments(namespace).Get(ctx, name, metav1.GetOptions{})
 		return err
 	})

@@ -6,22 +6,19 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"syscall"
-	"time"
 
-	"go.yaml.in/yaml/v3"
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/kube"
@@ -30,34 +27,21 @@ import (
 	"github.com/hellolab/hellolab/strict"
 )
 
-// A saved file is YAML that kubectl can read, below one line that says what it is and what its content's SHA-256 is.
+// The header of a saved file.
 const (
-	firstWords  = "# hellolab lab save 1 sha256:"
 	savedKind   = "SavedLab"
 	savedSchema = "hellolab/v1"
 )
 
 // Save writes the state of the course's namespaces to a file: everything that the user or hellolab made there, with the
-// content of Secrets and the revisions of Deployments, but without what programs have written to volumes. A file that
-// exists is kept unless force is set. It fails if any object cannot be read: a file without it would look complete.
+// content of Secrets, the revisions of Deployments and the volumes that a user has made for claims there, but without what
+// programs have written to volumes. A file that exists is kept unless force is set. It fails if any object cannot be read:
+// a file without it would look complete.
 func (l *Labs) Save(ctx context.Context, file string, force bool) error {
-	if _, err := os.Stat(file); err == nil && !force {
-		return messages.Usagef("%s exists already", file).
-			WithHint("%s overwrites it", messages.Hellolab("lab", "save", "--force", file))
-	}
-	objects, err := l.Cluster.List(ctx, l.Course.Namespaces, true)
-	if err != nil {
+	if err := savable(file, force); err != nil {
 		return err
 	}
-	namespaces, err := l.namespaces(ctx, l.Course.Namespaces)
-	if err != nil {
-		return err
-	}
-	state, err := l.State(ctx)
-	if err != nil {
-		return err
-	}
-	content, err := write(l.saved(state, namespaces, objects))
+	content, err := l.Saving(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,8 +52,66 @@ func (l *Labs) Save(ctx context.Context, file string, force bool) error {
 	return nil
 }
 
+// savable refuses a file that cannot be written, or that there is already.
+func savable(file string, force bool) error {
+	switch found, err := os.Stat(file); {
+	case err == nil && found.IsDir():
+		return messages.Usagef("%s is a folder", file).
+			WithHint("name a file in it: %s", messages.Hellolab("lab", "save", filepath.Join(file, "lab.yaml")))
+	case err == nil && found.Mode().IsRegular() && !force:
+		return messages.Usagef("%s exists already", file).
+			WithHint("%s overwrites it", messages.Hellolab("lab", "save", "--force", file))
+	}
+	return nil
+}
+
+// Saving is the content of the file that [Labs.Save] writes.
+func (l *Labs) Saving(ctx context.Context) ([]byte, error) {
+	objects, _, err := l.present(ctx, l.Course.Namespaces, true)
+	if err != nil {
+		return nil, err
+	}
+	namespaces, err := l.namespaces(ctx, l.Course.Namespaces)
+	if err != nil {
+		return nil, err
+	}
+	volumes, err := l.Cluster.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	state, err := l.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := l.saved(state, namespaces, objects, volumes.Items)
+	if err := l.sayOutside(ctx, all); err != nil {
+		return nil, err
+	}
+	return write(all)
+}
+
+// sayOutside names the user's objects that are in no namespace of the course's, and so not in a file.
+func (l *Labs) sayOutside(ctx context.Context, saved []*unstructured.Unstructured) error {
+	wide, err := l.Cluster.Wide(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, reference := range wide {
+		inside := slices.ContainsFunc(saved, func(o *unstructured.Unstructured) bool { return kube.Refer(o).Same(reference) })
+		if !inside && (reference.Kind != "Namespace" || !slices.Contains(l.Course.Namespaces, reference.Name)) {
+			names = append(names, reference.String())
+		}
+	}
+	if len(names) > 0 {
+		l.Story.Say(messages.T("not in the file, since it is in no namespace of the course: %s", names))
+	}
+	return nil
+}
+
 // saved returns the objects of a file: without those that are being deleted, or whose namespace is.
-func (l *Labs) saved(state State, namespaces []corev1.Namespace, objects []*unstructured.Unstructured) []*unstructured.Unstructured {
+func (l *Labs) saved(state State, namespaces []corev1.Namespace, objects []*unstructured.Unstructured,
+	volumes []corev1.PersistentVolume) []*unstructured.Unstructured {
 	var there []*unstructured.Unstructured
 	leaving := map[string]bool{}
 	for _, namespace := range namespaces {
@@ -81,8 +123,11 @@ func (l *Labs) saved(state State, namespaces []corev1.Namespace, objects []*unst
 	for _, object := range objects {
 		if worthSaving(object, objects) && !leaving[object.GetNamespace()] {
 			kept = append(kept, object)
-			there = append(there, portable(object))
 		}
+	}
+	there = append(there, volumesOf(kept, volumes)...)
+	for _, object := range kept {
+		there = append(there, portable(object))
 	}
 	return append([]*unstructured.Unstructured{l.header(state, kept)}, there...)
 }
@@ -173,8 +218,34 @@ func portable(object *unstructured.Unstructured) *unstructured.Unstructured {
 			"volume.kubernetes.io/selected-node", "volume.kubernetes.io/storage-provisioner", "volume.beta.kubernetes.io/storage-provisioner"} {
 			unstructured.RemoveNestedField(object.Object, "metadata", "annotations", annotation)
 		}
+	case "PersistentVolume": // which is kept for its claim, by name
+		remove("spec.claimRef.uid", "spec.claimRef.resourceVersion")
+		unstructured.RemoveNestedField(object.Object, "metadata", "annotations", "pv.kubernetes.io/bound-by-controller")
 	}
 	return object
+}
+
+// volumesOf are the volumes of claims that somebody made by hand, as they are saved. Others are made anew for their claim.
+func volumesOf(objects []*unstructured.Unstructured, volumes []corev1.PersistentVolume) (all []*unstructured.Unstructured) {
+	for _, volume := range volumes {
+		of := volume.Spec.ClaimRef
+		if of == nil || volume.Annotations["pv.kubernetes.io/provisioned-by"] != "" || volume.DeletionTimestamp != nil {
+			continue
+		}
+		claim := kube.Reference{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: of.Namespace, Name: of.Name}
+		if !slices.ContainsFunc(objects, func(o *unstructured.Unstructured) bool { return kube.Refer(o).Same(claim) }) {
+			continue
+		}
+		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&volume)
+		if err != nil {
+			continue // a volume that was decoded can be encoded
+		}
+		object := &unstructured.Unstructured{Object: content}
+		object.SetAPIVersion("v1")
+		object.SetKind("PersistentVolume")
+		all = append(all, portable(object))
+	}
+	return all
 }
 
 // withoutToken removes the volume that the API server adds to every pod for the service account's token.
@@ -204,101 +275,14 @@ func withoutToken(pod *unstructured.Unstructured) {
 	}
 }
 
-// write encodes objects as a saved file.
-func write(objects []*unstructured.Unstructured) ([]byte, error) {
-	body, err := encode(objects)
-	sum := sha256.Sum256(body)
-	return append([]byte(firstWords+hex.EncodeToString(sum[:])+"\n"), body...), err
-}
-
-// encode encodes objects as YAML.
-func encode(objects []*unstructured.Unstructured) ([]byte, error) {
-	var body bytes.Buffer
-	for _, object := range objects {
-		body.WriteString("---\n")
-		encoder := yaml.NewEncoder(&body)
-		encoder.SetIndent(2)
-		if err := encoder.Encode(object.Object); err != nil {
-			return nil, err
-		}
-	}
-	return body.Bytes(), nil
-}
-
-// replaceFile writes a file in one go, and onto the disk: a program that is killed, or a machine that loses its power,
-// leaves the old one or the new one. Others may not read it, since it holds Secrets.
-func replaceFile(file string, content []byte) error {
-	folder := filepath.Dir(file)
-	temporary, err := os.CreateTemp(folder, filepath.Base(file)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temporary.Name()) // gone already, if all went well
-	_, err = temporary.Write(content)
-	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temporary.Name(), file); err != nil {
-		return err
-	}
-	return syncFolder(folder)
-}
-
-// syncFolder writes a folder's list of names onto the disk. Windows does that by itself, and refuses to be told.
-func syncFolder(folder string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	opened, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	err = opened.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
-		err = nil // not every file system can
-	}
-	return errors.Join(err, opened.Close())
-}
-
-// writeAside saves objects of the user's before they are removed, as YAML for kubectl apply, and returns the file's name.
-func (l *Labs) writeAside(objects []*unstructured.Unstructured) (string, error) {
-	var namespaces []string
-	var saved []*unstructured.Unstructured
-	for _, object := range objects {
-		if name := object.GetNamespace(); name != metav1.NamespaceDefault && !slices.Contains(namespaces, name) {
-			namespaces = append(namespaces, name)
-			saved = append(saved, namespaceObject(corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}))
-		}
-		saved = append(saved, portable(object))
-	}
-	content, err := encode(saved)
-	if err != nil {
-		return "", err
-	}
-	return l.keep(".yaml", content)
-}
-
-// keep writes the user's content to a new file, whose name is the time, a number if that name is taken, and an ending.
-func (l *Labs) keep(ending string, content []byte) (string, error) {
-	if err := os.MkdirAll(l.Saved, 0o700); err != nil {
-		return "", err
-	}
-	now := filepath.Join(l.Saved, time.Now().Format("2006-01-02T15-04-05.000"))
-	file := now + ending
-	for n := 2; ; n++ {
-		if _, err := os.Stat(file); err != nil {
-			return file, replaceFile(file, content)
-		}
-		file = fmt.Sprintf("%s-%d%s", now, n, ending)
-	}
-}
-
 // savedLab is the content of a saved file.
 type savedLab struct {
 	state   State
 	objects []*unstructured.Unstructured
 	// touched are hellolab's objects that the user has changed: "configmap/hellok8s-config -n dev".
 	touched []string
+	// apart says that these are objects that had to go for something else: they come back beside what is there.
+	apart bool
 }
 
 // open reads a saved file, and refuses any other.
@@ -312,6 +296,9 @@ func (l *Labs) open(file string) (lab savedLab, err error) {
 	line, body, _ := bytes.Cut(content, []byte("\n"))
 	sum, found := strings.CutPrefix(strings.TrimSuffix(string(line), "\r"), firstWords)
 	if !found {
+		sum, lab.apart = strings.CutPrefix(strings.TrimSuffix(string(line), "\r"), firstWordsApart)
+	}
+	if !found && !lab.apart {
 		return lab, messages.Usagef("%s is not a file that %s wrote", file, save).
 			WithHint("%s writes one; for other YAML, use %s", save.Usage("FILE"), messages.Kubectl("", "apply", "-f", file))
 	}
@@ -330,7 +317,34 @@ func (l *Labs) open(file string) (lab savedLab, err error) {
 		}
 		lab.objects = append(lab.objects, object)
 	}
+	if lab.apart {
+		return lab, within(file, lab)
+	}
 	return l.unpack(file, lab)
+}
+
+// within refuses a file of kept objects that has some where no course's may be.
+func within(file string, lab savedLab) error {
+	for _, object := range lab.objects {
+		name := placeOf(object)
+		if name == "" || course.Reserved(name) {
+			return messages.Usagef("%s holds %s, which is no course's", file, kube.Refer(object)).
+				WithHint("use %s, if that is what you want", messages.Kubectl("", "apply", "--server-side", "-f", file))
+		}
+	}
+	return nil
+}
+
+// placeOf is the namespace that an object is in, or is, or is a volume for; "" where it belongs to the whole cluster.
+func placeOf(object *unstructured.Unstructured) string {
+	switch object.GetKind() {
+	case "Namespace":
+		return object.GetName()
+	case "PersistentVolume":
+		name, _, _ := unstructured.NestedString(object.Object, "spec", "claimRef", "namespace")
+		return name
+	}
+	return object.GetNamespace()
 }
 
 // unpack reads the header off the objects, and refuses a file of another course.
@@ -354,10 +368,7 @@ func (l *Labs) unpack(file string, lab savedLab) (savedLab, error) {
 		}
 	}
 	for _, object := range lab.objects {
-		name := object.GetNamespace()
-		if object.GetKind() == "Namespace" {
-			name = object.GetName()
-		}
+		name := placeOf(object)
 		if !slices.Contains(l.Course.Namespaces, name) {
 			return lab, foreign(messages.T("it has a namespace %s", name))
 		}
@@ -369,13 +380,14 @@ func (l *Labs) unpack(file string, lab savedLab) (savedLab, error) {
 }
 
 // Restore brings the course's namespaces to the state in a saved file, of this lab or of another one. Objects of the user's
-// that are there are named and saved first. A Job that had finished runs once more.
+// that are there are named and saved first. A Job that had finished runs once more. Of a file that objects were kept in
+// which had to go, it brings these back, beside what is there.
 func (l *Labs) Restore(ctx context.Context, file string) error {
 	lab, err := l.open(file)
 	if err != nil {
 		return err
 	}
-	if err := l.vetFile(file, lab.objects); err != nil {
+	if err := l.vetFile(file, lab.objects); err != nil && !l.keptHere(file) {
 		return err
 	}
 	for _, object := range lab.objects {
@@ -395,18 +407,100 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 		l.Story.Say(messages.T("not every image can be had: %s", err))
 	}
 	return l.Story.Do(ctx, messages.T("restoring %s", file), func(ctx context.Context) error {
-		if err := l.empty(ctx, lab.state); err != nil {
+		again := messages.Hellolab("lab", "restore", "--force", file)
+		if lab.apart {
+			return l.restoreApart(ctx, lab, again)
+		}
+		room, err := l.empty(ctx, lab.state, lab.objects, again)
+		if err == nil {
+			err = l.recreate(ctx, lab)
+		}
+		if err != nil && !room.begun {
 			return err
 		}
-		if err := l.recreate(ctx, lab); err != nil {
-			return messages.Errorf("the lab is only half restored").Because(err).
-				WithHint("%s starts over; %s empties the namespaces", messages.Hellolab("lab", "restore", file), messages.Hellolab("lab", "reset"))
+		if err != nil {
+			return wayBack(err, messages.T("the lab is only half restored"), room)
 		}
-		if err := l.write(ctx, passedManager, passedKey, lab.state.Passed); err != nil {
+		if err := l.Cluster.Retry(ctx, func(ctx context.Context) error { return l.write(ctx, passedManager, passedKey, lab.state.Passed) }); err != nil {
 			return err
 		}
 		return l.remember(ctx, lab.state)
 	})
+}
+
+// keptHere reports whether a file lies where hellolab has kept the user's own objects, and so is nobody else's.
+func (l *Labs) keptHere(file string) bool {
+	absolute, err := filepath.Abs(file)
+	return err == nil && filepath.Dir(absolute) == filepath.Clean(l.Saved)
+}
+
+// restoreApart brings objects back that had to go. What has their names, ports or routes now goes; it is saved if it is the
+// user's.
+func (l *Labs) restoreApart(ctx context.Context, lab savedLab, again messages.Command) error {
+	there, err := l.inventory(ctx)
+	if err != nil {
+		return err
+	}
+	inTheWay := func(object *unstructured.Unstructured) bool {
+		return slices.ContainsFunc(lab.objects, func(coming *unstructured.Unstructured) bool {
+			return kube.Refer(coming).Same(kube.Refer(object)) || coming.GetKind() == object.GetKind() && intersect(claims(coming), claims(object))
+		})
+	}
+	plan := planApart(there, inTheWay)
+	lab.objects = slices.DeleteFunc(lab.objects, func(o *unstructured.Unstructured) bool {
+		return o.GetKind() == "Namespace" && slices.Contains(usable(there.namespaces), o.GetName())
+	})
+	if err := l.obstacles(ctx, there, plan, change{objects: lab.objects, again: again}); err != nil {
+		return err
+	}
+	var room cleared
+	if room.file, err = l.setAside(plan.own, there.volumes); err != nil {
+		return err
+	}
+	if err = l.carryOut(ctx, plan); err == nil {
+		err = l.recreate(ctx, lab)
+	}
+	if err != nil {
+		return wayBack(err, messages.T("not everything is back"), room)
+	}
+	return nil
+}
+
+// planApart decides what goes for objects that come back: what is in the way, and nothing else. Namespaces that are being
+// removed are waited for.
+func planApart(there inventory, inTheWay func(*unstructured.Unstructured) bool) (plan room) {
+	for _, unit := range units(there.objects) {
+		if !slices.ContainsFunc(unit.objects, inTheWay) {
+			continue
+		}
+		plan.add(unit)
+	}
+	for _, namespace := range there.namespaces {
+		if namespace.DeletionTimestamp != nil && inTheWay(namespaceObject(namespace)) {
+			plan.gone = append(plan.gone, kube.Reference{APIVersion: "v1", Kind: "Namespace", Name: namespace.Name, UID: string(namespace.UID)})
+		}
+	}
+	return plan
+}
+
+// wayBack adds to an error what state a change has left, and how the user gets back what had to go for it.
+func wayBack(err error, left messages.Text, room cleared) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	all := []error{err}
+	if !left.IsZero() {
+		said := &messages.Error{What: left}
+		if messages.HintOf(err).IsZero() {
+			said.WithHint("once that is mended, run the same command again")
+		}
+		all = append(all, said)
+	}
+	if room.file != "" {
+		all = append(all, messages.Errorf("objects of your own had to go; they are kept in %s", room.file).
+			WithHint("%s brings your own objects back", messages.Hellolab("lab", "restore", room.file)))
+	}
+	return errors.Join(all...)
 }
 
 // recreate creates objects in the order of their dependencies: first what pods need, then the revisions of Deployments with
@@ -417,7 +511,7 @@ func (l *Labs) recreate(ctx context.Context, lab savedLab) error {
 		work, together := errgroup.WithContext(ctx)
 		for _, object := range lab.objects {
 			manager := kube.Owner
-			if slices.Contains(lab.touched, kube.Refer(object).String()) {
+			if lab.apart || slices.Contains(lab.touched, kube.Refer(object).String()) {
 				manager = reader
 			}
 			if rank(object.GetKind()) == now {
@@ -443,7 +537,7 @@ func rank(kind string) int {
 	switch kind {
 	case "Namespace":
 		return 0
-	case "ServiceAccount": // which a Secret with its token does not live without
+	case "ServiceAccount", "PersistentVolume": // which a Secret with its token, or a claim, does not live without
 		return 1
 	case "ConfigMap", "Secret", "Role", "RoleBinding", "PersistentVolumeClaim", "LimitRange", "ResourceQuota":
 		return 2
@@ -457,7 +551,11 @@ func rank(kind string) int {
 func (l *Labs) recreateOne(parent context.Context, object *unstructured.Unstructured, manager string) error {
 	ctx, cancel := l.within(parent)
 	defer cancel()
-	if err := l.create(ctx, object, manager); err != nil {
+	create := l.create
+	if object.GetKind() == "PersistentVolume" {
+		create = l.createVolume
+	}
+	if err := create(ctx, object, manager); err != nil {
 		return messages.Errorf("the API server does not accept %s", kube.Refer(object)).Because(err)
 	}
 	if object.GetKind() == "Namespace" {
@@ -473,9 +571,12 @@ func (l *Labs) create(ctx context.Context, object *unstructured.Unstructured, ma
 	wanted := object.DeepCopy()
 	unstructured.RemoveNestedField(wanted.Object, "status")
 	tries := 0
-	return kube.Retry(ctx, func(ctx context.Context) error {
+	return l.Cluster.Retry(ctx, func(ctx context.Context) error {
 		tries++
 		_, err := l.Cluster.Create(ctx, wanted, manager)
+		if apierrors.IsAlreadyExists(err) && wanted.GetKind() == "Namespace" {
+			return nil
+		}
 		if !apierrors.IsAlreadyExists(err) || tries == 1 {
 			return err
 		}
@@ -487,6 +588,28 @@ func (l *Labs) create(ctx context.Context, object *unstructured.Unstructured, ma
 			return err
 		}
 		return nil
+	})
+}
+
+// createVolume creates a volume, or has the one that is there be free for its claim again, once the old claim is gone.
+func (l *Labs) createVolume(ctx context.Context, object *unstructured.Unstructured, manager string) error {
+	there, err := l.Cluster.CoreV1().PersistentVolumes().Get(ctx, object.GetName(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return l.create(ctx, object, manager)
+	}
+	if err != nil {
+		return err
+	}
+	namespace, _, _ := unstructured.NestedString(object.Object, "spec", "claimRef", "namespace")
+	name, _, _ := unstructured.NestedString(object.Object, "spec", "claimRef", "name")
+	if of := there.Spec.ClaimRef; of == nil || of.Namespace != namespace || of.Name != name {
+		l.Story.Say(messages.T("%s is there, and left as it is: it is not for the claim %s any more", kube.Refer(object), name))
+		return nil
+	}
+	return l.Cluster.Retry(ctx, func(ctx context.Context) error {
+		_, err := l.Cluster.CoreV1().PersistentVolumes().Patch(ctx, object.GetName(), types.MergePatchType,
+			[]byte(`{"spec":{"claimRef":{"uid":null,"resourceVersion":null}}}`), metav1.PatchOptions{FieldManager: manager})
+		return err
 	})
 }
 

@@ -451,11 +451,15 @@ func TestWriteAside(t *testing.T) {
 	if err != nil || filepath.Dir(file) != l.Saved || filepath.Ext(file) != ".yaml" {
 		t.Errorf("the file is %s, %v", file, err)
 	}
-	if body := string(content); body != "---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: dev\n---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: mine\n  namespace: dev\nspec: {}\n" {
+	line, body, _ := strings.Cut(string(content), "\n")
+	if body != "---\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: dev\n---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: mine\n  namespace: dev\nspec: {}\n" {
 		t.Errorf("it holds\n%s", body)
 	}
-	if _, err := l.open(file); !messages.IsUsage(err) {
-		t.Errorf("it passes for a saved lab: %v", err)
+	if lab, err := l.open(file); !strings.HasPrefix(line, "# hellolab kept 1 sha256:") || err != nil || !lab.apart || len(lab.objects) != 2 {
+		t.Errorf("it begins with %s, and is read as %+v, %v", line, lab, err)
+	}
+	if again, err := l.writeAside([]*unstructured.Unstructured{object(t, "{apiVersion: v1, kind: Pod, metadata: {name: mine, namespace: dev, uid: '2'}, spec: {nodeName: a}}")}); err != nil || again != file {
+		t.Errorf("the same is kept again in %s, %v", again, err)
 	}
 }
 
@@ -505,7 +509,7 @@ func TestSavedLeavesOut(t *testing.T) {
 	part.SetManagedFields([]metav1.ManagedFieldsEntry{{Manager: "kubectl-edit"}})
 	var kept []string
 	saved := small(t).saved(State{}, namespaces, []*unstructured.Unstructured{
-		part, object(t, "kind: ConfigMap\nmetadata: {name: a, namespace: dev}"), object(t, "kind: ConfigMap\nmetadata: {name: b, namespace: test}")})
+		part, object(t, "kind: ConfigMap\nmetadata: {name: a, namespace: dev}"), object(t, "kind: ConfigMap\nmetadata: {name: b, namespace: test}")}, nil)
 	for _, object := range saved[1:] {
 		kept = append(kept, object.GetKind()+" "+object.GetName())
 	}

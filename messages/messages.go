@@ -175,17 +175,26 @@ func (p Printer) Error(err error) string {
 
 // Hint renders what to do about err: the outermost hint in its chain, or nothing.
 func (p Printer) Hint(err error) string {
+	hint := HintOf(err)
+	if hint.IsZero() {
+		return ""
+	}
+	return p.Text(hint)
+}
+
+// HintOf is what to do about err: the outermost hint in its chain, or no Text at all.
+func HintOf(err error) Text {
 	for err != nil {
 		var said *Error
 		if !errors.As(err, &said) {
-			return ""
+			return Text{}
 		}
 		if !said.Hint.IsZero() {
-			return p.Text(said.Hint)
+			return said.Hint
 		}
 		err = said.Cause
 	}
-	return ""
+	return Text{}
 }
 
 // IsUsage reports whether err is about wrong input.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
@@ -32,6 +34,16 @@ type Checker struct {
 	Course  *course.Course
 	// Registry is the lab's.
 	Registry Registry
+	// Engine has the images of this machine's Docker Engine; nil is none.
+	Engine Engine
+	// Namespace is the one that the reader's kubectl works in.
+	Namespace string
+}
+
+// Engine is what a check asks the Docker Engine.
+type Engine interface {
+	// HasImage reports whether it has an image.
+	HasImage(ctx context.Context, image string) (bool, error)
 }
 
 // Registry is what a check asks the lab's registry.
@@ -42,8 +54,12 @@ type Registry interface {
 	ChartVersions(ctx context.Context, name string) ([]string, error)
 }
 
-// Step returns a row for every expectation of a step. An error means that the lab cannot be reached.
+// Step returns a row for every expectation of a step, once the cluster has come to the latest changes. An error means that the
+// lab cannot be reached.
 func (c *Checker) Step(ctx context.Context, step *course.Step) ([]Row, error) {
+	if err := c.settle(ctx); err != nil {
+		return nil, err
+	}
 	rows := make([]Row, len(step.Expect))
 	work, ctx := errgroup.WithContext(ctx)
 	for i := range step.Expect {
@@ -68,7 +84,11 @@ func Met(rows []Row) bool {
 // Row checks one expectation of a step. A cause that the cluster shows takes precedence over the course's explanation.
 func (c *Checker) Row(ctx context.Context, step *course.Step, number int) (Row, error) {
 	e := &step.Expect[number]
-	row, cause, err := c.look(ctx, step, e.Condition)
+	row, cause, err := c.compare(ctx, step, e.Condition)
+	if err != nil && answered(err) {
+		row.Met, row.Have = false, messages.T("it cannot be looked at: %s", firstLine(err.Error()))
+		cause.why, err = row.Have, nil
+	}
 	if err != nil || row.Met {
 		return row, err
 	}
@@ -84,17 +104,14 @@ func (c *Checker) Row(ctx context.Context, step *course.Step, number int) (Row, 
 	return row, nil
 }
 
-// cause is why something is not as expected, and what to do about it.
-type cause struct {
-	why, next messages.Text
-	// passing says that it resolves itself.
-	passing bool
+// answered reports whether an error is the API server's answer to one question, and tells nothing of others: it has no objects of
+// such a kind, or refuses to show them.
+func answered(err error) bool {
+	return meta.IsNoMatchError(err) || apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsBadRequest(err) || apierrors.IsInvalid(err)
 }
 
-func (c cause) found() bool { return !c.why.IsZero() }
-
-// look compares the lab with a condition.
-func (c *Checker) look(ctx context.Context, step *course.Step, condition course.Condition) (Row, cause, error) {
+// compare compares the lab with a condition.
+func (c *Checker) compare(ctx context.Context, step *course.Step, condition course.Condition) (Row, cause, error) {
 	switch condition := condition.(type) {
 	case *course.Object:
 		return c.object(ctx, step, &condition.Part)

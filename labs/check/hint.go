@@ -174,15 +174,3 @@ func setSelector(object *unstructured.Unstructured, d difference) (command messa
 	}
 	return messages.Kubectl(object.GetNamespace(), "set", "selector", "service", object.GetName(), strings.Join(pairs, ",")).Text(), true
 }
-
-// getImage is the command that brings an image into the registry, or shows which there are if the course has no such image.
-func (c *Checker) getImage(image string) messages.Text {
-	image = strings.TrimPrefix(image, "docker.io/")
-	switch {
-	case !c.Course.Runs(image):
-		return messages.Hellolab("images", "list").Text()
-	case strings.HasPrefix(image, c.Place.Account+"/"):
-		return messages.Hellolab("images", "build").Text()
-	}
-	return messages.Hellolab("up").Text()
-}

@@ -92,9 +92,15 @@ func (c *Checker) object(ctx context.Context, step *course.Step, expected *yaml.
 	}
 	if found == nil {
 		row.Have = messages.T("it is not there")
-		return row, c.missing(ctx, step, reference), nil
+		why, err := c.missing(ctx, step, reference)
+		return row, why, err
 	}
 	differences := conceal(reference.Kind, compare("", expected, found.Object))
+	if len(differences) == 0 && value(expected, "status") != nil && !observed(found) { // the status is about what was before
+		why, err := unseen(found)(ctx)
+		row.Have = messages.T("it still answers as before the latest change: %s", messages.T("as expected"))
+		return row, why, err
+	}
 	if row.Met = len(differences) == 0; row.Met {
 		row.Have, row.Expected = messages.T("as expected"), messages.T("as expected")
 		return row, cause{}, nil
@@ -200,9 +206,17 @@ func compareElement(path string, position int, expected *yaml.Node, elements []a
 				return compare(place, expected, element)
 			}
 		}
+		best := closest(place, expected, elements)
+		if len(best) == 1 && best[0].path == place+"."+key || len(elements) == 1 && len(best) < len(expected.Content)/2 { // it has another name
+			return best
+		}
 		return []difference{{path: place, expected: render(expected)}}
 	}
-	place := fmt.Sprintf("%s[%d]", path, position)
+	return closest(fmt.Sprintf("%s[%d]", path, position), expected, elements)
+}
+
+// closest are the differences to the element that differs least.
+func closest(place string, expected *yaml.Node, elements []any) []difference {
 	best := []difference{{path: place, expected: render(expected)}}
 	for i, element := range elements {
 		differences := compare(place, expected, element)

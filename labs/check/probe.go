@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -19,10 +18,10 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/hellolab/hellolab/await"
-	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -76,8 +75,15 @@ func (c *Checker) httpRouted(ctx context.Context, step *course.Step, e *course.H
 
 func (c *Checker) httpOnce(ctx context.Context, step *course.Step, e *course.HTTP, subject string, ask question) (Row, cause, error) {
 	row, err := answers(ctx, Row{Subject: messages.Verbatim("GET " + subject)}, ask, e.Answers, e.Differ)
-	if err != nil || row.Met {
+	if err != nil {
 		return row, cause{}, err
+	}
+	if row.Met {
+		why, err := c.outdated(ctx, e)
+		if row.Met = !why.found(); why.found() {
+			row.Have = messages.T("it still answers as before the latest change: %s", row.Have)
+		}
+		return row, why, err
 	}
 	why, err := c.unanswered(ctx, step, e.Namespace, e)
 	return row, why, err
@@ -134,15 +140,13 @@ func (c *Checker) loadBalancer(ctx context.Context, e *course.LoadBalancer) (Row
 	if err != nil {
 		return row, cause{}, err
 	}
-	tunnel := messages.Hellolab("tunnel")
-	noTunnel := cause{why: messages.T("addresses come from %s, which has to run in another terminal", tunnel), next: tunnel.Text()}
 	addresses := service.Status.LoadBalancer.Ingress
 	if len(addresses) == 0 {
 		row.Have = messages.Verbatim("<pending>")
 		if service.Spec.Type != corev1.ServiceTypeLoadBalancer {
 			return row, cause{why: messages.T("its type is %s", string(service.Spec.Type))}, nil
 		}
-		return row, noTunnel, nil
+		return row, noTunnel(), nil
 	}
 	url := "http://" + net.JoinHostPort(cmp.Or(addresses[0].IP, addresses[0].Hostname), strconv.Itoa(e.Port)) + "/"
 	row.Subject = messages.Verbatim("GET " + url)
@@ -152,7 +156,7 @@ func (c *Checker) loadBalancer(ctx context.Context, e *course.LoadBalancer) (Row
 	}
 	why, err := c.serviceCause(ctx, e.Namespace, e.Service)
 	if err == nil && !why.found() {
-		why = noTunnel
+		why = noTunnel()
 	}
 	return row, why, err
 }
@@ -315,7 +319,7 @@ func (c *Checker) pods(ctx context.Context, e *course.Pods) (Row, cause, error) 
 	if row.Met {
 		return row, cause{}, nil
 	}
-	why, err := c.podsCause(ctx, pods)
+	why, err := c.labelled(ctx, namespace, e.Labels, pods)
 	return row, why, err
 }
 
@@ -377,10 +381,26 @@ func (c *Checker) addresses(ctx context.Context, namespace, service string) ([]s
 	return all, nil
 }
 
-// revision is a revision of a Deployment.
+// revision is a revision of a Deployment: its number, and the images of its containers.
 type revision struct {
 	number int64
-	image  string
+	images []string
+}
+
+func (r revision) has(image string) bool {
+	return slices.ContainsFunc(r.images, func(there string) bool { return course.MatchImage(image, there) })
+}
+
+// String is how a row shows a revision: "2 hellok8s:v2".
+func (r revision) String() string {
+	shown := strconv.FormatInt(r.number, 10)
+	for i, image := range r.images {
+		if i > 0 {
+			shown += " +"
+		}
+		shown += " " + image[strings.LastIndex(image, "/")+1:]
+	}
+	return shown
 }
 
 // history checks that a Deployment has run the images in this order, and runs the last one now.
@@ -396,15 +416,19 @@ func (c *Checker) history(ctx context.Context, e *course.History) (Row, cause, e
 	var have []string
 	for _, set := range sets {
 		number, _ := strconv.ParseInt(set.Annotations["deployment.kubernetes.io/revision"], 10, 64)
-		if number > 0 && len(set.Spec.Template.Spec.Containers) > 0 {
-			revisions = append(revisions, revision{number, set.Spec.Template.Spec.Containers[0].Image})
+		found := revision{number: number}
+		for _, container := range set.Spec.Template.Spec.Containers {
+			found.images = append(found.images, container.Image)
+		}
+		if number > 0 && len(found.images) > 0 {
+			revisions = append(revisions, found)
 		}
 	}
 	slices.SortFunc(revisions, func(a, b revision) int { return cmp.Compare(a.number, b.number) })
 	met := 0
 	for _, found := range revisions {
-		have = append(have, fmt.Sprintf("%d %s", found.number, found.image[strings.LastIndex(found.image, "/")+1:]))
-		if met < len(e.Images) && course.MatchImage(e.Images[met], found.image) {
+		have = append(have, found.String())
+		if met < len(e.Images) && found.has(e.Images[met]) {
 			met++
 		}
 	}
@@ -413,7 +437,7 @@ func (c *Checker) history(ctx context.Context, e *course.History) (Row, cause, e
 		return row, cause{}, nil
 	}
 	current := revisions[len(revisions)-1]
-	row.Met = met == len(e.Images) && current.number >= e.Revision && course.MatchImage(e.Images[met-1], current.image)
+	row.Met = met == len(e.Images) && current.number >= e.Revision && current.has(e.Images[met-1])
 	return row, cause{why: messages.T("the Deployment has not gone through these versions one after the other"),
 		next: messages.Kubectl(namespace, "rollout", "history", "deployment", e.Deployment).Text()}, nil
 }
@@ -430,44 +454,7 @@ func (c *Checker) replicaSets(ctx context.Context, namespace, deployment string)
 	}), nil
 }
 
-// replaced looks for a pod that replaced a deleted one: an event names a pod that no longer exists; once events have expired,
-// a pod is younger than its ReplicaSet.
-func (c *Checker) replaced(ctx context.Context, e *course.Reference) (Row, cause, error) {
-	namespace := e.Namespace
-	row := Row{Subject: messages.T("a deleted pod of deployment/%s", e.Name+inNamespace(namespace)),
-		Have: messages.T("none has been deleted yet"), Expected: messages.T("another one has come in its place")}
-	sets, err := c.replicaSets(ctx, namespace, e.Name)
-	if err != nil || len(sets) == 0 {
-		row.Have = messages.T("there is no Deployment of that name")
-		return row, cause{}, err
-	}
-	list, err := c.Cluster.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return row, cause{}, err
-	}
-	for _, set := range sets {
-		pods := slices.DeleteFunc(slices.Clone(list.Items), func(pod corev1.Pod) bool { return !metav1.IsControlledBy(&pod, &set) })
-		successor := slices.IndexFunc(pods, func(pod corev1.Pod) bool { return ready(pod) && pod.DeletionTimestamp == nil })
-		if successor < 0 {
-			continue
-		}
-		events, err := kube.Events(ctx, c.Cluster, namespace, "reason=SuccessfulCreate,involvedObject.uid="+string(set.UID))
-		if err != nil {
-			return row, cause{}, err
-		}
-		gone := slices.ContainsFunc(events, func(event corev1.Event) bool {
-			_, name, found := strings.Cut(event.Message, "Created pod: ")
-			return found && !slices.ContainsFunc(pods, func(pod corev1.Pod) bool { return pod.Name == name && pod.DeletionTimestamp == nil })
-		})
-		younger := pods[successor].CreationTimestamp.Sub(set.CreationTimestamp.Time) > settled
-		if gone || younger {
-			row.Met, row.Have = true, messages.T("%s has come", pods[successor].Name)
-		}
-	}
-	return row, cause{}, nil
-}
-
-// logs compares the logs of a Job's pods that succeeded.
+// logs compares the logs of a Job's pods that succeeded: one of each pod's containers has to have printed what is expected.
 func (c *Checker) logs(ctx context.Context, e *course.Logs) (Row, cause, error) {
 	namespace := e.Namespace
 	row := Row{Subject: messages.T("log of job/%s", e.Job+inNamespace(namespace)), Have: messages.T("none"),
@@ -482,13 +469,11 @@ func (c *Checker) logs(ctx context.Context, e *course.Logs) (Row, cause, error) 
 			continue
 		}
 		finished++
-		container := firstContainer(pod)
-		log, err := c.Cluster.CoreV1().Pods(namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: container}).DoRaw(ctx)
-		if err != nil {
-			return row, cause{}, err
+		printed, container := c.printed(ctx, pod, e.Match)
+		if row.Have = messages.Verbatim(strings.Join(strings.Fields(printed), " ")); row.Have.String() == "" {
+			row.Have = messages.T("none")
 		}
-		row.Have = messages.Verbatim(strings.Join(strings.Fields(string(log)), " "))
-		if !e.Match.Match(log) {
+		if !e.Match.MatchString(printed) {
 			return row, cause{next: logs(pod, container, false)}, nil
 		}
 	}
@@ -497,6 +482,22 @@ func (c *Checker) logs(ctx context.Context, e *course.Logs) (Row, cause, error) 
 	}
 	why, err := c.podsCause(ctx, pods)
 	return row, why, err
+}
+
+// printed is the log of the container of a pod that has printed what is expected, or of the first that has printed anything. A
+// log that cannot be read is empty.
+func (c *Checker) printed(ctx context.Context, pod corev1.Pod, expected course.Pattern) (said, container string) {
+	container = firstContainer(pod)
+	for _, each := range pod.Spec.Containers {
+		log, err := c.Cluster.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: each.Name}).DoRaw(ctx)
+		if err == nil && expected.Match(log) {
+			return string(log), each.Name
+		}
+		if err == nil && said == "" && len(log) > 0 {
+			said, container = string(log), each.Name
+		}
+	}
+	return said, container
 }
 
 // firstContainer is the name of the container whose log the API server shows if a pod has no other.
@@ -523,26 +524,28 @@ func (c *Checker) runs(ctx context.Context, e *course.Reference) (Row, cause, er
 	if err != nil {
 		return row, cause{}, err
 	}
-	jobs, err := c.Cluster.BatchV1().Jobs(namespace).List(ctx, metav1.ListOptions{})
+	jobs, err := c.Cluster.Of(ctx, "batch/v1", "Job", namespace)
 	if err != nil {
 		return row, cause{}, err
 	}
-	ours := slices.DeleteFunc(jobs.Items, func(job batchv1.Job) bool { return !metav1.IsControlledBy(&job, cron) })
-	slices.SortFunc(ours, func(a, b batchv1.Job) int { return b.CreationTimestamp.Compare(a.CreationTimestamp.Time) })
+	ours := slices.DeleteFunc(jobs, func(job *unstructured.Unstructured) bool { return !metav1.IsControlledBy(job, cron) })
+	slices.SortFunc(ours, func(a, b *unstructured.Unstructured) int {
+		return b.GetCreationTimestamp().Compare(a.GetCreationTimestamp().Time)
+	})
 	for _, job := range ours {
-		if row.Met = job.Status.Succeeded > 0; row.Met {
-			row.Have = messages.T("%s succeeded", job.Name)
+		if succeeded, _, _ := wished(job); succeeded > 0 {
+			row.Met, row.Have = true, messages.T("%s succeeded", job.GetName())
 			return row, cause{}, nil
 		}
-		why, err := c.jobCause(ctx, namespace, job)
+		why, err := c.explain(ctx, job)
 		if err != nil || why.found() && !why.passing {
-			row.Have = messages.T("%s has not succeeded", job.Name)
+			row.Have = messages.T("%s has not succeeded", job.GetName())
 			return row, why, err
 		}
 	}
 	suspended := cron.Spec.Suspend != nil && *cron.Spec.Suspend
 	if suspended {
-		resume := messages.Kubectl(namespace, "patch", "cronjob", e.Name, "-p", "{spec: {suspend: false}}")
+		resume := messages.Kubectl(namespace, "patch", "cronjob", e.Name, "-p", "spec: {suspend: false}")
 		return row, cause{why: messages.T("it is suspended"), next: resume.Text()}, nil
 	}
 	if row.Met = time.Since(cron.CreationTimestamp.Time) < firstRun; row.Met {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -19,12 +20,13 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/hellolab/hellolab/kube"
+	"github.com/hellolab/hellolab/kube/kubetest"
 	"github.com/hellolab/hellolab/labs/course"
 )
 
@@ -77,9 +79,21 @@ func TestRefused(t *testing.T) {
 }
 
 // checker is a Checker of a cluster with those objects, which answers no web requests.
-func checker(objects ...runtime.Object) *Checker {
-	return &Checker{Cluster: &kube.Cluster{Interface: fake.NewClientset(objects...)}, Course: &course.Course{},
-		Place: course.Place{Registry: "localhost:5001"}}
+func checker(t *testing.T, objects ...runtime.Object) *Checker {
+	t.Helper()
+	server := kubetest.New(t, objects...)
+	server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		switch parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/"); {
+		case len(parts) > 6 && parts[6] == "log":
+			_, _ = io.WriteString(w, "fake logs")
+		case len(parts) > 6 && parts[6] == "proxy":
+			kubetest.Refuse(w, apierrors.NewServiceUnavailable("nobody answers"))
+		default:
+			return false
+		}
+		return true
+	})
+	return &Checker{Cluster: server.Cluster(), Course: &course.Course{}, Place: course.Place{Registry: "localhost:5001"}}
 }
 
 // row checks one expectation, and returns what a user sees of it.
@@ -123,7 +137,7 @@ func expect(t *testing.T, got, want string) {
 
 func ago(d time.Duration) metav1.Time { return metav1.NewTime(time.Now().Add(-d)) }
 
-func meta(name string, labels ...string) metav1.ObjectMeta {
+func metaOf(name string, labels ...string) metav1.ObjectMeta {
 	m := metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID(name), CreationTimestamp: ago(time.Hour), Labels: map[string]string{}}
 	for _, label := range labels {
 		key, value, _ := strings.Cut(label, "=")
@@ -140,7 +154,7 @@ func ownedBy(m metav1.ObjectMeta, kind, name string) metav1.ObjectMeta {
 
 // webPod is a Pod with the label app=web that is Ready, at an address.
 func webPod(name, image, address string, changes ...func(*corev1.Pod)) *corev1.Pod {
-	pod := &corev1.Pod{ObjectMeta: meta(name, "app=web"), Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: image}}},
+	pod := &corev1.Pod{ObjectMeta: metaOf(name, "app=web"), Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: image}}},
 		Status: corev1.PodStatus{PodIP: address, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}},
 			ContainerStatuses: []corev1.ContainerStatus{{Name: "web", Ready: true}}}}
 	for _, change := range changes {
@@ -164,11 +178,11 @@ func TestPods(t *testing.T) {
 	t.Parallel()
 	restarted := func(pod *corev1.Pod) { pod.Status.ContainerStatuses[0].RestartCount = 2 }
 	justStarted := func(pod *corev1.Pod) {
-		pod.Status.ContainerStatuses[0].State.Running.StartedAt = ago(0)
+		pod.Status.ContainerStatuses[0].State.Running.StartedAt = ago(-time.Minute) // whenever the row is looked at
 	}
 	elsewhere := func(pod *corev1.Pod) { pod.Namespace = "dev" }
-	event := &corev1.Event{ObjectMeta: meta("event"), Type: "Warning", Reason: "Unhealthy", Message: "Readiness probe failed: 500\nmore",
-		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "b"}}
+	event := &corev1.Event{ObjectMeta: metaOf("event"), Type: "Warning", Reason: "Unhealthy", Message: "Readiness probe failed: 500\nmore",
+		InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: "b", UID: "b"}}
 	for _, test := range []struct {
 		name, expectation, want string
 		objects                 []runtime.Object
@@ -193,16 +207,16 @@ func TestPods(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			expect(t, row(t, checker(test.objects...), test.expectation), test.want)
+			expect(t, row(t, checker(t, test.objects...), test.expectation), test.want)
 		})
 	}
 }
 
 func TestEndpoints(t *testing.T) {
 	t.Parallel()
-	service := &corev1.Service{ObjectMeta: meta("web"), Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "web"}}}
+	service := &corev1.Service{ObjectMeta: metaOf("web"), Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "web"}}}
 	slice := func(service string, ready bool, addresses ...string) *discoveryv1.EndpointSlice {
-		return &discoveryv1.EndpointSlice{ObjectMeta: meta("slice-"+strings.Join(addresses, "-"), discoveryv1.LabelServiceName+"="+service),
+		return &discoveryv1.EndpointSlice{ObjectMeta: metaOf("slice-"+strings.Join(addresses, "-"), discoveryv1.LabelServiceName+"="+service),
 			Endpoints: []discoveryv1.Endpoint{{Addresses: addresses, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}}}
 	}
 	for _, test := range []struct {
@@ -226,7 +240,7 @@ func TestEndpoints(t *testing.T) {
 			})}},
 		{"no selector", "✗ endpoints of service/web: none; want the addresses of 2 Ready pods; " +
 			"why: service web has no selector, so it finds no pods; do: kubectl edit service web",
-			[]runtime.Object{&corev1.Service{ObjectMeta: meta("web")}, webPod("a", "web", "10.0.0.1"), webPod("b", "web", "10.0.0.2")}},
+			[]runtime.Object{&corev1.Service{ObjectMeta: metaOf("web")}, webPod("a", "web", "10.0.0.1"), webPod("b", "web", "10.0.0.2")}},
 		{"a pod that cannot be scheduled", "✗ endpoints of service/web: none; want the addresses of 2 Ready pods; " +
 			"why: no node takes the pod a: 0/1 nodes are available; do: kubectl describe pod a",
 			[]runtime.Object{service, webPod("a", "web", "", unready, func(pod *corev1.Pod) {
@@ -235,17 +249,21 @@ func TestEndpoints(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			expect(t, row(t, checker(test.objects...), "endpoints: {service: web, count: 2}"), test.want)
+			expect(t, row(t, checker(t, test.objects...), "endpoints: {service: web, count: 2}"), test.want)
 		})
 	}
 }
 
 func TestHistory(t *testing.T) {
 	t.Parallel()
-	set := func(deployment, number, image string) runtime.Object {
-		m := ownedBy(meta(deployment+"-"+number), "Deployment", deployment)
+	set := func(deployment, number string, images ...string) runtime.Object {
+		var containers []corev1.Container
+		for _, image := range images {
+			containers = append(containers, corev1.Container{Image: image})
+		}
+		m := ownedBy(metaOf(deployment+"-"+number), "Deployment", deployment)
 		m.Annotations = map[string]string{"deployment.kubernetes.io/revision": number}
-		return &appsv1.ReplicaSet{ObjectMeta: m, Spec: appsv1.ReplicaSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Image: image}}}}}}
+		return &appsv1.ReplicaSet{ObjectMeta: m, Spec: appsv1.ReplicaSetSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: containers}}}}
 	}
 	missed := "; want web:v1, web:v2, the last being number 2 or higher; why: the Deployment has not gone through these versions one after the other; do: kubectl rollout history deployment web"
 	for _, test := range []struct {
@@ -256,17 +274,18 @@ func TestHistory(t *testing.T) {
 		{"with others between", "✓ revisions of deployment/web: 9 web:v1, 10 web:bad, 11 web:v2", []runtime.Object{set("web", "11", "us/web:v2"), set("web", "9", "us/web:v1"), set("web", "10", "us/web:bad")}},
 		{"the other way round", "✗ revisions of deployment/web: 2 web:v2, 3 web:v1" + missed, []runtime.Object{set("web", "2", "us/web:v2"), set("web", "3", "us/web:v1")}},
 		{"gone on since", "✗ revisions of deployment/web: 1 web:v1, 2 web:v2, 3 web:v3" + missed, []runtime.Object{set("web", "1", "us/web:v1"), set("web", "2", "us/web:v2"), set("web", "3", "us/web:v3")}},
+		{"beside another container", "✓ revisions of deployment/web: 1 helper + web:v1, 2 helper + web:v2", []runtime.Object{set("web", "1", "helper", "us/web:v1"), set("web", "2", "helper", "us/web:v2")}},
 		{"only the last", "✗ revisions of deployment/web: 2 web:v2" + missed, []runtime.Object{set("web", "2", "us/web:v2")}},
 		{"none", "✗ revisions of deployment/web: none; want web:v1, web:v2, the last being number 2 or higher; do: hellolab lab show one/first", []runtime.Object{set("db", "1", "web:v1")}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			expect(t, row(t, checker(test.sets...), `history: {deployment: web, revision: 2, images: ["web:v1", "web:v2"]}`), test.want)
+			expect(t, row(t, checker(t, test.sets...), `history: {deployment: web, revision: 2, images: ["web:v1", "web:v2"]}`), test.want)
 		})
 	}
 	t.Run("too low a number", func(t *testing.T) {
 		t.Parallel()
-		if got := row(t, checker(set("web", "1", "web:v1")), `history: {deployment: web, revision: 2, images: ["web:v1"]}`); !strings.HasPrefix(got, "✗") {
+		if got := row(t, checker(t, set("web", "1", "web:v1")), `history: {deployment: web, revision: 2, images: ["web:v1"]}`); !strings.HasPrefix(got, "✗") {
 			t.Errorf("the reader sees %s", got)
 		}
 	})
@@ -274,7 +293,8 @@ func TestHistory(t *testing.T) {
 
 func TestReplaced(t *testing.T) {
 	t.Parallel()
-	set := &appsv1.ReplicaSet{ObjectMeta: ownedBy(meta("web-1"), "Deployment", "web")}
+	set := &appsv1.ReplicaSet{ObjectMeta: ownedBy(metaOf("web-1"), "Deployment", "web")}
+	set.Spec.Template.Labels = map[string]string{"app": "web", appsv1.DefaultDeploymentUniqueLabelKey: "1"}
 	pod := func(name string, after time.Duration) *corev1.Pod {
 		made := webPod(name, "web", "")
 		made.ObjectMeta = ownedBy(made.ObjectMeta, "ReplicaSet", "web-1")
@@ -282,18 +302,37 @@ func TestReplaced(t *testing.T) {
 		return made
 	}
 	created := func(name string) *corev1.Event {
-		return &corev1.Event{ObjectMeta: meta("event-" + name), Reason: "SuccessfulCreate", Message: "Created pod: " + name, InvolvedObject: corev1.ObjectReference{UID: "web-1"}}
+		return &corev1.Event{ObjectMeta: metaOf("event-" + name), Reason: "SuccessfulCreate", Message: "Created pod: " + name, InvolvedObject: corev1.ObjectReference{UID: "web-1"}}
 	}
 	late, going := pod("web-1-new", 2*time.Second), pod("web-1-a", time.Second)
 	unready(late)
 	unready(going)
 	leaving(going)
+	removed := func(name string) *corev1.Event {
+		return &corev1.Event{ObjectMeta: metaOf("removed-" + name), Reason: "SuccessfulDelete", Message: "Deleted pod: " + name, InvolvedObject: corev1.ObjectReference{UID: "web-1"}}
+	}
+	about := func(reason, name, message string, at time.Duration) *corev1.Event {
+		event := &corev1.Event{ObjectMeta: metaOf(reason + name), Reason: reason, Message: message, InvolvedObject: corev1.ObjectReference{Kind: "Pod", Name: name}}
+		event.CreationTimestamp = metav1.NewTime(set.CreationTimestamp.Add(at))
+		event.FirstTimestamp = event.CreationTimestamp
+		return event
+	}
+	nobody := "✗ a deleted pod of deployment/web: none has been deleted yet; want another one has come in its place; why: pods have gone, but nobody deleted them: " +
+		"the Deployment or its node gave them up (scaling, a rollout, an eviction); do: kubectl delete pod -l app=web"
 	for _, test := range []struct {
 		name, want string
 		objects    []runtime.Object
 	}{
 		{"an event of one that is gone", "✓ a deleted pod of deployment/web: web-1-b has come", []runtime.Object{set, pod("web-1-b", time.Second), created("web-1-a"), created("web-1-b")}},
 		{"one that is about to go", "✓ a deleted pod of deployment/web: web-1-b has come", []runtime.Object{set, going, pod("web-1-b", time.Second), created("web-1-a"), created("web-1-b")}},
+		{"one that was scaled away", nobody, []runtime.Object{set, pod("web-1-b", 5*time.Second), created("web-1-a"), created("web-1-b"), removed("web-1-a")}},
+		{"one that was scaled away, and one that was deleted", "✓ a deleted pod of deployment/web: web-1-c has come",
+			[]runtime.Object{set, pod("web-1-c", time.Second), created("web-1-a"), created("web-1-b"), created("web-1-c"), removed("web-1-a")}},
+		{"one that a drained node gave up", nobody, []runtime.Object{set, pod("web-1-b", 5*time.Second), created("web-1-a"), created("web-1-b"),
+			about("Killing", "web-1-a", "Stopping container web", 4*time.Second), about("FailedScheduling", "web-1-b", "0/1 nodes are available: 1 node(s) were unschedulable.", 5*time.Second)}},
+		{"one that was deleted before the node was drained", "✓ a deleted pod of deployment/web: web-1-b has come", []runtime.Object{set, pod("web-1-b", 5*time.Second), created("web-1-a"), created("web-1-b"),
+			about("Killing", "web-1-a", "Stopping container web", 4*time.Second), about("FailedScheduling", "web-1-x", "1 node(s) were unschedulable.", 60*time.Second)}},
+		{"one that a taint drove away", nobody, []runtime.Object{set, pod("web-1-b", 5*time.Second), created("web-1-a"), created("web-1-b"), about("TaintManagerEviction", "web-1-a", "", 0)}},
 		{"a pod that came later", "✓ a deleted pod of deployment/web: web-1-b has come", []runtime.Object{set, pod("web-1-b", 5*time.Second)}},
 		{"the first pod", "✗ a deleted pod of deployment/web: none has been deleted yet; want another one has come in its place; do: hellolab lab show one/first",
 			[]runtime.Object{set, pod("web-1-a", time.Second), created("web-1-a")}},
@@ -303,7 +342,7 @@ func TestReplaced(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			expect(t, row(t, checker(test.objects...), "replaced: {name: web}"), test.want)
+			expect(t, row(t, checker(t, test.objects...), "replaced: {name: web}"), test.want)
 		})
 	}
 }
@@ -312,7 +351,8 @@ func TestReplaced(t *testing.T) {
 func TestLogs(t *testing.T) {
 	t.Parallel()
 	pod := func(phase corev1.PodPhase) runtime.Object {
-		return &corev1.Pod{ObjectMeta: meta("job-"+strings.ToLower(string(phase)), batchv1.JobNameLabel+"=job"), Status: corev1.PodStatus{Phase: phase}}
+		return &corev1.Pod{ObjectMeta: metaOf("job-"+strings.ToLower(string(phase)), batchv1.JobNameLabel+"=job"),
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "count"}}}, Status: corev1.PodStatus{Phase: phase}}
 	}
 	for _, test := range []struct {
 		name, match, want string
@@ -325,7 +365,7 @@ func TestLogs(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			expect(t, row(t, checker(test.objects...), "logs: {job: job, match: '"+test.match+"'}"), test.want)
+			expect(t, row(t, checker(t, test.objects...), "logs: {job: job, match: '"+test.match+"'}"), test.want)
 		})
 	}
 }
@@ -333,12 +373,12 @@ func TestLogs(t *testing.T) {
 func TestRuns(t *testing.T) {
 	t.Parallel()
 	cron := func(age time.Duration, suspended bool) *batchv1.CronJob {
-		m := meta("tick")
+		m := metaOf("tick")
 		m.CreationTimestamp = ago(age)
 		return &batchv1.CronJob{ObjectMeta: m, Spec: batchv1.CronJobSpec{Suspend: &suspended}}
 	}
 	job := func(name, owner string, age time.Duration, succeeded int32) *batchv1.Job {
-		m := ownedBy(meta(name), "CronJob", owner)
+		m := ownedBy(metaOf(name), "CronJob", owner)
 		m.CreationTimestamp = ago(age)
 		return &batchv1.Job{ObjectMeta: m, Status: batchv1.JobStatus{Succeeded: succeeded}}
 	}
@@ -355,12 +395,12 @@ func TestRuns(t *testing.T) {
 			[]runtime.Object{cron(time.Hour, false), job("tick-1", "tick", time.Hour, 1), failed}},
 		{"just made", "✓ runs of cronjob/tick: the first one comes at the next full minute", []runtime.Object{cron(time.Second, false)}},
 		{"none for too long", "✗ runs of cronjob/tick: none" + want + "do: kubectl describe cronjob tick", []runtime.Object{cron(time.Hour, false), job("other-1", "other", time.Minute, 1)}},
-		{"suspended", "✗ runs of cronjob/tick: none" + want + `why: it is suspended; do: kubectl patch cronjob tick -p '{spec: {suspend: false}}'`, []runtime.Object{cron(time.Second, true)}},
+		{"suspended", "✗ runs of cronjob/tick: none" + want + `why: it is suspended; do: kubectl patch cronjob tick -p 'spec: {suspend: false}'`, []runtime.Object{cron(time.Second, true)}},
 		{"no CronJob", "✗ runs of cronjob/tick: it is not there" + want + "do: hellolab lab show one/first", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			expect(t, row(t, checker(test.objects...), "runs: {name: tick}"), test.want)
+			expect(t, row(t, checker(t, test.objects...), "runs: {name: tick}"), test.want)
 		})
 	}
 }
@@ -379,7 +419,7 @@ func (r registry) ChartVersions(context.Context, string) ([]string, error) { ret
 
 func TestImage(t *testing.T) {
 	t.Parallel()
-	c := checker()
+	c := checker(t)
 	c.Registry = registry{images: []string{"us/web:v1"}}
 	expect(t, row(t, c, "image: us/web:v1"), "✓ image us/web:v1: in the registry localhost:5001")
 	expect(t, row(t, c, "image: us/web:v2"), "✗ image us/web:v2: it is not in the registry; want in the registry localhost:5001; do: hellolab lab show one/first")
@@ -391,7 +431,7 @@ func TestImage(t *testing.T) {
 // TestImageUnasked checks that a registry that does not answer is an error.
 func TestImageUnasked(t *testing.T) {
 	t.Parallel()
-	c, down := checker(), errors.New("the registry does not answer")
+	c, down := checker(t), errors.New("the registry does not answer")
 	c.Registry = registry{down: down}
 	lessons, err := course.Load(fstest.MapFS{
 		"course.yaml":  {Data: []byte("namespaces: [default]\nchapters: [one]\n")},
@@ -406,6 +446,14 @@ func TestImageUnasked(t *testing.T) {
 }
 
 // TestHTTP checks what is said of the answers of a web server, which is the test's own here.
+// ingressTo is an Ingress with one path.
+func ingressTo(path, host string) runtime.Object {
+	to := networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}}}
+	rule := networkingv1.IngressRule{Host: host}
+	rule.HTTP = &networkingv1.HTTPIngressRuleValue{Paths: []networkingv1.HTTPIngressPath{{Path: path, Backend: to}}}
+	return &networkingv1.Ingress{ObjectMeta: metaOf("web"), Spec: networkingv1.IngressSpec{Rules: []networkingv1.IngressRule{rule}}}
+}
+
 func TestHTTP(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -413,20 +461,24 @@ func TestHTTP(t *testing.T) {
 		status                  int
 		answers                 []string // in turn
 		asked                   int64
+		objects                 []runtime.Object
 	}{
-		{"as expected", "http: {nodePort: web, answers: '^hello'}", "✓ GET URL/: hello", 200, []string{"hello\n"}, 1},
-		{"a path", "http: {nodePort: web, path: a/b, answers: .}", "✓ GET URL/a/b: hello", 200, []string{"hello"}, 1},
-		{"the ingress", "http: {ingress: /hello, answers: .}", "✓ GET URL/hello: hello", 200, []string{"hello"}, 1},
+		{"as expected", "http: {nodePort: web, answers: '^hello'}", "✓ GET URL/: hello", 200, []string{"hello\n"}, 1, nil},
+		{"a path", "http: {nodePort: web, path: a/b, answers: .}", "✓ GET URL/a/b: hello", 200, []string{"hello"}, 1, nil},
+		{"the ingress", "http: {ingress: /hello, answers: .}", "✓ GET URL/hello: hello", 200, []string{"hello"}, 1, []runtime.Object{ingressTo("/hello", "")}},
+		{"the ingress, which is just about to stop", "http: {ingress: /hello, answers: .}", "✗ GET URL/hello: it still answers as before the latest change: hello; want any answer; " +
+			"why: ingress web has the path /hello for requests to the host a.local only, not to 127.0.0.1; do: kubectl patch ingress web --type=json -p '[{op: remove, path: /spec/rules/0/host}]'",
+			200, []string{"hello"}, 1, []runtime.Object{ingressTo("/hello", "a.local")}},
 		{"another answer", "http: {nodePort: web, answers: '^hello'}",
-			"✗ GET URL/: <Bye>; want an answer like ^hello; why: there is no Service web; do: hellolab lab show one/first", 200, []string{"<Bye>\nnow"}, 1},
+			"✗ GET URL/: <Bye>; want an answer like ^hello; why: there is no Service web; do: hellolab lab show one/first", 200, []string{"<Bye>\nnow"}, 1, nil},
 		{"another status", "http: {nodePort: web, answers: .}",
-			"✗ GET URL/: status 404: Not Found; want any answer; why: there is no Service web; do: hellolab lab show one/first", 404, []string{"<title>Not Found</title>"}, 1},
-		{"no Ingress", "http: {ingress: /hello, answers: a}", "✗ GET URL/hello: hello; want an answer like a; why: no Ingress has the path /hello; do: hellolab lab show one/first", 200, []string{"hello"}, 1},
-		{"two pods in turn", "http: {nodePort: web, answers: hello, differ: 2}", "✓ GET URL/: hello from b", 200, []string{"hello from a", "hello from a", "hello from b"}, 3},
+			"✗ GET URL/: status 404: Not Found; want any answer; why: there is no Service web; do: hellolab lab show one/first", 404, []string{"<title>Not Found</title>"}, 1, nil},
+		{"no Ingress", "http: {ingress: /hello, answers: a}", "✗ GET URL/hello: hello; want an answer like a; why: no Ingress has the path /hello; do: hellolab lab show one/first", 200, []string{"hello"}, 1, nil},
+		{"two pods in turn", "http: {nodePort: web, answers: hello, differ: 2}", "✓ GET URL/: hello from b", 200, []string{"hello from a", "hello from a", "hello from b"}, 3, nil},
 		{"one wrong answer among them", "http: {nodePort: web, answers: hello, differ: 3}",
-			"✗ GET URL/: bye; want an answer like hello, and 3 different ones; why: there is no Service web; do: hellolab lab show one/first", 200, []string{"hello from a", "hello from b", "bye"}, 3},
+			"✗ GET URL/: bye; want an answer like hello, and 3 different ones; why: there is no Service web; do: hellolab lab show one/first", 200, []string{"hello from a", "hello from b", "bye"}, 3, nil},
 		{"always the same pod", "http: {nodePort: web, answers: hello, differ: 2}",
-			"✗ GET URL/: 11 answers, 1 different: hello from a; want an answer like hello, and 2 different ones; why: there is no Service web; do: hellolab lab show one/first", 200, []string{"hello from a"}, 11},
+			"✗ GET URL/: 11 answers, 1 different: hello from a; want an answer like hello, and 2 different ones; why: there is no Service web; do: hellolab lab show one/first", 200, []string{"hello from a"}, 11, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -436,7 +488,7 @@ func TestHTTP(t *testing.T) {
 				fmt.Fprint(w, test.answers[int(asked.Add(1)-1)%len(test.answers)])
 			}))
 			defer server.Close()
-			c := checker()
+			c := checker(t, test.objects...)
 			c.Place.NodePort, c.Place.Ingress = server.URL, server.URL
 			expect(t, strings.ReplaceAll(row(t, c, test.expectation), server.URL, "URL"), test.want)
 			if asked.Load() != test.asked {
@@ -453,7 +505,7 @@ const nobody = "http://127.0.0.1:1"
 // TestHTTPUnanswered checks that the error of a server that does not exist is shown without the request, which the row names.
 func TestHTTPUnanswered(t *testing.T) {
 	t.Parallel()
-	c := checker()
+	c := checker(t)
 	c.Place.NodePort = nobody
 	got := strings.ReplaceAll(row(t, c, "http: {nodePort: web, answers: .}"), nobody, "URL")
 	if !strings.HasPrefix(got, "✗ GET URL/: no answer: ") || strings.Contains(got, "dial tcp") {
@@ -464,7 +516,7 @@ func TestHTTPUnanswered(t *testing.T) {
 // TestHTTPOfNobody checks that requests to pods that do not exist have a cause.
 func TestHTTPOfNobody(t *testing.T) {
 	t.Parallel()
-	expect(t, row(t, checker(), "http: {pods: app=web, port: 3000, answers: .}"),
+	expect(t, row(t, checker(t), "http: {pods: app=web, port: 3000, answers: .}"),
 		"✗ GET pod (app=web):3000/: no answer: no pod is Ready; want any answer; why: there are no pods with the label app=web; do: hellolab lab show one/first")
 }
 

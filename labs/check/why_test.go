@@ -105,19 +105,31 @@ func shown(r Row) string {
 // guide is the command that stands where no other one helps.
 const guide = "hellolab lab show one/first"
 
-// deploymentOf is a Deployment named web, with one Pod that is as status says.
+// deploymentOf is a Deployment named web with its ReplicaSet, and one Pod that is as status says.
 func deploymentOf(image, status string) string {
+	all := "{observedGeneration: 1}"
+	if status == readyStatus {
+		all = "{observedGeneration: 1, replicas: 1, updatedReplicas: 1, readyReplicas: 1}"
+	}
+	template := `{metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: "` + image + `"}]}}`
 	return `apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web, uid: d}
 spec:
   replicas: 1
   selector: {matchLabels: {app: web}}
-  template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: "` + image + `"}]}}
+  template: ` + template + `
+status: ` + all + `
+---
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: web-rs, uid: r, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: d, controller: true}]}
+spec: {replicas: 1, selector: {matchLabels: {app: web}}, template: ` + template + `}
+status: ` + all + `
 ---
 apiVersion: v1
 kind: Pod
-metadata: {name: web-1, uid: p, labels: {app: web}}
+metadata: {name: web-1, uid: p, labels: {app: web}, ownerReferences: [{apiVersion: apps/v1, kind: ReplicaSet, name: web-rs, uid: r, controller: true}]}
 spec: {containers: [{name: web, image: "` + image + `"}]}
 status: ` + status
 }
@@ -140,8 +152,10 @@ func TestObject(t *testing.T) {
 	}{
 		{"as expected", deploymentOf("us/web:v2", readyStatus), web + "{replicas: 1}}", "✓ deployment/web: as expected", nil},
 		{"missing, from a file", "", web + "{}}", "✗ deployment/web: it is not there; want it is there; do: kubectl apply -f web.yaml", nil},
-		{"missing, from a file in a namespace", "", "object: {apiVersion: batch/v1, kind: Job, metadata: {name: job, namespace: dev}}",
+		{"missing, from a file in a namespace", "apiVersion: v1\nkind: Namespace\nmetadata: {name: dev}\n", "object: {apiVersion: batch/v1, kind: Job, metadata: {name: job, namespace: dev}}",
 			"✗ job/job -n dev: it is not there; want it is there; do: kubectl apply -f job.yaml -n dev", nil},
+		{"missing, with its namespace", "", "object: {apiVersion: batch/v1, kind: Job, metadata: {name: job, namespace: dev}}",
+			"✗ job/job -n dev: it is not there; want it is there; why: there is no namespace dev; do: kubectl create namespace dev", nil},
 		{"missing, from a file that no guide mentions", "", "object: {apiVersion: v1, kind: Namespace, metadata: {name: dev}}",
 			"✗ namespace/dev: it is not there; want it is there; do: " + guide, nil},
 		{"missing, of nobody's file", "", "object: {apiVersion: v1, kind: Pod, metadata: {name: other}}",
@@ -300,7 +314,7 @@ func TestService(t *testing.T) {
 		{"another port, where something listens", service("{app: web}", "[{port: 80, targetPort: 9000}]") + pods, port,
 			"why: the field spec.ports[0].targetPort is 9000; do: kubectl edit service/web"},
 		{"another type", service("{app: web}", "[{port: 80}]") + pods, "object: {apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort}}",
-			"why: the field spec.type is missing; do: kubectl edit service/web"},
+			"why: service web has no node port: its type is ClusterIP; do: kubectl patch service web -p 'spec: {type: NodePort, ports: [{port: 80, nodePort: 30000}]}'"},
 
 		{"an Ingress to a Service that a file has", ingress("web, port: {number: 80}"), strings.Replace(backend, "name: web, port", "name: wep, port", 1),
 			"why: ingress web sends / to the Service web, which is not there; do: kubectl apply -f web.yaml"},
@@ -363,9 +377,9 @@ func TestPodCauses(t *testing.T) {
 		{"a key that a Secret lacks", deploymentOf("us/web:v2", waiting("CreateContainerConfigError", "couldn''t find key A in Secret default/secret")),
 			"why: pod web-1 cannot start: its secret secret has no key A; do: kubectl edit secret secret", nil},
 		{"a ConfigMap that is not there", deploymentOf("us/web:v2", waiting("CreateContainerConfigError", "configmap \"settings\" not found")),
-			"why: pod web-1 cannot start: there is no configmap settings in its namespace; do: kubectl describe pod web-1", nil},
+			"why: pod web-1 cannot start: there is no configmap settings in its namespace; do: kubectl create configmap settings", nil},
 		{"another fault of the environment", deploymentOf("us/web:v2", waiting("CreateContainerConfigError", "no idea")),
-			"why: pod web-1 cannot start: no idea; do: kubectl describe pod web-1", nil},
+			"why: pod web-1 cannot start: no idea; do: kubectl edit deployment/web", nil},
 		{"a container that ended", deploymentOf("us/web:v2", ended),
 			"why: the container web of pod web-1 ended with status 3; its last words: no more; do: kubectl logs web-1", map[string]string{"log web-1/web": "no more\n"}},
 		{"a container that ended without a log", deploymentOf("us/web:v2", ended),

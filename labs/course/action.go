@@ -65,7 +65,7 @@ func (a *Action) check(at spot) {
 
 // notOfTheLab refuses to act in a namespace of the lab's own.
 func (s spot) notOfTheLab(namespace string) {
-	if ofTheLab(namespace) {
+	if Reserved(namespace) {
 		s.wrong(messages.T("the namespace %s belongs to the lab itself", namespace))
 	}
 }

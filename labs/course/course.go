@@ -170,10 +170,31 @@ func (c *Course) Find(name string) (*Step, error) {
 }
 
 // Runs reports whether one of the course's containers runs an image.
-func (c *Course) Runs(image string) bool {
-	return slices.ContainsFunc(c.Chapters, func(chapter *Chapter) bool {
-		return slices.ContainsFunc(chapter.Steps, func(step *Step) bool { return slices.Contains(step.after.runs, image) })
-	})
+func (c *Course) Runs(image string) bool { return slices.Contains(c.Images(), image) }
+
+// Images are those that the course's containers run, each once.
+func (c *Course) Images() []string {
+	var all [][]string
+	for _, chapter := range c.Chapters {
+		for _, step := range chapter.Steps {
+			all = append(all, step.after.runs)
+		}
+	}
+	return unique(all...)
+}
+
+// Teaches returns the first step that adds an object of a kind, or nil.
+func (c *Course) Teaches(kind string) *Step {
+	for _, chapter := range c.Chapters {
+		for _, step := range chapter.Steps {
+			for _, manifest := range step.Manifests() {
+				if slices.ContainsFunc(manifest.Objects, func(o *unstructured.Unstructured) bool { return o.GetKind() == kind }) {
+					return step
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // Charts are those that users take from the chart repository, each once.

@@ -78,7 +78,7 @@ func dangersOf(object *unstructured.Unstructured) (all []messages.Text) {
 	} else if clusterWide(object) {
 		all = append(all, messages.T("it is of the whole cluster"))
 	}
-	if ofTheLab(namespace) {
+	if Reserved(namespace) {
 		all = append(all, messages.T("the namespace %s belongs to the lab itself", namespace))
 	}
 	switch object.GetKind() {
@@ -92,11 +92,6 @@ func dangersOf(object *unstructured.Unstructured) (all []messages.Text) {
 		}
 	}
 	return append(all, inPods(object.Object)...)
-}
-
-// ofTheLab reports whether a namespace holds what makes the lab work.
-func ofTheLab(namespace string) bool {
-	return strings.HasPrefix(namespace, "kube-") || slices.Contains([]string{"hellolab", "ingress-nginx", "local-path-storage"}, namespace)
 }
 
 // inPods looks for dangers in what has containers, anywhere in an object: a pod is part of objects of many kinds. They are

@@ -118,7 +118,7 @@ func (l *loader) course(account string) *Course {
 		l.refuse(courseFile, 0, messages.T("it lists no namespaces"))
 	}
 	for i, namespace := range course.Namespaces {
-		if ofTheLab(namespace) {
+		if Reserved(namespace) {
 			l.refuse(courseFile, line(lines, "namespaces", i), messages.T("the namespace %s belongs to the lab itself", namespace))
 		}
 	}
@@ -375,4 +375,9 @@ func field(node *yaml.Node, keys string) string {
 		return found.Value
 	}
 	return ""
+}
+
+// Reserved reports whether a namespace is Kubernetes' or the lab's own, in which no course works.
+func Reserved(namespace string) bool {
+	return strings.HasPrefix(namespace, "kube-") || slices.Contains([]string{"hellolab", "ingress-nginx", "local-path-storage"}, namespace)
 }
