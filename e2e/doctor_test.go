@@ -28,6 +28,7 @@ import (
 // TestDoctor has each rule of `hellolab doctor` fire where its condition can be made without harm to others on the machine, and
 // be silent elsewhere; then it looks for planted secrets in what `hellolab logs` collects.
 func TestDoctor(t *testing.T) {
+	long(t)
 	l := newLab(t, "e2e-doctor", nil)
 	part := func(name string, do func(l *lab)) { t.Run(name, func(t *testing.T) { do(l.in(t)) }) }
 
