@@ -32,8 +32,8 @@ test: lint test-unit test-e2e ## everything that CI checks
 build: ## bin/hellolab
 	GOGC=400 go build -ldflags '-s -w -X main.version=$(version) -X k8s.io/component-base/version.gitVersion=$(kubectl)' -o bin/ .
 
-# On two cores, go vet of everything takes 5 to 10 minutes for each further system, since it compiles Kubernetes once more;
-# here it is what compiles without, and the terminal. make test-long has the rest (cross).
+# go vet of everything compiles Kubernetes once more for each further system, which is too long for here: it is what compiles
+# without (a minute each on two cores, the first time), and the terminal. make test-long has the rest (cross).
 lint: vulnerabilities ## formatting, go vet, here and for the other systems, and known vulnerabilities
 	test -z "$$(gofmt -l .)" || { gofmt -d .; exit 1; }
 	go vet ./... && go vet -tags e2e ./e2e

@@ -306,7 +306,7 @@ func (p *program) labSave(c *cli.Context, l *labs.Labs) error {
 		if err != nil {
 			return err
 		}
-		_, err = p.stdout.Write(content)
+		_, err = p.raw.Write(content)
 		return err
 	}
 	if err := l.Save(c.Context, file, c.Bool("force")); err != nil {
@@ -317,11 +317,7 @@ func (p *program) labSave(c *cli.Context, l *labs.Labs) error {
 
 // isStdout reports whether a file is where this program writes its results already: /dev/stdout.
 func (p *program) isStdout(file string) bool {
-	out, ok := p.stdout.(*os.File)
-	if !ok {
-		return false
-	}
-	is, err := out.Stat()
+	is, err := p.raw.Stat()
 	if err != nil {
 		return false
 	}

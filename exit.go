@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
-	"syscall"
 
-	"github.com/docker/docker/client"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 
+	"github.com/hellolab/hellolab/doctor"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/redact"
 )
 
 // The exit statuses, as docs/commands.md lists them.
@@ -50,28 +49,49 @@ func (p *program) exit(ctx context.Context, err error) int {
 	case ctx.Err() != nil && !errors.As(err, new(afterInterrupt)):
 		err = messages.Errorf("interrupted").WithHint("run the same command again to go on from where it stopped")
 	}
-	fmt.Fprint(p.stderr, p.printer.Report(err))
+	fmt.Fprint(p.stderr, redact.New(nil).Userinfo(p.printer.Report(explain(err))))
 	if messages.IsUsage(err) {
 		return exitUsage
 	}
 	return exitFailed
 }
 
-// advice is what to do about an error that comes without a hint: mostly from the engine or the API server, which may
-// go away at any moment.
-func advice(err error) messages.Text {
+// explain says in the reader's words what an error is that comes without a next command: mostly of the engine's or of the
+// API server's, which may go away at any moment. The words of others follow, as the cause.
+func explain(err error) error {
+	if joined, several := err.(interface{ Unwrap() []error }); several {
+		var all []error
+		for _, one := range joined.Unwrap() {
+			all = append(all, explain(one))
+		}
+		return errors.Join(all...)
+	}
+	if (messages.Printer{}).Hint(err) != "" || messages.IsUsage(err) {
+		return err
+	}
+	if matched := doctor.Match(err); matched != nil {
+		return matched
+	}
 	var wrongName *net.DNSError
 	switch {
-	case messages.IsUsage(err):
-		return messages.Hellolab("help").Text()
-	case client.IsErrConnectionFailed(err):
-		return messages.T("start the Docker Engine, then run the same command again; %s shows what is there", messages.Hellolab("status"))
-	case errors.Is(err, syscall.ENOSPC) || strings.Contains(err.Error(), "no space left on device"):
-		return messages.T("make room on the disk (%s shows what Docker holds), then run the same command again", messages.Shell("docker", "system", "df"))
 	case utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err) || utilnet.IsProbableEOF(err):
-		return messages.T("%s shows how the lab is; %s completes it", messages.Hellolab("status"), messages.Hellolab("up"))
+		return messages.Errorf("a part of the lab does not answer").Because(err).
+			WithHint("%s shows how the lab is; %s completes it", messages.Hellolab("status"), messages.Hellolab("up"))
 	case errors.As(err, &wrongName):
-		return messages.T("check this machine's network and proxy settings, then run the same command again")
+		return messages.Errorf("the network does not know a name").Because(err).
+			WithHint("check this machine's network and proxy settings, then run the same command again")
+	case utilnet.IsTimeout(err):
+		return messages.Errorf("something did not answer in time").Because(err).
+			WithHint("%s shows how the lab is; %s looks for the cause", messages.Hellolab("status"), messages.Hellolab("doctor"))
 	}
-	return messages.T("%s shows how the lab is; with -v, the same command shows what its parts say", messages.Hellolab("status"))
+	return err
+}
+
+// advice is what to do about an error that comes without a hint.
+func advice(err error) messages.Text {
+	if messages.IsUsage(err) {
+		return messages.Hellolab("help").Text()
+	}
+	return messages.T("%s shows how the lab is, %s what may be wrong with this machine; with -v, the same command shows what its parts say",
+		messages.Hellolab("status"), messages.Hellolab("doctor"))
 }

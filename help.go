@@ -9,28 +9,36 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// build is what this program is built from, and for.
+type build struct {
+	Version string `json:"version"`
+	Kind    string `json:"kind"`
+	Helm    string `json:"helm"`
+	Go      string `json:"go"`
+	System  string `json:"system"`
+}
+
 // version tells what this program is built from.
 func (p *program) version(c *cli.Context) error {
-	build := struct {
-		Version string `json:"version"`
-		Kind    string `json:"kind"`
-		Helm    string `json:"helm"`
-		Go      string `json:"go"`
-		System  string `json:"system"`
-	}{Version: version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
+	built := thisBuild()
+	return p.print(c, built, func() string {
+		return fmt.Sprintf("hellolab %s (kind %s, helm %s, %s, %s)\n", built.Version, built.Kind, built.Helm, built.Go, built.System)
+	})
+}
+
+func thisBuild() build {
+	built := build{Version: version, Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, module := range info.Deps {
 			switch module.Path {
 			case "sigs.k8s.io/kind":
-				build.Kind = module.Version
+				built.Kind = module.Version
 			case "helm.sh/helm/v3":
-				build.Helm = module.Version
+				built.Helm = module.Version
 			}
 		}
 	}
-	return p.print(c, build, func() string {
-		return fmt.Sprintf("hellolab %s (kind %s, helm %s, %s, %s)\n", build.Version, build.Kind, build.Helm, build.Go, build.System)
-	})
+	return built
 }
 
 // version is set by the Makefile.

@@ -23,6 +23,7 @@ import (
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
+	"github.com/hellolab/hellolab/redact"
 )
 
 func main() {
@@ -47,7 +48,9 @@ func ends() []os.Signal {
 type program struct {
 	// stdout and stderr are [messages.Cleaned], since what is printed may come from a course, a pod or a server. Only the story
 	// and kubectl write past them.
-	stdout  io.Writer
+	stdout io.Writer
+	// raw is stdout for what is a file's content, and goes where the user sends it.
+	raw     *os.File
 	stderr  io.Writer
 	getenv  func(string) string
 	printer messages.Printer
@@ -60,12 +63,12 @@ type program struct {
 }
 
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
-	p := &program{stdout: messages.Cleaned(stdout), stderr: messages.Cleaned(stderr), getenv: os.Getenv}
+	p := &program{raw: stdout, stdout: messages.Cleaned(stdout), stderr: messages.Cleaned(stderr), getenv: os.Getenv}
 	p.printer = messages.In(languages(args, p.getenv)...)
 	p.printer.Lab, p.printer.Advise = p.here, advice
 	p.story = progress.New(p.storyOptions(stderr))
 	p.log = logrus.New()
-	p.log.SetOutput(p.story)
+	p.log.SetOutput(redact.Writer{Writer: p.story, Redactor: redact.New(nil)}) // kind says what it runs, with a proxy's password
 	p.log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
 	helm.SetFieldManager()
 	return p.exit(ctx, p.dispatch(ctx, byItsName(args)))
@@ -145,6 +148,10 @@ func (p *program) app() *cli.App {
 			{Name: "pause", Usage: say("freeze the lab"), Action: p.onLab((*bootstrap.Lab).Pause)},
 			{Name: "resume", Usage: say("resume a paused lab"), Action: p.onLab((*bootstrap.Lab).Resume)},
 			{Name: "status", Usage: say("show the state of the lab"), Action: p.status, Flags: []cli.Flag{output}},
+			{Name: "doctor", Usage: say("find what keeps the lab from working on this machine"), Action: p.doctor, Flags: []cli.Flag{output}},
+			{Name: "logs", ArgsUsage: "FILE", Usage: say("collect what a bug report needs in a ZIP archive, without secrets"), Action: p.logs, Flags: []cli.Flag{output,
+				&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")},
+			}},
 			{Name: "images", Usage: say("the course's eight image tags"), Subcommands: []*cli.Command{
 				{Name: "list", Usage: say("show what the registry holds"), Action: p.imagesList, Flags: []cli.Flag{output}},
 				{Name: "build", ArgsUsage: "[TAG...]", Usage: say("build all of them, or those named"), Action: p.imagesBuild, Flags: []cli.Flag{output,

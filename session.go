@@ -66,7 +66,14 @@ func (p *program) hushKubernetes() error {
 	return errors.Join(flags.Set("logtostderr", "false"), flags.Set("stderrthreshold", "FATAL"))
 }
 
+// connect connects to the Docker Engine that the docker command uses, and has that use no other. Settings of the shell's that
+// would have kind make other nodes than the lab's are left aside.
 func (p *program) connect(ctx context.Context) (*client.Client, error) {
+	for _, name := range []string{"DOCKER_DEFAULT_PLATFORM", "KIND_EXPERIMENTAL_DOCKER_NETWORK", "KIND_EXPERIMENTAL_CONTAINERD_SNAPSHOTTER"} {
+		if err := os.Unsetenv(name); err != nil {
+			return nil, err
+		}
+	}
 	endpoint, err := engine.Endpoint(p.getenv)
 	if err != nil {
 		return nil, err

@@ -18,12 +18,16 @@ func (p *program) up(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	obstacles := p.obstacles(c.Context, s)
 	lessons, err := s.course()
 	if err != nil {
 		return err
 	}
 	packages, files, err := supply.Repository(lessons.Charts())
 	if err != nil {
+		return err
+	}
+	if err := <-obstacles; err != nil {
 		return err
 	}
 	fill := func(ctx context.Context) error {

@@ -36,7 +36,7 @@ func (l *Lab) Down(ctx context.Context, keepRegistry bool) error {
 		}
 	}
 	if !l.record.exists && !removed {
-		l.story.Say(messages.T("there is no lab named %s: nothing to remove", l.name()))
+		l.story.Say(messages.T("there is no lab named %s in the Docker Engine at %s: nothing to remove", l.name(), l.docker.DaemonHost()))
 		if l.kubectl.Server() != "" { // it may lead to another engine's cluster
 			l.story.Say(messages.T("kubectl's configuration still has the context %s; to remove it: %s",
 				l.kubectl.Context, messages.Kubectl("", "config", "delete-context", l.kubectl.Context)))

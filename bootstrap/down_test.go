@@ -40,7 +40,7 @@ func TestDownKeepsTheRegistry(t *testing.T) {
 	if err := w.open().Down(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
-	w.tells("there is no lab named web: nothing to remove")
+	w.tells("there is no lab named web in the Docker Engine at " + w.engine.Host() + ": nothing to remove")
 	w.has("", "")
 }
 
@@ -137,7 +137,7 @@ func TestDownWhereANodeStays(t *testing.T) {
 func TestLife(t *testing.T) {
 	w := newWorld(t)
 	var (
-		missing    = "error: there is no lab named web\nnext: hellolab up\n"
+		missing    = "error: there is no lab named web in the Docker Engine at " + w.engine.Host() + "\nnext: hellolab up\n"
 		notRunning = "error: the lab web does not run\nnext: hellolab start\n"
 		paused     = "error: the lab web is paused\nnext: hellolab resume\n"
 	)
@@ -193,8 +193,8 @@ func TestStartWhereAPortIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = w.open().Start(t.Context())
-	if hint := (messages.Printer{}).Hint(err); err == nil || !strings.HasSuffix(hint, "docker logs web-control-plane shows more") {
-		t.Errorf("the error is %v, and the hint %q", err, hint)
+	if err == nil || !strings.Contains(err.Error(), "already in use") { // main tells it as a rule of doctor
+		t.Errorf("the error is %v", err)
 	}
 	thief.Close()
 	if err := w.open().Start(t.Context()); err != nil || w.state() != Running {

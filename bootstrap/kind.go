@@ -120,8 +120,7 @@ func (l *Lab) createCluster(ctx context.Context) error {
 				return context.Cause(ctx)
 			}
 			l.log.Debug(withOutput(err))
-			return messages.Errorf("kind cannot create the cluster %s", l.name()).Because(cause(err)).
-				WithHint("%s shows everything that kind says", messages.Hellolab("up", "-v"))
+			return messages.Errorf("kind cannot create the cluster %s", l.name()).Because(cause(err)) // whose words tell what to do
 		}
 		// even where something beside has failed meanwhile: the cluster itself is good
 		return l.finish(context.WithoutCancel(ctx))

@@ -175,7 +175,7 @@ func (l *Lab) within(ctx context.Context) (context.Context, context.CancelFunc) 
 
 // missing is the error for a lab that does not exist.
 func (l *Lab) missing() error {
-	return messages.Errorf("there is no lab named %s", l.name()).Next(messages.Hellolab("up"))
+	return messages.Errorf("there is no lab named %s in the Docker Engine at %s", l.name(), l.docker.DaemonHost()).Next(messages.Hellolab("up"))
 }
 
 // notRunning is the error for a lab that is stopped.

@@ -328,7 +328,7 @@ func (l *Lab) startNode(ctx context.Context, node container.Summary) error {
 	name := nodeName(node)
 	return l.story.Do(ctx, messages.T("starting node %s", name), func(ctx context.Context) error {
 		if err := start(ctx); err != nil {
-			return notStarting(messages.Errorf("the node %s does not start", name).Because(err), name)
+			return notStarting(messages.Errorf("the node %s does not start", name).Because(err))
 		}
 		return nil
 	})
@@ -336,13 +336,12 @@ func (l *Lab) startNode(ctx context.Context, node container.Summary) error {
 
 // notStarting adds to the error about a node that does not start what to do. A lab of an older version is published at ::1, too,
 // which is gone where IPv6 has been switched off since.
-func notStarting(failure *messages.Error, node string) error {
+func notStarting(failure *messages.Error) error {
 	if strings.Contains(failure.Error(), "[::1]") && len(port.Localhost()) == 1 {
 		return failure.WithHint("this machine has lost IPv6, which the lab is published at: switch it on, or begin anew (the cluster is lost): %s, then %s",
 			messages.Hellolab("down"), messages.Hellolab("up"))
 	}
-	return failure.WithHint("if a port is taken, stop the program that has it and run the same command again; %s shows more",
-		messages.Shell("docker", "logs", node))
+	return failure // the engine's words tell what to do
 }
 
 // setUpNodes makes every node's containerd ask the registry.

@@ -128,7 +128,9 @@ func (p *portSearch) free(number int) bool {
 }
 
 // forbidden reports whether the engine may not publish a port, whoever has it.
-func (p *portSearch) forbidden(number int) bool { return p.rootless && number < firstUnprivileged }
+func (p *portSearch) forbidden(number int) bool {
+	return p.rootless && number < port.FirstUnprivileged()
+}
 
 // refuse returns an error for each port that is taken. All have one hint: the command that chooses other ports for all.
 func (p *portSearch) refuse(ctx context.Context, taken []publishedPort) []error {
@@ -143,9 +145,15 @@ func (p *portSearch) refuse(ctx context.Context, taken []publishedPort) []error 
 	}
 	var problems []error
 	for _, wanted := range taken {
-		problem := messages.Errorf("rootless Docker may not publish port %v", wanted.port.Number)
-		if !p.forbidden(wanted.port.Number) {
-			problem = messages.Errorf("port %v is taken by %s", wanted.port.Number, p.owner(ctx, wanted.port.Number))
+		number := wanted.port.Number
+		var problem *messages.Error
+		switch {
+		case p.forbidden(number):
+			problem = messages.Errorf("rootless Docker may not publish port %v", number)
+		case port.Reserved(number):
+			problem = messages.Errorf("Windows keeps port %v for itself", number)
+		default:
+			problem = messages.Errorf("port %v is taken by %s", number, p.owner(ctx, number))
 		}
 		problem.Hint = hint
 		problems = append(problems, problem)
@@ -183,10 +191,6 @@ func portsOfOthers(ctx context.Context, docker *client.Client, name string) (map
 	}
 	return ports, nil
 }
-
-// firstUnprivileged is the first port that any user may listen on, unless net.ipv4.ip_unprivileged_port_start says
-// otherwise.
-const firstUnprivileged = 1024
 
 func rootless(info system.Info) bool {
 	return slices.ContainsFunc(info.SecurityOptions, func(option string) bool { return strings.Contains(option, "name=rootless") })

@@ -119,7 +119,7 @@ func TestUpAfterAnInterruption(t *testing.T) {
 	w := newWorld(t)
 	w.kindFails = errors.New("signal: interrupt\nand much more")
 	wants(t, w.open().Up(t.Context(), Course{}),
-		"error: kind cannot create the cluster web: signal: interrupt\nnext: hellolab up -v shows everything that kind says\n")
+		"error: kind cannot create the cluster web: signal: interrupt\n")
 	if state := w.state(); state != Broken {
 		t.Errorf("the lab is %s", state)
 	}
@@ -218,7 +218,7 @@ func TestUpBesideAForeignCluster(t *testing.T) {
 	if err := w.open().Down(t.Context(), false); err != nil {
 		t.Error(err)
 	}
-	w.tells("there is no lab named web: nothing to remove")
+	w.tells("there is no lab named web in the Docker Engine at " + w.engine.Host() + ": nothing to remove")
 	w.has("web-control-plane:running", "")
 }
 
@@ -367,15 +367,15 @@ func TestExpired(t *testing.T) {
 	}
 }
 
-// TestNotStarting holds what is said of a node whose port cannot be published.
+// TestNotStarting holds what is said of a node whose port cannot be published, where this package knows why.
 func TestNotStarting(t *testing.T) {
 	t.Parallel()
 	for cause, want := range map[string]string{
-		"Bind for 127.0.0.1:80 failed: port is already allocated": "if a port is taken",
-		"listen tcp6 [::1]:80: cannot assign requested address":   map[bool]string{true: "this machine has lost IPv6", false: "if a port is taken"}[len(port.Localhost()) == 1],
+		"Bind for 127.0.0.1:80 failed: port is already allocated": "", // the rules of doctor know
+		"listen tcp6 [::1]:80: cannot assign requested address":   map[bool]string{true: "this machine has lost IPv6", false: ""}[len(port.Localhost()) == 1],
 	} {
-		err := notStarting(messages.Errorf("the node %s does not start", "web").Because(errors.New(cause)), "web")
-		if hint := (messages.Printer{}).Hint(err); !strings.HasPrefix(hint, want) {
+		err := notStarting(messages.Errorf("the node %s does not start", "web").Because(errors.New(cause)))
+		if hint := (messages.Printer{}).Hint(err); !strings.HasPrefix(hint, want) || want == "" && hint != "" {
 			t.Errorf("the hint for %q is %q", cause, hint)
 		}
 	}

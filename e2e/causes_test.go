@@ -203,6 +203,7 @@ func podTemplate(name, container, more string) string {
 
 // TestCauses makes what goes wrong in readers' labs happen: the cause is named, and what is printed mends it when it is typed.
 func TestCauses(t *testing.T) {
+	long(t)
 	l := newLab(t, "e2e-causes", nil)
 	// what readers behind a firewall have: a proxy on this machine, which the nodes cannot reach
 	l.env = append(l.env, "HTTP_PROXY=http://127.0.0.1:9", "HTTPS_PROXY=http://127.0.0.1:9")

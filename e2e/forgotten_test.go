@@ -14,6 +14,7 @@ import (
 // TestForgotten takes things of the lab away, as prunes, settings of the machine and restarts do, on an engine of its own. Each
 // time the lab comes back with the reader's objects, or it is said that they are lost before anything new is made.
 func TestForgotten(t *testing.T) {
+	long(t)
 	onItsOwn(t, func(e *engine) {
 		l := newLab(t, "e2e-forgotten", nil)
 		l.must("up", "--no-images")

@@ -20,6 +20,7 @@ import (
 // TestSafety holds what a web page, a course and a saved file of somebody else's cannot do to a lab and to its reader: each
 // time it is said why, and nothing is changed.
 func TestSafety(t *testing.T) {
+	long(t)
 	l := newLab(t, "e2e-safety", nil)
 	l.must("up", "--no-images")
 	part := func(name string, do func(l *lab)) {

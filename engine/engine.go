@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/config/configfile"
@@ -34,44 +35,74 @@ import (
 const Label = "io.github.hellolab.lab"
 
 // Endpoint is where the Docker Engine answers, as the docker command line would decide it: DOCKER_HOST, then
-// DOCKER_CONTEXT, then the current context of its configuration. "" is the platform's default socket.
+// DOCKER_CONTEXT, then the current context of its configuration. "" is the platform's default socket. It fails with an
+// [Unusable] where that is no engine for a lab.
 func Endpoint(getenv func(string) string) (string, error) {
 	if host := getenv("DOCKER_HOST"); host != "" {
-		return local(messages.Verbatim("DOCKER_HOST"), host)
+		away := Unset(getenv, "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "MINIKUBE_ACTIVE_DOCKERD")
+		if ofMinikube(getenv, host) {
+			return "", Unusable{Minikube, messages.Errorf("this shell's DOCKER_HOST, %s, leads to minikube's own Docker Engine, whose ports are not at localhost", host).
+				WithHint("have this shell use this machine's engine: %s", away)}
+		}
+		return local(messages.Verbatim("DOCKER_HOST"), host, messages.T("have this shell use this machine's engine: %s", away))
 	}
 	folder := configFolder(getenv)
 	name := cmp.Or(getenv("DOCKER_CONTEXT"), readConfiguration(folder).CurrentContext)
 	if name == "" || name == "default" {
 		return "", nil
 	}
+	return ofContext(folder, name, otherContext(getenv))
+}
+
+// ofMinikube reports whether DOCKER_HOST is what `minikube docker-env` has set.
+func ofMinikube(getenv func(string) string, host string) bool {
+	set := getenv("MINIKUBE_ACTIVE_DOCKERD") != "" || strings.Contains(getenv("DOCKER_CERT_PATH"), ".minikube")
+	return set && (strings.HasPrefix(host, "tcp://") || strings.HasPrefix(host, "ssh://"))
+}
+
+// otherContext is the command that leads away from the present context, wherever that is named: the variable counts before
+// `docker context use`.
+func otherContext(getenv func(string) string) messages.Command {
+	if getenv("DOCKER_CONTEXT") != "" {
+		return Unset(getenv, "DOCKER_CONTEXT")
+	}
+	return messages.Shell("docker", "context", "use", "default")
+}
+
+// Unset is the command that removes those of the variables that are set from a shell.
+func Unset(getenv func(string) string, names ...string) messages.Command {
+	return messages.Unset(slices.DeleteFunc(names, func(name string) bool { return getenv(name) == "" })...)
+}
+
+// ofContext is the endpoint of a context of the docker command's.
+func ofContext(folder, name string, away messages.Command) (string, error) {
 	type endpoint struct{ Host string }
 	contexts := store.New(filepath.Join(folder, "contexts"), store.NewConfig(
 		func() any { return &map[string]any{} },
 		store.EndpointTypeGetter("docker", func() any { return &endpoint{} })))
 	metadata, err := contexts.GetMetadata(name)
 	if err != nil {
-		return "", messages.Errorf("the Docker context %q cannot be read", name).Because(err).
-			WithHint("choose one that exists: %s, %s",
-				messages.Shell("docker", "context", "ls"), messages.Shell("docker", "context", "use").Usage("NAME"))
+		return "", Unusable{BadContext, messages.Errorf("the Docker context %q cannot be read", name).Because(err).
+			WithHint("choose one that exists: %s, %s", messages.Shell("docker", "context", "ls"), away)}
 	}
 	if files, err := contexts.ListTLSFiles(name); err == nil && len(files["docker"]) > 0 {
-		return "", messages.Errorf("the Docker context %s uses TLS certificates, which hellolab does not read", name).
-			WithHint("set DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH instead, or choose another context: %s",
-				messages.Shell("docker", "context", "use").Usage("NAME"))
+		return "", Unusable{BadContext, messages.Errorf("the Docker context %s uses TLS certificates, which hellolab does not read", name).
+			WithHint("set DOCKER_HOST, DOCKER_TLS_VERIFY and DOCKER_CERT_PATH instead, or choose another context: %s", away)}
 	}
 	if found, ok := metadata.Endpoints["docker"].(endpoint); ok {
-		return local(messages.T("the Docker context %s", name), found.Host)
+		return local(messages.T("the Docker context %s", name), found.Host, messages.T("choose an engine on this machine: %s", away))
 	}
 	return "", nil
 }
 
 // local refuses engines whose published ports are not this machine's.
-func local(source messages.Text, host string) (string, error) {
+func local(source messages.Text, host string, hint messages.Text) (string, error) {
 	address, err := url.Parse(host)
 	elsewhere := err == nil && address.Scheme == "tcp" && !slices.Contains([]string{"localhost", "127.0.0.1", "::1"}, address.Hostname())
 	if strings.HasPrefix(host, "ssh://") || elsewhere {
-		return "", messages.Errorf("%s points at %s, an engine on another machine, whose ports are not at localhost", source, host).
-			WithHint("choose an engine on this machine: %s", messages.Shell("docker", "context", "use", "default"))
+		failure := messages.Errorf("%s points at %s, an engine on another machine, whose ports are not at localhost", source, host)
+		failure.Hint = hint
+		return "", Unusable{Elsewhere, failure}
 	}
 	return host, nil
 }
@@ -82,6 +113,11 @@ type ProxyConfig = configfile.ProxyConfig
 // Proxies returns the proxies that the docker command's configuration names for all engines.
 func Proxies(getenv func(string) string) ProxyConfig {
 	return readConfiguration(configFolder(getenv)).Proxies["default"]
+}
+
+// ConfigFile is where the docker command's configuration lies.
+func ConfigFile(getenv func(string) string) string {
+	return filepath.Join(configFolder(getenv), config.ConfigFileName)
 }
 
 func configFolder(getenv func(string) string) string {
@@ -103,11 +139,16 @@ func readConfiguration(folder string) *configfile.ConfigFile {
 	return configfile.New("")
 }
 
-// Connect returns a client of the engine at endpoint that uses its API version. It fails where no engine answers: one that
-// accepts connections and never answers is a usual failure, of Docker Desktop while it starts, or of a virtual machine
-// after sleep. What later calls wait for, they say.
+// Connect returns a client of the engine at endpoint that uses its API version. It fails with an [Unusable] where no engine
+// answers: one that accepts connections and never answers is a usual failure, of Docker Desktop while it starts, or of a
+// virtual machine after sleep. What later calls wait for, they say.
 func Connect(ctx context.Context, endpoint string, say func(messages.Text)) (*client.Client, error) {
 	return connect(ctx, endpoint, usualPatience(), say)
+}
+
+// ConnectWithin is Connect for an engine that has to answer every call within a limit.
+func ConnectWithin(ctx context.Context, endpoint string, limit time.Duration) (*client.Client, error) {
+	return connect(ctx, endpoint, patience{limit, limit, limit}, func(messages.Text) {})
 }
 
 func connect(ctx context.Context, endpoint string, limits patience, say func(messages.Text)) (*client.Client, error) {
@@ -123,7 +164,7 @@ func connect(ctx context.Context, endpoint string, limits patience, say func(mes
 	ping, cancel := context.WithTimeout(ctx, limits.quick)
 	defer cancel()
 	if _, err := docker.Ping(ping); err != nil {
-		var told *messages.Error
+		var told Unusable
 		switch {
 		case errors.As(err, &told):
 			return nil, told
@@ -132,7 +173,24 @@ func connect(ctx context.Context, endpoint string, limits patience, say func(mes
 		}
 		return nil, unreachable(docker.DaemonHost(), err)
 	}
-	return docker, nil
+	return docker, refusePodman(ping, docker)
+}
+
+// refusePodman fails where Podman answers at the engine's address: it speaks the same API, and kind makes other nodes
+// in it (https://kind.sigs.k8s.io/docs/user/rootless/).
+func refusePodman(ctx context.Context, docker *client.Client) error {
+	version, err := docker.ServerVersion(ctx)
+	if err != nil { // whoever it is: what comes next says why
+		return nil
+	}
+	for _, component := range version.Components {
+		if strings.Contains(component.Name, "Podman") {
+			return Unusable{Podman, messages.Errorf("Podman answers at %s, and hellolab needs a Docker Engine", docker.DaemonHost()).
+				WithHint("install Docker beside it, and choose that: %s shows what there is; if DOCKER_HOST is set: %s",
+					messages.Shell("docker", "context", "ls"), messages.Unset("DOCKER_HOST"))}
+		}
+	}
+	return nil
 }
 
 // CheckCommand fails where the docker command line, which kind calls, is missing.
@@ -145,26 +203,68 @@ func CheckCommand() error {
 	return nil
 }
 
+// Reason is why an engine is unusable; it is the ID of a rule of `hellolab doctor`.
+type Reason string
+
+// The reasons.
+const (
+	Missing    Reason = "engine-missing"
+	Stopped    Reason = "engine-stopped"
+	Wedged     Reason = "engine-wedged"
+	Forbidden  Reason = "engine-forbidden"
+	Elsewhere  Reason = "engine-elsewhere"
+	Minikube   Reason = "engine-minikube"
+	Podman     Reason = "engine-podman"
+	BadContext Reason = "docker-context"
+)
+
+// Unusable is the error about an engine that no lab can be made in, or looked at.
+type Unusable struct {
+	Reason Reason
+	// Told says it in the reader's language.
+	Told *messages.Error
+}
+
+func (u Unusable) Error() string { return u.Told.Error() }
+
+// Unwrap returns the message.
+func (u Unusable) Unwrap() error { return u.Told }
+
 // unreachable is the error for an engine that cannot be connected to.
 func unreachable(host string, cause error) error {
 	if errors.Is(cause, fs.ErrPermission) || strings.Contains(cause.Error(), "permission denied") {
-		return messages.Errorf("this user may not use the Docker Engine at %s", host).
-			WithHint("%s, then log in again", messages.Shell("sudo", "usermod", "-aG", "docker", "$USER"))
+		return Unusable{Forbidden, messages.Errorf("this user may not use the Docker Engine at %s", host).
+			WithHint("%s, then log in again", messages.Shell("sudo", "usermod", "-aG", "docker", "$USER"))}
+	}
+	linux := runtime.GOOS == "linux"
+	if linux && host == client.DefaultDockerHost && !installed() {
+		return Unusable{Missing, messages.Errorf("there is no Docker Engine on this machine").
+			WithHint("install it (Debian and Ubuntu: %s), then run the same command again", messages.Shell("sudo", "apt-get", "install", "docker.io"))}
 	}
 	failure := messages.Errorf("no Docker Engine answers at %s", host)
-	if runtime.GOOS == "linux" {
-		return failure.WithHint("start it (%s), then run the same command again", messages.Shell("sudo", "systemctl", "start", "docker"))
+	if linux {
+		return Unusable{Stopped, failure.WithHint("start it (%s), then run the same command again", messages.Shell("sudo", "systemctl", "start", "docker"))}
 	}
-	return failure.WithHint("start Docker Desktop (or %s), then run the same command again", messages.Shell("colima", "start"))
+	return Unusable{Stopped, failure.WithHint("start Docker Desktop (or %s), then run the same command again", messages.Shell("colima", "start"))}
+}
+
+// installed reports whether there is an engine's program, as far as can be told.
+func installed() bool {
+	for _, program := range []string{"dockerd", "/usr/bin/dockerd", "/usr/sbin/dockerd", "/usr/local/bin/dockerd", "/snap/bin/docker"} {
+		if _, err := exec.LookPath(program); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // silent is the error for an engine that accepts a call and does not answer it in time.
 func silent(host string) error {
 	failure := messages.Errorf("the Docker Engine at %s does not respond", host)
 	if runtime.GOOS == "linux" {
-		return failure.WithHint("restart it (%s), then run the same command again", messages.Shell("sudo", "systemctl", "restart", "docker"))
+		return Unusable{Wedged, failure.WithHint("restart it (%s), then run the same command again", messages.Shell("sudo", "systemctl", "restart", "docker"))}
 	}
-	return failure.WithHint("restart Docker Desktop (or %s), then run the same command again", messages.Shell("colima", "restart"))
+	return Unusable{Wedged, failure.WithHint("restart Docker Desktop (or %s), then run the same command again", messages.Shell("colima", "restart"))}
 }
 
 // Architecture returns the engine's, and so the nodes', which is not always this program's.

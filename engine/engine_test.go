@@ -68,13 +68,24 @@ func TestEndpointRefused(t *testing.T) {
 		name        string
 		environment map[string]string
 		names       []string
+		reason      engine.Reason
+		away        string // the command that leads to another engine
 	}{
-		{"DOCKER_HOST on another machine", map[string]string{"DOCKER_CONFIG": t.TempDir(), "DOCKER_HOST": "ssh://me@far"}, []string{"DOCKER_HOST", "ssh://me@far"}},
-		{"a context on another machine", map[string]string{"DOCKER_CONFIG": folder}, []string{"far", "ssh://me@far"}},
-		{"a context named on another machine", map[string]string{"DOCKER_CONFIG": folder, "DOCKER_CONTEXT": "far"}, []string{"far", "ssh://me@far"}},
-		{"a current context that is gone", map[string]string{"DOCKER_CONFIG": lost}, []string{`"gone"`}},
-		{"a context with TLS", map[string]string{"DOCKER_CONFIG": secured}, []string{"secured", "TLS"}},
-		{"a context that was never there", map[string]string{"DOCKER_CONFIG": folder, "DOCKER_CONTEXT": "never"}, []string{`"never"`}},
+		{"DOCKER_HOST on another machine", map[string]string{"DOCKER_CONFIG": t.TempDir(), "DOCKER_HOST": "ssh://me@far"}, []string{"DOCKER_HOST", "ssh://me@far"},
+			engine.Elsewhere, "unset DOCKER_HOST"},
+		{"DOCKER_HOST goes before a context", map[string]string{"DOCKER_CONFIG": folder, "DOCKER_HOST": "tcp://docker:2375", "DOCKER_TLS_VERIFY": "1"}, []string{"tcp://docker:2375"},
+			engine.Elsewhere, "unset DOCKER_HOST DOCKER_TLS_VERIFY"},
+		{"minikube's docker-env", map[string]string{"DOCKER_HOST": "tcp://192.168.49.2:2376", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/home/me/.minikube/certs", "MINIKUBE_ACTIVE_DOCKERD": "minikube"},
+			[]string{"minikube"}, engine.Minikube, "unset DOCKER_HOST DOCKER_TLS_VERIFY DOCKER_CERT_PATH MINIKUBE_ACTIVE_DOCKERD"},
+		{"minikube's at loopback", map[string]string{"DOCKER_HOST": "tcp://127.0.0.1:32862", "MINIKUBE_ACTIVE_DOCKERD": "minikube"}, []string{"127.0.0.1:32862"},
+			engine.Minikube, "unset DOCKER_HOST MINIKUBE_ACTIVE_DOCKERD"},
+		{"minikube's by its certificates", map[string]string{"DOCKER_HOST": "tcp://127.0.0.1:32862", "DOCKER_CERT_PATH": "/home/me/.minikube/certs"}, []string{"minikube"},
+			engine.Minikube, "unset DOCKER_HOST DOCKER_CERT_PATH"},
+		{"a context on another machine", map[string]string{"DOCKER_CONFIG": folder}, []string{"far", "ssh://me@far"}, engine.Elsewhere, "docker context use default"},
+		{"a context named on another machine", map[string]string{"DOCKER_CONFIG": folder, "DOCKER_CONTEXT": "far"}, []string{"far", "ssh://me@far"}, engine.Elsewhere, "unset DOCKER_CONTEXT"},
+		{"a current context that is gone", map[string]string{"DOCKER_CONFIG": lost}, []string{`"gone"`}, engine.BadContext, "docker context use default"},
+		{"a context with TLS", map[string]string{"DOCKER_CONFIG": secured}, []string{"secured", "TLS"}, engine.BadContext, "docker context use default"},
+		{"a context that was never there", map[string]string{"DOCKER_CONFIG": folder, "DOCKER_CONTEXT": "never"}, []string{`"never"`}, engine.BadContext, "unset DOCKER_CONTEXT"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -87,8 +98,11 @@ func TestEndpointRefused(t *testing.T) {
 					t.Errorf("%q does not name %s", err, name)
 				}
 			}
-			if hint := (messages.Printer{}).Hint(err); !strings.Contains(hint, "docker context") {
-				t.Errorf("the hint %q is no command that chooses another engine", hint)
+			if hint := (messages.Printer{}).Hint(err); !strings.HasSuffix(hint, test.away) {
+				t.Errorf("the hint %q does not end with %q", hint, test.away)
+			}
+			if told := (engine.Unusable{}); !errors.As(err, &told) || told.Reason != test.reason {
+				t.Errorf("the reason is %q, want %q", told.Reason, test.reason)
 			}
 		})
 	}
@@ -238,5 +252,27 @@ func write(t *testing.T, file, content string) {
 	}
 	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestMinikubeIsLeft holds that a socket of this machine's is used, whatever minikube has left in the shell.
+func TestMinikubeIsLeft(t *testing.T) {
+	t.Parallel()
+	set := map[string]string{"DOCKER_HOST": "unix:///var/run/docker.sock", "MINIKUBE_ACTIVE_DOCKERD": "minikube"}
+	if endpoint, err := engine.Endpoint(func(name string) string { return set[name] }); err != nil || endpoint != set["DOCKER_HOST"] {
+		t.Errorf("the endpoint is %q, %v", endpoint, err)
+	}
+}
+
+// TestPodmanIsRefused holds that Podman, which answers as a Docker Engine does, is told by its version.
+func TestPodmanIsRefused(t *testing.T) {
+	t.Parallel()
+	docker := enginetest.New(t)
+	docker.Handle("GET /version", func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, `{"Version":"5.4.2","ApiVersion":"1.41","Components":[{"Name":"Podman Engine","Version":"5.4.2"}]}`)
+	})
+	_, err := engine.Connect(t.Context(), docker.Host(), func(messages.Text) {})
+	if told := (engine.Unusable{}); !errors.As(err, &told) || told.Reason != engine.Podman {
+		t.Errorf("it is refused with %v", err)
 	}
 }

@@ -196,16 +196,6 @@ func (c *Cluster) Create(ctx context.Context, object *unstructured.Unstructured,
 	return resource.Create(ctx, object, metav1.CreateOptions{FieldManager: manager})
 }
 
-// Try asks the API server whether it would take a new object. Nothing is made.
-func (c *Cluster) Try(ctx context.Context, object *unstructured.Unstructured) error {
-	resource, err := c.resource(object.GetAPIVersion(), object.GetKind(), object.GetNamespace())
-	if err != nil {
-		return err
-	}
-	_, err = resource.Create(ctx, object, metav1.CreateOptions{FieldManager: Owner, DryRun: []string{metav1.DryRunAll}})
-	return err
-}
-
 // Untouched reports whether nobody but hellolab and controllers has changed an object since it was made.
 func Untouched(object *unstructured.Unstructured) bool { return wroteOnly(object) }
 

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -34,7 +35,7 @@ func (c *Cluster) Of(ctx context.Context, apiVersion, kind, namespace string) ([
 	}
 	mapping, err := c.mapper.RESTMapping(schema.GroupKind{Group: version.Group, Kind: kind}, version.Version)
 	if meta.IsNoMatchError(err) {
-		return nil, nil
+		return nil, c.unknown(version)
 	}
 	if err != nil {
 		return nil, err
@@ -48,4 +49,18 @@ func (c *Cluster) Of(ctx context.Context, apiVersion, kind, namespace string) ([
 		all = append(all, &list.Items[i])
 	}
 	return all, nil
+}
+
+// Try returns the error that the API server would answer to the creation of an object, without creating it: nil for one that
+// is there already.
+func (c *Cluster) Try(ctx context.Context, object *unstructured.Unstructured) error {
+	client, err := c.resource(object.GetAPIVersion(), object.GetKind(), object.GetNamespace())
+	if err != nil {
+		return err
+	}
+	_, err = client.Create(ctx, object, metav1.CreateOptions{FieldManager: Owner, DryRun: []string{metav1.DryRunAll}})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
 }

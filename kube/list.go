@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -29,11 +29,11 @@ func (u Unavailable) Unwrap() error { return u.error }
 
 // Remove is the command that takes the versions out of the API, where nothing serves them any more.
 func (u Unavailable) Remove() messages.Command {
-	words := []string{"delete", "apiservice"}
+	var names []string
 	for _, version := range u.Versions {
-		words = append(words, apiService(version))
+		names = append(names, apiService(version))
 	}
-	return messages.Kubectl("", words...)
+	return messages.Kubectl("", "delete", "apiservice").Usage(strings.Join(names, " "))
 }
 
 // List returns all objects in namespaces that somebody made, sorted by namespace, kind and name: not those that
@@ -85,22 +85,6 @@ func byUser(object *unstructured.Unstructured) bool {
 func kindsOwn() []string {
 	return []string{"clusterrole/kindnet", "clusterrolebinding/kindnet", "clusterrole/local-path-provisioner-role",
 		"clusterrolebinding/local-path-provisioner-bind", "storageclass/standard", "namespace/local-path-storage"}
-}
-
-// All returns all objects of a kind, in whatever namespace; none where the API server does not know the kind.
-func (c *Cluster) All(ctx context.Context, apiVersion, kind string) ([]*unstructured.Unstructured, error) {
-	version, err := schema.ParseGroupVersion(apiVersion)
-	if err != nil {
-		return nil, err
-	}
-	mapping, err := c.mapper.RESTMapping(schema.GroupKind{Group: version.Group, Kind: kind}, version.Version)
-	if meta.IsNoMatchError(err) {
-		return nil, c.unknown(version)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return c.list(ctx, mapping.Resource)
 }
 
 // listAll returns all objects that are in namespaces, or all that are in none. A server that is not ready does not know of

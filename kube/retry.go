@@ -121,7 +121,7 @@ func (c *Cluster) explain(ctx context.Context, err error) (known error, ours boo
 // admission explains an admission webhook that does not answer.
 func (c *Cluster) admission(ctx context.Context, name string, err error) (known error, ours bool) {
 	for _, kind := range []string{"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"} {
-		all, listErr := c.All(ctx, "admissionregistration.k8s.io/v1", kind)
+		all, listErr := c.Of(ctx, "admissionregistration.k8s.io/v1", kind, "")
 		if listErr != nil {
 			continue
 		}
@@ -151,7 +151,7 @@ func hasWebhook(configuration *unstructured.Unstructured, name string) bool {
 
 // conversion explains a kind whose versions nobody converts: none of its objects can be read, or removed.
 func (c *Cluster) conversion(ctx context.Context, group, kind string, err error) error {
-	all, listErr := c.All(ctx, "apiextensions.k8s.io/v1", "CustomResourceDefinition")
+	all, listErr := c.Of(ctx, "apiextensions.k8s.io/v1", "CustomResourceDefinition", "")
 	if listErr != nil {
 		return nil
 	}

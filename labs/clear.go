@@ -28,14 +28,14 @@ type change struct {
 
 // clear makes room for a snapshot.
 func (l *Labs) clear(ctx context.Context, coming State, snapshot *course.Snapshot) (cleared, error) {
-	words := []string{"lab", "--force", coming.Step}
+	again := messages.Hellolab("lab", "--force", coming.Step)
 	if coming.Before {
-		words = []string{"lab", "--force", "--before", coming.Step}
+		again = messages.Hellolab("lab", "--force", "--before", coming.Step)
 	}
 	for _, object := range snapshot.Objects {
 		coming.Objects = append(coming.Objects, kube.Refer(object))
 	}
-	return l.makeRoom(ctx, change{coming, made(snapshot), inTheWay(snapshot), messages.Hellolab(words...)})
+	return l.makeRoom(ctx, change{coming, made(snapshot), inTheWay(snapshot), again})
 }
 
 // made lists all objects that are made on the way to a snapshot, in each of their states.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -213,15 +214,15 @@ func TestClearSavesFirst(t *testing.T) {
 
 // TestClearNamesWhatStays holds that the failure names the object that cannot be removed.
 func TestClearNamesWhatStays(t *testing.T) {
-	t.Parallel()
-	stuck := config("dev", "stuck", "ours")
-	stuck.Finalizers = []string{"example.com/nobody"}
-	l, _ := onServer(t, namespace("dev", true), stuck)
-	l.Timeout = l.Timeout / 100
-	_, err := l.clear(t.Context(), State{}, step(t, l, "web/config").Snapshot())
-	if err == nil || !strings.Contains(err.Error(), "configmap/stuck -n dev") || !strings.Contains((messages.Printer{}).Hint(err), "kubectl patch configmap/stuck") {
-		t.Errorf("it ends with %v, hint %s", err, (messages.Printer{}).Hint(err))
-	}
+	synctest.Test(t, func(t *testing.T) {
+		stuck := config("dev", "stuck", "ours")
+		stuck.Finalizers = []string{"example.com/nobody"}
+		l, _ := onServer(t, namespace("dev", true), stuck)
+		_, err := l.clear(t.Context(), State{}, step(t, l, "web/config").Snapshot())
+		if err == nil || !strings.Contains(err.Error(), "configmap/stuck -n dev") || !strings.Contains((messages.Printer{}).Hint(err), "kubectl patch configmap/stuck") {
+			t.Errorf("it ends with %v, hint %s", err, (messages.Printer{}).Hint(err))
+		}
+	})
 }
 
 // TestReset holds that the course's namespaces are empty afterwards, the user's objects are saved, and others' namespaces

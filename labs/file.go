@@ -50,10 +50,15 @@ func encode(objects []*unstructured.Unstructured) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// replaceFile writes a file in one go, and onto the disk. Others may not read a new one, since it holds Secrets. A device, or a pipe, is
-// written as it is.
+// replaceFile writes a file in one go, and onto the disk. Others may not read it, whatever was there, since it holds
+// Secrets. A device, or a pipe, is written as it is.
 func replaceFile(file string, content []byte) error {
-	if found, err := os.Stat(file); err == nil && !found.Mode().IsRegular() && !found.IsDir() {
+	switch found, err := os.Stat(file); {
+	case err == nil && found.Mode().IsRegular():
+		if err := os.Chmod(file, 0o600); err != nil {
+			return err
+		}
+	case err == nil && !found.IsDir():
 		return writeThrough(file, content)
 	}
 	return durable.Replace(file, content, 0o600)

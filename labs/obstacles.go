@@ -87,7 +87,7 @@ func (l *Labs) all(ctx context.Context, version, kind string) (all []*unstructur
 	ctx, cancel := l.within(ctx)
 	defer cancel()
 	err = l.Cluster.Retry(ctx, func(ctx context.Context) error {
-		all, err = l.Cluster.All(ctx, version, kind)
+		all, err = l.Cluster.Of(ctx, version, kind, "")
 		return err
 	})
 	return all, err

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -170,6 +171,7 @@ func TestVolumesComeBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, lab := range []world{w, begin(t)} {
+		lab.Trust.Given = true
 		if err := lab.Restore(t.Context(), file); err != nil {
 			t.Fatal(err)
 		}
@@ -253,18 +255,18 @@ func TestWayBack(t *testing.T) {
 
 // TestKeptOnce holds that an object which is being removed already is not kept in another file at every try.
 func TestKeptOnce(t *testing.T) {
-	t.Parallel()
-	leaving := config("default", "stuck")
-	now := metav1.Now()
-	leaving.DeletionTimestamp, leaving.Finalizers = &now, []string{"example.com/hold"}
-	l, lab := onServer(t, leaving)
-	l.Timeout /= 100
-	if err := l.Reset(t.Context()); err == nil || !strings.Contains(err.Error(), "configmap/stuck cannot be removed") {
-		t.Errorf("it ends with %v", err)
-	}
-	if files, _ := filepath.Glob(filepath.Join(l.Saved, "*")); len(files) != 0 || strings.Contains(lab.story.String(), "have to go") {
-		t.Errorf("it keeps %v, and says\n%s", files, lab.story.String())
-	}
+	synctest.Test(t, func(t *testing.T) {
+		leaving := config("default", "stuck")
+		now := metav1.Now()
+		leaving.DeletionTimestamp, leaving.Finalizers = &now, []string{"example.com/hold"}
+		l, lab := onServer(t, leaving)
+		if err := l.Reset(t.Context()); err == nil || !strings.Contains(err.Error(), "configmap/stuck cannot be removed") {
+			t.Errorf("it ends with %v", err)
+		}
+		if files, _ := filepath.Glob(filepath.Join(l.Saved, "*")); len(files) != 0 || strings.Contains(lab.story.String(), "have to go") {
+			t.Errorf("it keeps %v, and says\n%s", files, lab.story.String())
+		}
+	})
 }
 
 // TestReplaceFileThroughLinks holds that a link stays one, wherever it leads, and that a device is no file to be replaced.

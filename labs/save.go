@@ -387,7 +387,7 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
-	if err := l.vetFile(file, lab.objects); err != nil {
+	if err := l.vetFile(file, lab.objects); err != nil && !l.keptHere(file) {
 		return err
 	}
 	for _, object := range lab.objects {
@@ -426,6 +426,12 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 		}
 		return l.remember(ctx, lab.state)
 	})
+}
+
+// keptHere reports whether a file lies where hellolab has kept the user's own objects, and so is nobody else's.
+func (l *Labs) keptHere(file string) bool {
+	absolute, err := filepath.Abs(file)
+	return err == nil && filepath.Dir(absolute) == filepath.Clean(l.Saved)
 }
 
 // restoreApart brings objects back that had to go. What has their names, ports or routes now goes; it is saved if it is the

@@ -36,6 +36,20 @@ func Helm(namespace string, words ...string) Command {
 // Shell is a command of any other program: Shell("docker", "logs", "web").
 func Shell(program string, words ...string) Command { return Command{program: program, words: words} }
 
+// Unset is the command that removes variables from a shell: of PowerShell on Windows, of any other one elsewhere.
+func Unset(names ...string) Command { return unset(runtime.GOOS, names) }
+
+func unset(system string, names []string) Command {
+	if system != "windows" {
+		return Shell("unset", names...)
+	}
+	words := make([]string, len(names))
+	for i, name := range names {
+		words[i] = "Env:" + name
+	}
+	return Shell("Remove-Item", strings.Join(words, ","))
+}
+
 // Usage is c with what the reader has to fill in at its end, in capitals: "FILE", "CHAPTER[/STEP]".
 func (c Command) Usage(usage string) Command {
 	c.usage = usage

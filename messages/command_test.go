@@ -54,3 +54,17 @@ func TestQuote(t *testing.T) {
 		}
 	}
 }
+
+// TestUnset holds that variables are removed in the words of the system's usual shell.
+func TestUnset(t *testing.T) {
+	t.Parallel()
+	names := []string{"DOCKER_HOST", "DOCKER_CERT_PATH"}
+	for system, want := range map[string]string{
+		"linux": "unset DOCKER_HOST DOCKER_CERT_PATH", "darwin": "unset DOCKER_HOST DOCKER_CERT_PATH",
+		"windows": "Remove-Item Env:DOCKER_HOST,Env:DOCKER_CERT_PATH",
+	} {
+		if got := unset(system, names).String(); got != want {
+			t.Errorf("on %s it is %q", system, got)
+		}
+	}
+}

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -70,6 +73,40 @@ func Free(addresses []string, number int) bool {
 		}
 	}
 	return true
+}
+
+// Reserved reports whether Windows keeps a port for itself, so that nobody can have it: Hyper-V reserves whole ranges
+// (https://learn.microsoft.com/troubleshoot/windows-server/networking/default-dynamic-port-range-tcpip-chang).
+func Reserved(number int) bool {
+	target := net.JoinHostPort(Loopback, strconv.Itoa(number))
+	listener, err := net.Listen("tcp", target)
+	if err == nil {
+		listener.Close()
+		return false
+	}
+	if conn, err := net.DialTimeout("tcp", target, time.Second); err == nil { // of a program that shares it with nobody
+		conn.Close()
+		return false
+	}
+	return refused(runtime.GOOS, err)
+}
+
+// refused reports whether an error of Listen says that Windows does not give the port to anybody: WSAEACCES, which is not
+// syscall.EACCES there.
+func refused(system string, err error) bool {
+	var number syscall.Errno
+	return system == "windows" && errors.As(err, &number) && number == 10013
+}
+
+// FirstUnprivileged is the first port that any user of this machine may listen on.
+func FirstUnprivileged() int {
+	content, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+	if err == nil {
+		if first, err := strconv.Atoi(strings.TrimSpace(string(content))); err == nil {
+			return first
+		}
+	}
+	return 1024
 }
 
 // Loopback is the address that a lab listens on. It is not ::1 as well: a machine may lose IPv6 later, by a VPN or a setting, and

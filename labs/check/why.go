@@ -68,7 +68,7 @@ func (c *Checker) elsewhere(ctx context.Context, r kube.Reference) (all []string
 // wouldBeRefused explains why the API server would not take an object.
 func (c *Checker) wouldBeRefused(ctx context.Context, object *unstructured.Unstructured) (cause, error) {
 	err := c.Cluster.Try(ctx, object)
-	if err == nil || ctx.Err() != nil || apierrors.IsAlreadyExists(err) {
+	if err == nil || ctx.Err() != nil {
 		return cause{}, context.Cause(ctx)
 	}
 	found, failed := c.refused(ctx, kube.Refer(object), err.Error())

@@ -94,6 +94,11 @@ func dangersOf(object *unstructured.Unstructured) (all []messages.Text) {
 	return append(all, inPods(object.Object)...)
 }
 
+// Reserved reports whether a namespace holds what makes the lab work.
+func Reserved(namespace string) bool {
+	return strings.HasPrefix(namespace, "kube-") || slices.Contains([]string{"hellolab", "ingress-nginx", "local-path-storage"}, namespace)
+}
+
 // inPods looks for dangers in what has containers, anywhere in an object: a pod is part of objects of many kinds. They are
 // what Kubernetes' "baseline" forbids (https://kubernetes.io/docs/concepts/security/pod-security-standards/).
 func inPods(value any) (all []messages.Text) {

@@ -376,8 +376,3 @@ func field(node *yaml.Node, keys string) string {
 	}
 	return ""
 }
-
-// Reserved reports whether a namespace is Kubernetes' or the lab's own, in which no course works.
-func Reserved(namespace string) bool {
-	return strings.HasPrefix(namespace, "kube-") || slices.Contains([]string{"hellolab", "ingress-nginx", "local-path-storage"}, namespace)
-}
