@@ -55,7 +55,7 @@ func troubles() []trouble {
 			l.kubectl("", "delete", "pods", "-l", "app=hellok8s", "--wait=false")
 		}, said: words{"failed quota: rq-demo", `requests\.cpu`}, next: `kubectl delete resourcequota/rq-demo`},
 		{name: "limits", step: "deployment/scale", happens: func(l *lab) {
-			l.apply("{apiVersion: v1, kind: LimitRange, metadata: {name: least}, spec: {limits: [{type: Container, min: {memory: 1Gi}}]}}")
+			l.apply("{apiVersion: v1, kind: LimitRange, metadata: {name: least}, spec: {limits: [{type: Pod, min: {memory: 1Gi}}]}}")
 			l.kubectl("", "delete", "pods", "-l", "app=hellok8s", "--wait=false")
 		}, said: words{"minimum memory usage"}, next: `kubectl delete limitrange/least`},
 		{name: "pod security", step: "deployment/scale", happens: func(l *lab) {
@@ -94,7 +94,7 @@ func troubles() []trouble {
 		}, said: words{"cannot pull", "helok8s:v1", "there is guangzhengli/hellok8s:v1"}, next: `kubectl set image .*hellok8s:v1`},
 		{name: "a command that there is not", step: "deployment/scale", happens: func(l *lab) {
 			l.kubectl("", "patch", "deployment", "hellok8s-deployment", "-p", "spec: {template: {spec: {containers: [{name: hellok8s-container, command: [nonsuch]}]}}}")
-		}, said: words{"cannot start", "nonsuch"}, next: `kubectl edit deployment`, sed: `/command:/d;/- nonsuch/d`},
+		}, said: words{"cannot start", "nonsuch"}, next: `kubectl edit deployment`, sed: `/- nonsuch/d;s/- command:/- tty: false/`},
 
 		{name: "another node port", step: "service/nodeport", happens: func(l *lab) {
 			l.kubectl("", "patch", "service", "service-hellok8s-nodeport", "--type=json", "-p", "[{op: replace, path: /spec/ports/0/nodePort, value: 30080}]")
