@@ -63,8 +63,11 @@ func (p *program) parts(config configuration) []bundle.Part {
 		}},
 		{Name: "status", Within: 15 * time.Second, Collect: func(ctx context.Context, add bundle.Add) error { return p.addStatus(ctx, config, add) }},
 		{Name: "lock", Within: 5 * time.Second, Collect: func(ctx context.Context, add bundle.Add) error {
-			holder, _ := lock.Find(ctx, name)
-			add("lock.json", map[string]any{"held": busy(name), "last": holder})
+			state := map[string]any{"held": busy(name)}
+			if holder, found := lock.Find(ctx, name); found {
+				state["last"] = holder
+			}
+			add("lock.json", state)
 			return nil
 		}},
 	}
