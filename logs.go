@@ -9,11 +9,11 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hellolab/hellolab/bootstrap"
-	"github.com/hellolab/hellolab/bundle"
 	"github.com/hellolab/hellolab/doctor"
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/lock"
+	"github.com/hellolab/hellolab/logs"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -24,12 +24,12 @@ func (p *program) logs(c *cli.Context) error {
 		return err
 	}
 	file, force := c.Args().First(), c.Bool("force")
-	if err := bundle.Refuse(file, force); err != nil {
+	if err := logs.Refuse(file, force); err != nil {
 		return err
 	}
-	var collected *bundle.Bundle
+	var collected *logs.Archive
 	err = p.story.Do(c.Context, messages.T("collecting logs and states"), func(ctx context.Context) error {
-		collected = bundle.Collect(ctx, p.parts(config))
+		collected = logs.Collect(ctx, p.parts(config))
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -50,19 +50,19 @@ func (p *program) logs(c *cli.Context) error {
 }
 
 // parts are all that goes into the archive.
-func (p *program) parts(config configuration) []bundle.Part {
+func (p *program) parts(config configuration) []logs.Part {
 	name := config.Bootstrap.Name
 	kubectl := kube.Kubeconfig{Context: bootstrap.Context(name)}
-	parts := []bundle.Part{
-		{Name: "program", Within: time.Second, Collect: func(_ context.Context, add bundle.Add) error { return p.describe(config, add) }},
-		{Name: "doctor", Within: 5 * time.Second, Collect: func(ctx context.Context, add bundle.Add) error {
+	parts := []logs.Part{
+		{Name: "program", Within: time.Second, Collect: func(_ context.Context, add logs.Add) error { return p.describe(config, add) }},
+		{Name: "doctor", Within: 5 * time.Second, Collect: func(ctx context.Context, add logs.Add) error {
 			seen := doctor.Inspect(ctx, p.thisMachine(config))
 			add("doctor.json", p.diagnoses(doctor.Examine(seen)))
 			add("machine.json", map[string]any{"system": seen.System, "folders": seen.Folders, "kernel": seen.Kernel, "network": seen.Network, "go": seen.Go})
 			return nil
 		}},
-		{Name: "status", Within: 15 * time.Second, Collect: func(ctx context.Context, add bundle.Add) error { return p.addStatus(ctx, config, add) }},
-		{Name: "lock", Within: 5 * time.Second, Collect: func(ctx context.Context, add bundle.Add) error {
+		{Name: "status", Within: 15 * time.Second, Collect: func(ctx context.Context, add logs.Add) error { return p.addStatus(ctx, config, add) }},
+		{Name: "lock", Within: 5 * time.Second, Collect: func(ctx context.Context, add logs.Add) error {
 			state := map[string]any{"held": busy(name)}
 			if holder, found := lock.Find(ctx, name); found {
 				state["last"] = holder
@@ -71,8 +71,8 @@ func (p *program) parts(config configuration) []bundle.Part {
 			return nil
 		}},
 	}
-	parts = append(parts, bundle.Engine(name, p.look)...)
-	return append(parts, bundle.Cluster(kubectl.Cluster)...)
+	parts = append(parts, logs.Engine(name, p.look)...)
+	return append(parts, logs.Cluster(kubectl.Cluster)...)
 }
 
 // look connects to the engine without a change to this process: parts are collected beside each other.
@@ -85,7 +85,7 @@ func (p *program) look(ctx context.Context) (*client.Client, error) {
 }
 
 // describe adds what this program is, and its configuration.
-func (p *program) describe(config configuration, add bundle.Add) error {
+func (p *program) describe(config configuration, add logs.Add) error {
 	add("version.json", thisBuild())
 	var values map[string]any
 	content, err := yaml.Marshal(config)
@@ -105,7 +105,7 @@ func (p *program) describe(config configuration, add bundle.Add) error {
 }
 
 // addStatus adds the lab's status and its record.
-func (p *program) addStatus(ctx context.Context, config configuration, add bundle.Add) error {
+func (p *program) addStatus(ctx context.Context, config configuration, add logs.Add) error {
 	docker, err := p.look(ctx)
 	if err != nil {
 		return err

@@ -1,8 +1,8 @@
-// Package bundle collects what a bug report needs into one archive (a "support bundle"), and blanks secrets in it.
+// Package logs collects what a bug report needs into one archive, and blanks secrets in it.
 //
 // Parts are collected at the same time, each within its own limit: one that hangs or fails is noted in the archive, and the rest
 // is there. Nothing is written before all secrets are known that the parts tell of, since the logs may quote them.
-package bundle
+package logs
 
 import (
 	"archive/zip"
@@ -25,25 +25,25 @@ import (
 	"github.com/hellolab/hellolab/redact"
 )
 
-// Part is a part of a bundle: what it is called where it is missing, and what collects it. Part files are added as they are
-// had, so that a part which fails or hangs in the middle has the rest in the bundle.
+// Part is a part of an archive: what it is called where it is missing, and what collects it. Part files are added as they are
+// had, so that a part which fails or hangs in the middle has the rest in the archive.
 type Part struct {
 	Name    string
 	Within  time.Duration
 	Collect func(ctx context.Context, add Add) error
 }
 
-// Add puts a file into the bundle: a text, or a value that is written as JSON. Slashes in its name are folders.
+// Add puts a file into the archive: a text, or a value that is written as JSON. Slashes in its name are folders.
 type Add func(name string, content any)
 
-// Missing is a part that is not in the bundle, or not as a whole, and why.
+// Missing is a part that is not in the archive, or not as a whole, and why.
 type Missing struct {
 	Part string `json:"part"`
 	Why  string `json:"why"`
 }
 
-// Bundle is what has been collected.
-type Bundle struct {
+// Archive is what has been collected.
+type Archive struct {
 	Missing []Missing
 
 	lock   sync.Mutex
@@ -55,30 +55,30 @@ type Bundle struct {
 const longest = 2 << 20
 
 // Collect collects all parts at the same time. It returns at the latest when the longest limit has passed.
-func Collect(ctx context.Context, parts []Part) *Bundle {
-	b := &Bundle{files: map[string]any{}}
+func Collect(ctx context.Context, parts []Part) *Archive {
+	a := &Archive{files: map[string]any{}}
 	failed := make(chan Missing, len(parts))
 	for _, part := range parts {
-		go func() { failed <- Missing{part.Name, b.collect(ctx, part)} }()
+		go func() { failed <- Missing{part.Name, a.collect(ctx, part)} }()
 	}
 	for range parts {
 		if missing := <-failed; missing.Why != "" {
-			b.Missing = append(b.Missing, missing)
+			a.Missing = append(a.Missing, missing)
 		}
 	}
-	slices.SortFunc(b.Missing, func(a, b Missing) int { return strings.Compare(a.Part, b.Part) })
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	b.closed = true
-	return b
+	slices.SortFunc(a.Missing, func(one, other Missing) int { return strings.Compare(one.Part, other.Part) })
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	a.closed = true
+	return a
 }
 
 // collect collects a part, and returns why it is not complete, or "". What does not end with its context is left behind.
-func (b *Bundle) collect(ctx context.Context, part Part) string {
+func (a *Archive) collect(ctx context.Context, part Part) string {
 	ctx, cancel := context.WithTimeout(ctx, part.Within)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- part.Collect(ctx, b.add) }()
+	go func() { done <- part.Collect(ctx, a.add) }()
 	select {
 	case err := <-done:
 		if err != nil {
@@ -90,14 +90,14 @@ func (b *Bundle) collect(ctx context.Context, part Part) string {
 	}
 }
 
-func (b *Bundle) add(name string, content any) {
+func (a *Archive) add(name string, content any) {
 	if text, isText := content.([]byte); isText {
 		content = string(text[max(0, len(text)-longest):])
 	}
-	b.lock.Lock()
-	defer b.lock.Unlock()
-	if !b.closed {
-		b.files[name] = content
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	if !a.closed {
+		a.files[name] = content
 	}
 }
 
@@ -123,9 +123,9 @@ func exists(file string) error {
 		WithHint("choose another name, or overwrite it: %s", messages.Hellolab("logs", "--force", file))
 }
 
-// Write writes the bundle as a ZIP archive, which every system opens, without the secrets in it. Nobody but this user may
+// Write writes it as a ZIP archive, which every system opens, without the secrets in it. Nobody but this user may
 // read it. It appears under its name when it is complete; one that is there is overwritten only by force.
-func (b *Bundle) Write(file string, force bool) error {
+func (a *Archive) Write(file string, force bool) error {
 	if err := Refuse(file, force); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (b *Bundle) Write(file string, force bool) error {
 		return unwritten(file, err)
 	}
 	defer os.Remove(temporary.Name())
-	if err := errors.Join(b.archive(temporary), temporary.Sync(), temporary.Close()); err != nil {
+	if err := errors.Join(a.archive(temporary), temporary.Sync(), temporary.Close()); err != nil {
 		return unwritten(file, err)
 	}
 	if force {
@@ -156,15 +156,15 @@ func unwritten(file string, err error) error {
 }
 
 // archive writes all files into a ZIP archive.
-func (b *Bundle) archive(into *os.File) error {
-	redactor := redact.New(b.secrets())
-	names := slices.Sorted(maps.Keys(b.files))
+func (a *Archive) archive(into *os.File) error {
+	redactor := redact.New(a.secrets())
+	names := slices.Sorted(maps.Keys(a.files))
 	contents := make([][]byte, len(names))
 	var work errgroup.Group
 	work.SetLimit(runtime.NumCPU())
 	for i, name := range names {
 		work.Go(func() (err error) {
-			contents[i], err = blanked(redactor, b.files[name])
+			contents[i], err = blanked(redactor, a.files[name])
 			return err
 		})
 	}
@@ -182,7 +182,7 @@ func (b *Bundle) archive(into *os.File) error {
 			return err
 		}
 	}
-	missing, err := redactor.JSON(b.Missing)
+	missing, err := redactor.JSON(a.Missing)
 	if err != nil {
 		return err
 	}
@@ -197,9 +197,9 @@ func (b *Bundle) archive(into *os.File) error {
 }
 
 // secrets are those that the parts hold in so many words.
-func (b *Bundle) secrets() []string {
+func (a *Archive) secrets() []string {
 	var all []string
-	for _, content := range b.files {
+	for _, content := range a.files {
 		if _, isText := content.(string); !isText {
 			all = append(all, redact.Secrets(content)...)
 		}

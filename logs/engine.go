@@ -1,4 +1,4 @@
-package bundle
+package logs
 
 import (
 	"bytes"

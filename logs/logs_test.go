@@ -1,4 +1,4 @@
-package bundle_test
+package logs_test
 
 import (
 	"archive/zip"
@@ -20,10 +20,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/hellolab/hellolab/bundle"
 	"github.com/hellolab/hellolab/engine/enginetest"
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/kube/kubetest"
+	"github.com/hellolab/hellolab/logs"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -56,16 +56,16 @@ func TestPartsAreApart(t *testing.T) {
 	released := make(chan struct{})
 	defer close(released)
 	start := time.Now()
-	collected := bundle.Collect(t.Context(), []bundle.Part{
-		{Name: "good", Within: time.Minute, Collect: func(_ context.Context, add bundle.Add) error {
+	collected := logs.Collect(t.Context(), []logs.Part{
+		{Name: "good", Within: time.Minute, Collect: func(_ context.Context, add logs.Add) error {
 			add("good.json", map[string]string{"a": "b"})
 			return nil
 		}},
-		{Name: "fails", Within: time.Minute, Collect: func(_ context.Context, add bundle.Add) error {
+		{Name: "fails", Within: time.Minute, Collect: func(_ context.Context, add logs.Add) error {
 			add("half.txt", []byte("half"))
 			return errors.New("the rest is not there")
 		}},
-		{Name: "hangs", Within: 50 * time.Millisecond, Collect: func(_ context.Context, add bundle.Add) error {
+		{Name: "hangs", Within: 50 * time.Millisecond, Collect: func(_ context.Context, add logs.Add) error {
 			<-released
 			add("late.txt", []byte("late"))
 			return nil
@@ -82,9 +82,9 @@ func TestPartsAreApart(t *testing.T) {
 	if !strings.Contains(files["good.json"], `"a": "b"`) || files["half.txt"] != "half" || len(files) != 3 {
 		t.Errorf("it holds %v", files)
 	}
-	var missing []bundle.Missing
+	var missing []logs.Missing
 	if err := json.Unmarshal([]byte(files["missing.json"]), &missing); err != nil || len(missing) != 2 ||
-		missing[0] != (bundle.Missing{Part: "fails", Why: "the rest is not there"}) || missing[1].Part != "hangs" || !strings.Contains(missing[1].Why, "50ms") {
+		missing[0] != (logs.Missing{Part: "fails", Why: "the rest is not there"}) || missing[1].Part != "hangs" || !strings.Contains(missing[1].Why, "50ms") {
 		t.Errorf("it misses %v, %v", missing, err)
 	}
 }
@@ -93,7 +93,7 @@ func TestPartsAreApart(t *testing.T) {
 func TestSecretsGoEverywhere(t *testing.T) {
 	t.Parallel()
 	const secret = "pl4nted-word"
-	collected := bundle.Collect(t.Context(), []bundle.Part{{Name: "all", Within: time.Minute, Collect: func(_ context.Context, add bundle.Add) error {
+	collected := logs.Collect(t.Context(), []logs.Part{{Name: "all", Within: time.Minute, Collect: func(_ context.Context, add logs.Add) error {
 		add("objects/Secret.json", []any{map[string]any{"kind": "Secret", "data": map[string]any{"key": base64.StdEncoding.EncodeToString([]byte(secret))}}})
 		add("pods/log.txt", []byte("the pod says "+secret+" aloud"))
 		add("long.txt", []byte(strings.Repeat("x", 3<<20)+" the end"))
@@ -121,7 +121,7 @@ func TestWrite(t *testing.T) {
 	if err := os.WriteFile(file, []byte("the user's"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	empty := bundle.Collect(t.Context(), nil)
+	empty := logs.Collect(t.Context(), nil)
 	for name, refused := range map[string]string{"a file that is there": file, "a folder": folder, "no folder": filepath.Join(folder, "gone", "report.zip")} {
 		err := empty.Write(refused, false)
 		if !messages.IsUsage(err) || (messages.Printer{}).Hint(err) == "" {
@@ -154,7 +154,7 @@ func TestEngine(t *testing.T) {
 	}
 	docker.Handle("GET /containers/{id}/logs", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "plain lines, as of a terminal\n") })
 	docker.Fail("POST /containers/{id}/exec", 409, "Container is paused, unpause the container first")
-	collected := bundle.Collect(t.Context(), bundle.Engine("web", func(context.Context) (*client.Client, error) { return docker.Client(), nil }))
+	collected := logs.Collect(t.Context(), logs.Engine("web", func(context.Context) (*client.Client, error) { return docker.Client(), nil }))
 	file := filepath.Join(t.TempDir(), "report.zip")
 	if err := collected.Write(file, false); err != nil {
 		t.Fatal(err)
@@ -191,7 +191,7 @@ func TestCluster(t *testing.T) {
 		&corev1.Namespace{ObjectMeta: meta("", "default")},
 		&corev1.Secret{ObjectMeta: meta("default", "web"), Data: map[string][]byte{"key": []byte("pl4nted-word")}},
 		&corev1.ConfigMap{ObjectMeta: meta("kube-system", "settings"), Data: map[string]string{"a": "it says pl4nted-word"}})
-	collected := bundle.Collect(t.Context(), bundle.Cluster(func() (*kube.Cluster, error) { return kube.New(server.Config()) }))
+	collected := logs.Collect(t.Context(), logs.Cluster(func() (*kube.Cluster, error) { return kube.New(server.Config()) }))
 	file := filepath.Join(t.TempDir(), "report.zip")
 	if err := collected.Write(file, false); err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestCluster(t *testing.T) {
 	if len(collected.Missing) > 0 {
 		t.Errorf("it misses %v", collected.Missing)
 	}
-	gone := bundle.Collect(t.Context(), bundle.Cluster(func() (*kube.Cluster, error) { return nil, errors.New("no context") }))
+	gone := logs.Collect(t.Context(), logs.Cluster(func() (*kube.Cluster, error) { return nil, errors.New("no context") }))
 	if len(gone.Missing) != 2 {
 		t.Errorf("without a cluster it misses %v", gone.Missing)
 	}
