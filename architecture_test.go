@@ -19,12 +19,12 @@ const module = "github.com/hellolab/hellolab"
 // mayImport lists which packages of this module each one may use. main wires them, and may use all.
 var mayImport = map[string][]string{
 	"await":         {"messages"},
-	"bootstrap":     {"await", "engine", "helm", "kube", "lock", "messages", "port", "progress", "registry"},
+	"bootstrap":     {"await", "engine", "helm", "kube", "lock", "messages", "port", "progress", "registry", "scratch"},
 	"doctor":        {"engine", "kube", "messages", "port"},
 	"durable":       {"messages"},
 	"engine":        {"messages", "progress"},
 	"helm":          {"kube", "messages"},
-	"images":        {"engine", "messages", "progress"},
+	"images":        {"engine", "messages", "progress", "scratch"},
 	"kube":          {"await", "durable", "messages"},
 	"kube/kubetest": {"kube"},
 	"kubectl":       {},
@@ -39,6 +39,7 @@ var mayImport = map[string][]string{
 	"redact":        {},
 	"registry":      {"engine", "messages", "port", "progress"},
 	"supply":        {"bootstrap", "helm", "images", "kube", "messages", "registry", "tunnel"},
+	"scratch":       {},
 	"strict":        {"messages"},
 	"tunnel":        {"await", "kube", "messages"},
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/doctor"
 	"github.com/hellolab/hellolab/lock"
+	"github.com/hellolab/hellolab/messages"
 )
 
 // doctor finds what keeps the lab from working. It fails where it found an error, not where there are warnings only.
@@ -112,7 +113,7 @@ func busy(lab string) bool {
 	return err == nil && unlock == nil
 }
 
-// obstacles looks, beside what `up` does first, for what would keep it from making a lab. Where there is one, nothing is left
+// obstacles looks, beside what `up` does first, for what would keep it from making a lab, and tells what may become a trouble of it. Where there is one, nothing is left
 // to look for that it would not notice itself.
 func (p *program) obstacles(ctx context.Context, s session) <-chan error {
 	found := make(chan error, 1)
@@ -124,8 +125,12 @@ func (p *program) obstacles(ctx context.Context, s session) <-chan error {
 	place.Docker, place.Find = s.docker, nil
 	go func() {
 		var all []error
-		for _, obstacle := range doctor.Obstacles(doctor.InspectEarly(ctx, place)) {
+		stops, mentioned := doctor.Early(doctor.InspectEarly(ctx, place))
+		for _, obstacle := range stops {
 			all = append(all, obstacle.Failure())
+		}
+		for _, warning := range mentioned {
+			p.story.Say(messages.T("warning: %s; %s", warning.What, warning.Case.Next))
 		}
 		found <- errors.Join(all...)
 	}()

@@ -19,6 +19,8 @@ const (
 	exitFailed = 1
 	exitUsage  = 2
 	exitNotYet = 3
+	// exitInterrupted is what shells have for a program that Ctrl-C has ended.
+	exitInterrupted = 130
 )
 
 // errNotYet is the end of `lab check` where the cluster is not yet as the step leaves it: exit status 3.
@@ -46,11 +48,16 @@ func (p *program) exit(ctx context.Context, err error) int {
 		return exitDone
 	case errors.Is(err, errNotYet{}):
 		return exitNotYet
-	case ctx.Err() != nil && !errors.As(err, new(afterInterrupt)):
+	}
+	interrupted := ctx.Err() != nil && !errors.As(err, new(afterInterrupt))
+	if interrupted {
 		err = messages.Errorf("interrupted").WithHint("run the same command again to go on from where it stopped")
 	}
 	fmt.Fprint(p.stderr, redact.New(nil).Userinfo(p.printer.Report(explain(err))))
-	if messages.IsUsage(err) {
+	switch {
+	case interrupted:
+		return exitInterrupted
+	case messages.IsUsage(err):
 		return exitUsage
 	}
 	return exitFailed

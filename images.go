@@ -164,10 +164,10 @@ func envComments(shell, env, image string) []string {
 
 // shell is the user's, as far as it can be told.
 func (p *program) shell() string {
-	if name := filepath.Base(p.getenv("SHELL")); name == "fish" {
+	switch name := strings.TrimSuffix(filepath.Base(p.getenv("SHELL")), ".exe"); {
+	case name == "fish":
 		return name
-	}
-	if runtime.GOOS == "windows" {
+	case runtime.GOOS == "windows" && name != "bash": // Git Bash sets it, too
 		return "powershell"
 	}
 	return "bash"

@@ -244,7 +244,7 @@ func TestInterrupted(t *testing.T) {
 	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	m.check(err)
 	defer file.Close()
-	if status := run(ctx, []string{"hellolab", "status", "--name", "mine"}, file, file); status != exitFailed {
+	if status := run(ctx, []string{"hellolab", "status", "--name", "mine"}, file, file); status != exitInterrupted {
 		t.Errorf("it ended with status %d", status)
 	}
 	said, err := os.ReadFile(file.Name())

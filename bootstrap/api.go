@@ -108,6 +108,7 @@ func (l *Lab) Releases(namespace string) (*helm.Client, error) {
 // releases are the Helm releases of a namespace: [helm.Client] is one.
 type releases interface {
 	Get(name string) (*release.Release, error)
+	Whole(ctx context.Context, found *release.Release) (bool, error)
 	Ensure(ctx context.Context, name string, wanted *chart.Chart, values map[string]any) error
 }
 

@@ -55,7 +55,9 @@ func (l *Lab) ensureCharts(ctx context.Context, files map[string][]byte) error {
 	}
 	values := map[string]any{"files": encoded}
 	if helm.Current(installed, wanted, values) && answers(ctx) == nil {
-		return nil // otherwise parts of it may have been deleted, which an upgrade to the same brings back
+		if whole, err := releases.Whole(ctx, installed); whole || err != nil {
+			return err
+		}
 	}
 	image, _, err := l.registry.Find(ctx, chartsImage)
 	if err != nil {
@@ -67,7 +69,7 @@ func (l *Lab) ensureCharts(ctx context.Context, files map[string][]byte) error {
 	}
 	return l.story.Do(ctx, messages.T("chart repository at %s", url), func(ctx context.Context) error {
 		if err := releases.Ensure(ctx, chartsName, wanted, values); err != nil {
-			return messages.Errorf("the chart repository cannot be installed").Because(err).WithHint("run the same command again")
+			return messages.Errorf("the chart repository cannot be installed").Because(err).WithHint("once that is mended, run the same command again")
 		}
 		return l.untilCharts(ctx, answers)
 	})

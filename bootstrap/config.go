@@ -76,5 +76,8 @@ func (c Config) Validate() error {
 	if c.Ingress.Enabled && c.Ingress.Chart == "" && c.Ingress.Image == "" {
 		wrong("bootstrap.ingress.image is missing")
 	}
+	if c.Ingress.Chart == "" && len(c.Ingress.Values) > 0 {
+		wrong("bootstrap.ingress.values are those of bootstrap.ingress.chart, which is missing: the built-in chart has none to set")
+	}
 	return errors.Join(problems...)
 }

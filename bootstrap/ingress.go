@@ -44,20 +44,26 @@ func (l *Lab) ensureIngress(ctx context.Context, api *kube.Cluster) error {
 		return err
 	}
 	current := helm.Current(installed, wanted, values)
-	if current && l.ingressWorks(ctx, api) == nil {
+	whole := false
+	if current {
+		if whole, err = releases.Whole(ctx, installed); err != nil {
+			return err
+		}
+	}
+	if whole && l.ingressWorks(ctx, api) == nil {
 		return l.untilNodesReady(ctx, api)
 	}
 	return l.story.Do(ctx, messages.T("ingress controller at %s", l.Addresses().Ingress), func(ctx context.Context) error {
 		ctx, cancel := l.within(ctx)
 		defer cancel()
-		if current && hasController(ctx, api) { // it only has to come back, after a restart of the node say
+		if whole { // it only has to come back, after a restart of the node say
 			if l.untilIngressWorks(ctx, api, comeBackWithin) == nil {
 				return nil
 			}
 		}
 		if err := releases.Ensure(ctx, ingressName, wanted, values); err != nil {
 			return messages.Errorf("the ingress controller's chart cannot be installed").Because(err).
-				WithHint("run the same command again; %s shows more", messages.Helm(ingressName, "status", ingressName))
+				WithHint("once that is mended, run the same command again; %s shows more", messages.Helm(ingressName, "status", ingressName))
 		}
 		if err := l.untilIngressWorks(ctx, api, l.settings.Bootstrap.Timeout); err != nil {
 			return messages.Errorf("the ingress controller does not work").Because(errors.Join(err, newestWarning(ctx, api, ingressName))).
@@ -79,14 +85,8 @@ func (l *Lab) untilIngressWorks(ctx context.Context, api *kube.Cluster, limit ti
 	return await.Poll(ctx, messages.Text{}, func(ctx context.Context) error { return l.ingressWorks(ctx, api) })
 }
 
-// hasController reports whether there is an ingress controller at all.
-func hasController(ctx context.Context, api *kube.Cluster) bool {
-	found, err := api.AppsV1().Deployments(ingressName).List(ctx, metav1.ListOptions{})
-	return err == nil && len(found.Items) > 0
-}
-
 // ingressChart returns the chart to install and its values. The webhook's certificate of an earlier installation is
-// kept.
+// kept, unless the clock has been set back behind its beginning.
 func (l *Lab) ingressChart(installed *release.Release) (*chart.Chart, map[string]any, error) {
 	settings := l.settings.Bootstrap.Ingress
 	if settings.Chart != "" {
@@ -101,11 +101,11 @@ func (l *Lab) ingressChart(installed *release.Release) (*chart.Chart, map[string
 	if err != nil {
 		return nil, nil, err
 	}
-	webhook, found := map[string]any(nil), false
+	var webhook map[string]any
 	if installed != nil {
-		webhook, found = installed.Config["webhook"].(map[string]any)
+		webhook, _ = installed.Config["webhook"].(map[string]any)
 	}
-	if !found {
+	if !validNow(webhook) {
 		if webhook, err = webhookCertificate(); err != nil {
 			return nil, nil, err
 		}
@@ -148,6 +148,18 @@ func newestWarning(ctx context.Context, api *kube.Cluster, namespace string) err
 	}
 	last := warnings[len(warnings)-1]
 	return fmt.Errorf("%s %s: %s", strings.ToLower(last.InvolvedObject.Kind), last.InvolvedObject.Name, last.Message)
+}
+
+// validNow reports whether the certificate that webhookCertificate made is valid at this time.
+func validNow(webhook map[string]any) bool {
+	encoded, _ := webhook["certificate"].(string)
+	content, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return false
+	}
+	certificates, err := cert.ParseCertsPEM(content)
+	now := time.Now()
+	return err == nil && now.After(certificates[0].NotBefore) && now.Before(certificates[0].NotAfter)
 }
 
 // webhookCertificate makes the pair that the admission webhook identifies itself with. It lives as long as any lab, and

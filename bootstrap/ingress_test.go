@@ -2,13 +2,19 @@ package bootstrap
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math/big"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -32,6 +38,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 
 	"github.com/hellolab/hellolab/helm"
@@ -88,11 +95,14 @@ func TestIngressController(t *testing.T) {
 		}
 	}
 	// a control plane that has workers beside it carries this taint
-	taint := corev1.Taint{Key: "node-role.kubernetes.io/control-plane", Effect: corev1.TaintEffectNoSchedule}
-	if !slices.ContainsFunc(pod.Spec.Tolerations, func(toleration corev1.Toleration) bool {
-		return toleration.Key == taint.Key && toleration.Operator == corev1.TolerationOpExists && toleration.Effect == taint.Effect
-	}) {
-		t.Errorf("the pod does not tolerate %s: %v", taint.Key, pod.Spec.Tolerations)
+	control := corev1.Taint{Key: "node-role.kubernetes.io/control-plane", Effect: corev1.TaintEffectNoSchedule}
+	readers := corev1.Taint{Key: "a", Value: "b", Effect: corev1.TaintEffectNoExecute}
+	for _, taint := range []corev1.Taint{control, readers} {
+		if !slices.ContainsFunc(pod.Spec.Tolerations, func(toleration corev1.Toleration) bool {
+			return toleration.ToleratesTaint(klog.Background(), &taint, false)
+		}) {
+			t.Errorf("the pod does not tolerate %s: %v", taint.Key, pod.Spec.Tolerations)
+		}
 	}
 	if deployment.Spec.Strategy.Type != appsv1.RecreateDeploymentStrategyType {
 		t.Errorf("an update is a %s: a second pod cannot have the host ports", deployment.Spec.Strategy.Type)
@@ -280,6 +290,27 @@ func TestIngressIsInstalledAgain(t *testing.T) {
 	}
 	if changed["image"] != lab.settings.Bootstrap.Ingress.Image || !reflect.DeepEqual(changed["webhook"], values["webhook"]) {
 		t.Errorf("the values are %v: want the new image, and the certificate that is there", changed)
+	}
+}
+
+// TestIngressAfterTheClockWasSetBack holds that a certificate whose time has not come is made anew, for the API server would not take
+// it.
+func TestIngressAfterTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	lab := defaultLab(t)
+	tomorrow := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(24 * time.Hour), NotAfter: time.Now().Add(48 * time.Hour)}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := x509.CreateCertificate(rand.Reader, tomorrow, tomorrow, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	early := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: content}))
+	_, values, err := lab.ingressChart(&release.Release{Config: map[string]any{"webhook": map[string]any{"certificate": early, "key": "a"}}})
+	if webhook, _ := values["webhook"].(map[string]any); err != nil || webhook["certificate"] == early || !validNow(webhook) {
+		t.Errorf("the certificate is %v, %v", webhook, err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
+	"github.com/hellolab/hellolab/scratch"
 )
 
 // ingressLabel marks the node whose ports are published.
@@ -105,16 +105,16 @@ func (l *Lab) createCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	scratch, err := os.MkdirTemp("", "hellolab-*")
+	folder, remove, err := scratch.Folder()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer remove()
 	return l.story.Do(ctx, messages.T("Kubernetes cluster %s", l.name()), func(ctx context.Context) error {
 		err := l.create(ctx,
 			cluster.CreateWithV1Alpha4Config(kindConfig(settings, info.CgroupVersion == "1")),
 			// the user's own kubeconfig is written to later, and not in the middle of something long
-			cluster.CreateWithKubeconfigPath(filepath.Join(scratch, "kubeconfig")))
+			cluster.CreateWithKubeconfigPath(filepath.Join(folder, "kubeconfig")))
 		if err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)

@@ -295,6 +295,22 @@ func (w *world) remake(change func(labels map[string]string)) {
 	w.engine.AddVolume("web-settings", volume.Labels)
 }
 
+// TestUpAfterALoss holds that what somebody has deleted of the charts' objects comes back, though what is asked for still works.
+func TestUpAfterALoss(t *testing.T) {
+	w := newWorld(t)
+	w.up()
+	w.objectsLost = true
+	w.up()
+	w.tells("ingress controller at")
+	if w.objectsLost {
+		t.Error("they are not back")
+	}
+	w.up()
+	if got := w.story.String(); strings.Contains(got, "•") {
+		t.Errorf("once more it says %s", got)
+	}
+}
+
 // TestUpAfterADrain holds that a control plane which was cordoned takes pods again, and that status says so before.
 func TestUpAfterADrain(t *testing.T) {
 	w := newWorld(t)

@@ -63,8 +63,10 @@ type world struct {
 	// sick has nothing work that is installed in the cluster.
 	sick bool
 	// down has nothing answer at the node's ports.
-	down     bool
-	releases map[string]*release.Release // by namespace/name
+	down bool
+	// objectsLost says that somebody has deleted some of the charts' objects.
+	objectsLost bool
+	releases    map[string]*release.Release // by namespace/name
 }
 
 // newWorld is one without a lab.
@@ -346,9 +348,16 @@ func (r fakeReleases) Get(name string) (*release.Release, error) {
 	return r.world.releases[r.namespace+"/"+name], nil
 }
 
+func (r fakeReleases) Whole(context.Context, *release.Release) (bool, error) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return !r.objectsLost, nil
+}
+
 func (r fakeReleases) Ensure(_ context.Context, name string, wanted *chart.Chart, values map[string]any) error {
 	r.lock.Lock()
 	defer r.lock.Unlock()
+	r.objectsLost = false
 	r.world.releases[r.namespace+"/"+name] = &release.Release{Name: name, Chart: wanted, Config: values, Info: &release.Info{Status: release.StatusDeployed}}
 	return nil
 }

@@ -25,8 +25,8 @@ type Rule struct {
 	// ID names the rule for programs and for people who search the web.
 	ID       string
 	Severity Severity
-	// Stops says that `up` looks before it makes anything, since nothing else of it would notice.
-	Stops bool
+	// Stops says that `up` looks before it makes anything, since nothing else of it would notice; Mentioned that it tells of it then.
+	Stops, Mentioned bool
 	// Why is why it matters.
 	Why messages.Text
 	// find returns the cases of it on a machine; nil is a rule that only an error tells of.
@@ -52,9 +52,9 @@ type Finding struct {
 // Examine returns what is wrong with a machine, errors first.
 func Examine(seen Machine) []Finding { return examine(seen, func(Rule) bool { return true }) }
 
-// Obstacles returns what keeps `up` from making a lab on a machine.
-func Obstacles(seen Machine) []Finding {
-	return examine(seen, func(rule Rule) bool { return rule.Stops })
+// Early returns what `up` has to know before it makes a lab on a machine: what keeps it from that, and what it has to tell.
+func Early(seen Machine) (stops, mentioned []Finding) {
+	return examine(seen, func(rule Rule) bool { return rule.Stops }), examine(seen, func(rule Rule) bool { return rule.Mentioned })
 }
 
 func examine(seen Machine, wanted func(Rule) bool) []Finding {

@@ -209,9 +209,13 @@ func TestInspectEarly(t *testing.T) {
 	set["DOCKER_HOST"] = "unix:///nonexistent"
 	place.Docker = docker.Client()
 	docker.SetInfo(func(info *system.Info) { info.OSType = "windows" })
-	found := Obstacles(InspectEarly(t.Context(), place))
-	if len(found) == 0 || found[0].ID != "engine-windows" {
-		t.Errorf("the obstacles are %v", found)
+	set["HTTPS_PROXY"] = "http://127.0.0.1:7890"
+	stops, mentioned := Early(InspectEarly(t.Context(), place))
+	if len(stops) == 0 || stops[0].ID != "engine-windows" {
+		t.Errorf("the obstacles are %v", stops)
+	}
+	if !slices.ContainsFunc(mentioned, func(f Finding) bool { return f.ID == "proxy-loopback" }) {
+		t.Errorf("it mentions %v", mentioned)
 	}
 }
 

@@ -116,8 +116,6 @@ type Network struct {
 	Addresses []netip.Addr
 	// Routes are those that lead to networks, not the default ones.
 	Routes []netip.Prefix
-	// IPv6 says that there is ::1.
-	IPv6 bool
 }
 
 // Kubectl is the user's configuration of kubectl.

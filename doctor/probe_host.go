@@ -112,7 +112,7 @@ func inotifyInstances() int {
 
 // lookAtNetwork finds the machine's addresses, and the networks that it has routes to.
 func lookAtNetwork(context.Context, Place) func(*Machine) {
-	found := Network{IPv6: len(port.Localhost()) > 1}
+	var found Network
 	addresses, _ := net.InterfaceAddrs()
 	for _, address := range addresses {
 		if prefix, err := netip.ParsePrefix(address.String()); err == nil {

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/docker/docker/api/types/container"
 
@@ -137,20 +136,6 @@ func leftovers(seen Machine) []Case {
 		}
 	}
 	return cases
-}
-
-// lostIPv6 finds containers of the lab that are published at ::1, which is not there any more.
-func lostIPv6(seen Machine) []Case {
-	if seen.Network.IPv6 || !seen.Lab.exists() {
-		return nil
-	}
-	for _, found := range seen.Engine.Containers {
-		ours := found.Labels[clusterLabel] == seen.Lab.Name || slices.Contains(found.Names, "/"+seen.Lab.Name+"-registry")
-		if ours && slices.ContainsFunc(found.Ports, func(port container.Port) bool { return strings.Contains(port.IP, ":") }) {
-			return one(messages.T("this machine has no IPv6 any more, and the lab %s was made with it", seen.Lab.Name), anew())
-		}
-	}
-	return nil
 }
 
 func labCertificates(seen Machine) []Case {

@@ -33,7 +33,7 @@ func good() Machine {
 		Folders: []Folder{{Use: Temporary, Path: "/tmp", Free: 20 * gibibyte}, {Use: Cache, Path: "/home/me/.cache/hellolab", Free: 20 * gibibyte},
 			{Use: EngineData, Path: "/var/lib/docker", Free: 20 * gibibyte}},
 		Kernel: Kernel{Instances: 128, Watches: 100000, Unprivileged: 1024},
-		Network: Network{IPv6: true, Addresses: []netip.Addr{netip.MustParseAddr("192.168.1.7"), netip.MustParseAddr("172.17.0.1")},
+		Network: Network{Addresses: []netip.Addr{netip.MustParseAddr("192.168.1.7"), netip.MustParseAddr("172.17.0.1")},
 			Routes: []netip.Prefix{netip.MustParsePrefix("192.168.1.0/24"), netip.MustParsePrefix("172.18.0.0/16")}},
 		Docker: DockerCommand{File: "/home/me/.docker/config.json"},
 		Go:     Go{"/usr/bin/go", "go1.26.8"},
@@ -134,11 +134,8 @@ func samples() map[string]sample {
 		"sudo":               {spoil: func(m *Machine) { m.Getenv = environment(map[string]string{"SUDO_USER": "me"}) }},
 		"docker-config":      {spoil: func(m *Machine) { m.Docker.Broken = unreadable }},
 		"credential-helper":  {spoil: func(m *Machine) { m.Docker.Helpers = []string{"docker-credential-desktop.exe"} }},
-		"ipv6-off": {spoil: func(m *Machine) {
-			m.Network.IPv6, m.Lab.State = false, "stopped"
-			m.Engine.Containers = []container.Summary{{Names: []string{"/hellolab-registry"}, Ports: []container.Port{{IP: "::1", PublicPort: 5001}}}}
-		}},
-		"unanswered": {spoil: func(m *Machine) { m.Late = []messages.Text{messages.T("kubectl's configuration")} }},
+		"ipv6-off":           {err: errors.New("listen tcp6 [::1]:5001: bind: cannot assign requested address")},
+		"unanswered":         {spoil: func(m *Machine) { m.Late = []messages.Text{messages.T("kubectl's configuration")} }},
 	}
 }
 
@@ -306,7 +303,7 @@ func TestObstacles(t *testing.T) {
 	t.Parallel()
 	seen := good()
 	seen.Engine.API, seen.Engine.Info.CgroupVersion = "1.40", "1"
-	found := Obstacles(seen)
+	found, _ := Early(seen)
 	if len(found) != 1 || found[0].ID != "engine-old" {
 		t.Fatalf("the obstacles are %v", found)
 	}

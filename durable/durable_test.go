@@ -1,11 +1,14 @@
 package durable_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hellolab/hellolab/durable"
 )
@@ -58,5 +61,30 @@ func TestReplaceThroughLinks(t *testing.T) {
 	}
 	if target, err := os.Readlink(link); err != nil || target != "real" {
 		t.Errorf("the link leads to %q, %v", target, err)
+	}
+}
+
+// TestSweep holds that what killed programs have left of a file goes with the next one, and nothing else.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "config")
+	old := time.Now().Add(-48 * time.Hour)
+	for name, at := range map[string]time.Time{".config.hellolab-1": old, ".config.hellolab-2": time.Now(), ".config-3": old} {
+		path := filepath.Join(folder, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, at, at)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := durable.Replace(file, []byte("new"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	entries, err := os.ReadDir(folder)
+	for _, entry := range entries {
+		left = append(left, entry.Name())
+	}
+	if want := []string{".config-3", ".config.hellolab-2", "config"}; err != nil || !slices.Equal(left, want) {
+		t.Errorf("left are %q, %v; want %q", left, err, want)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"path"
@@ -20,6 +21,7 @@ import (
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/hellolab/hellolab/kube"
 )
@@ -34,6 +36,7 @@ func SetFieldManager() { helmkube.ManagedFieldsManager = kube.Owner }
 
 // Client manages the releases of one namespace.
 type Client struct {
+	cluster       *kube.Cluster
 	configuration *action.Configuration
 	namespace     string
 	vet           func(*unstructured.Unstructured) error
@@ -49,7 +52,7 @@ func New(cluster *kube.Cluster, namespace string, log logrus.FieldLogger) (*Clie
 	if client, ok := configuration.KubeClient.(*helmkube.Client); ok {
 		client.Namespace = namespace // of objects that name none; the default is the kubectl context's
 	}
-	return &Client{configuration: configuration, namespace: namespace}, nil
+	return &Client{cluster: cluster, configuration: configuration, namespace: namespace}, nil
 }
 
 // Load reads a chart from a folder of a file system, of embedded files for example.
@@ -108,6 +111,40 @@ func stored(values map[string]any) string {
 		return err.Error()
 	}
 	return string(content)
+}
+
+// Whole reports whether all objects of a release are there; somebody may have deleted some. Ensure brings them back.
+func (c *Client) Whole(ctx context.Context, found *release.Release) (bool, error) {
+	objects, err := decoded(found.Manifest)
+	if err != nil {
+		return false, err
+	}
+	for _, object := range objects {
+		reference := kube.Refer(object)
+		if reference.Namespace == "" {
+			reference.Namespace = c.namespace
+		}
+		there, err := c.cluster.Get(ctx, reference)
+		if err != nil || there == nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// decoded reads the objects of a release.
+func decoded(manifest string) (objects []*unstructured.Unstructured, err error) {
+	for documents := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifest), 4096); ; {
+		object := &unstructured.Unstructured{}
+		if err := documents.Decode(&object.Object); err == io.EOF {
+			return objects, nil
+		} else if err != nil {
+			return nil, err
+		}
+		if len(object.Object) > 0 {
+			objects = append(objects, object)
+		}
+	}
 }
 
 // Ensure installs a chart as a release, or upgrades that release to it. A release that a killed program left half

@@ -12,6 +12,12 @@ import (
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage"
 	"helm.sh/helm/v3/pkg/storage/driver"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/hellolab/hellolab/kube"
+	"github.com/hellolab/hellolab/kube/kubetest"
 )
 
 // small is a chart of one object.
@@ -56,6 +62,35 @@ func TestEnsure(t *testing.T) {
 		if Current(found, wanted, map[string]any{"greeting": "other"}) {
 			t.Error("other values are taken for the same")
 		}
+	}
+}
+
+// TestWhole holds that a release counts as whole only while all of its objects are there.
+func TestWhole(t *testing.T) {
+	t.Parallel()
+	manifest := "---\n# Source: a\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: small}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: more}\n---\n\n"
+	settings := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "web", Name: "small"}}
+	more := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "more"}}
+	for _, test := range []struct {
+		name  string
+		there []runtime.Object
+		want  bool
+	}{
+		{"all", []runtime.Object{settings, more}, true},
+		{"the namespace only", []runtime.Object{more}, false},
+		{"without the namespace", []runtime.Object{settings}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			cluster, err := kube.New(kubetest.New(t, test.there...).Config())
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := &Client{cluster: cluster, namespace: "web"}
+			if whole, err := client.Whole(t.Context(), &release.Release{Manifest: manifest}); whole != test.want || err != nil {
+				t.Errorf("it is whole: %v, %v", whole, err)
+			}
+		})
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/scratch"
 )
 
 // oldestGo compiles the sources.
@@ -102,29 +102,12 @@ func newEnough(printed string) bool {
 	return found == "devel" || version.IsValid(found) && version.Compare(found, "go"+oldestGo) >= 0
 }
 
-// leftFor is how old the folder of a build has to be to count as left behind by a build that was killed.
-const leftFor = 24 * time.Hour
-
-// sweep removes the folders of builds that were killed.
-func sweep(folder string, now time.Time) {
-	left, _ := filepath.Glob(filepath.Join(folder, strings.Replace(buildFolder, "*", "[0-9]*", 1)))
-	for _, old := range left {
-		if found, err := os.Stat(old); err == nil && found.IsDir() && now.Sub(found.ModTime()) > leftFor {
-			os.RemoveAll(old)
-		}
-	}
-}
-
-// buildFolder is the name of a build's temporary folder.
-const buildFolder = "hellolab-build-*"
-
 func (h hostCompiler) compile(ctx context.Context, sources map[string][]byte, architecture string, progress func(float64)) (map[string][]byte, error) {
-	sweep(os.TempDir(), time.Now())
-	folder, err := os.MkdirTemp("", buildFolder)
+	folder, remove, err := scratch.Folder()
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(folder)
+	defer remove()
 	laidOut, packages := files(sources)
 	for name, content := range laidOut {
 		file := filepath.Join(folder, filepath.FromSlash(name))

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/hellolab/hellolab/await"
@@ -211,6 +212,7 @@ func (l *Labs) untilMet(ctx context.Context, snapshot *course.Snapshot) (rows []
 	step := snapshot.Step
 	waiting, cancel := l.within(ctx)
 	defer cancel()
+	go l.tellCauses(waiting, snapshot.Objects)
 	met := 0
 	err = await.Changes(waiting, probeEvery, func(ctx context.Context) (bool, error) {
 		for ; met < len(snapshot.Expect); met++ {
@@ -233,6 +235,36 @@ func (l *Labs) untilMet(ctx context.Context, snapshot *course.Snapshot) (rows []
 	return nil, messages.Errorf("%s: not everything is as it should be after %s", step.ID(), l.Timeout).
 		Because(errors.Join(append(unmet(rows), l.Checker.Evidence(ctx, step)...)...)).
 		Next(messages.Hellolab("lab", "check", step.ID()))
+}
+
+// tellEvery is how often tellCauses looks.
+const tellEvery = 10 * time.Second
+
+// tellCauses names what keeps objects from what they should be, each cause once, while somebody waits: what does not resolve itself
+// is better known before the time is over.
+func (l *Labs) tellCauses(ctx context.Context, wanted []*unstructured.Unstructured) {
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for told := map[string]bool{}; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		var there []*unstructured.Unstructured
+		for _, object := range wanted {
+			if found, err := l.Cluster.Get(ctx, kube.Refer(object)); err == nil && found != nil {
+				there = append(there, found)
+			}
+		}
+		findings, err := l.Checker.Explain(ctx, there)
+		for _, finding := range findings {
+			if why := finding.Why.String(); err == nil && ctx.Err() == nil && !finding.Passing && !told[why] {
+				told[why] = true
+				l.Story.Say(messages.T("still waiting: %s; next: %s", finding.Why, finding.Next))
+			}
+		}
+	}
 }
 
 // probeEvery is how often things are checked whose changes no watch reports: the answers of a web server.

@@ -1,8 +1,8 @@
 // Package progress shows long work as it goes on: the story of a command, on stderr.
 //
 // On a terminal, finished steps scroll by with their times and one last line turns while others run. In a pipe, a
-// file or a dumb terminal there are plain lines only: one when a step starts and one when it ends. Both come from the
-// same calls.
+// file or a dumb terminal there are plain lines only: one when a step starts, one when it ends, and one for every 30 s between. Both
+// come from the same calls.
 package progress
 
 import (
@@ -19,6 +19,8 @@ import (
 const (
 	frames   = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 	interval = 100 * time.Millisecond
+	// silence is how long a pipe or a file gets nothing while a step goes on.
+	silence = 30 * time.Second
 
 	green, red, reset = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 	clearLine         = "\r\x1b[K"
@@ -53,6 +55,8 @@ type Step struct {
 	name     messages.Text
 	detail   messages.Text
 	started  time.Time
+	// still tells now and then that the step goes on, where nothing turns.
+	still *time.Timer
 }
 
 // Do runs work as one step. The error comes back as it is; the story only marks the step as failed.
@@ -71,6 +75,7 @@ func (p *Progress) Start(name messages.Text) *Step {
 	p.count++
 	if p.Columns == nil {
 		fmt.Fprintf(p.Out, "• %s\n", p.text(name))
+		step.still = time.AfterFunc(silence, step.goesOn)
 		return step
 	}
 	p.running = append(p.running, step)
@@ -82,7 +87,27 @@ func (p *Progress) Start(name messages.Text) *Step {
 	return step
 }
 
-// Detail sets how far a running step is, such as a percentage. Only terminals show it.
+// goesOn writes how far a step is, and does so again after a while.
+func (s *Step) goesOn() {
+	s.progress.mu.Lock()
+	defer s.progress.mu.Unlock()
+	if s.still == nil { // it has just ended
+		return
+	}
+	fmt.Fprintf(s.progress.Out, "… %s %s\n", s.line(), seconds(time.Since(s.started)))
+	s.still.Reset(silence)
+}
+
+// line is what a step does, and how far it is.
+func (s *Step) line() string {
+	line := s.progress.text(s.name)
+	if !s.detail.IsZero() {
+		line += " " + s.progress.text(s.detail)
+	}
+	return line
+}
+
+// Detail sets how far a running step is, such as a percentage.
 func (s *Step) Detail(detail messages.Text) {
 	s.progress.mu.Lock()
 	defer s.progress.mu.Unlock()
@@ -104,6 +129,8 @@ func (s *Step) End(err error) {
 	}
 	fmt.Fprintf(p.Out, "%s %s %s\n", mark, p.text(s.name), seconds(time.Since(s.started)))
 	if p.Columns == nil {
+		s.still.Stop()
+		s.still = nil
 		return
 	}
 	for i, step := range p.running {
@@ -181,10 +208,7 @@ func (p *Progress) draw() {
 	}
 	names := make([]string, len(p.running))
 	for i, step := range p.running {
-		names[i] = p.text(step.name)
-		if !step.detail.IsZero() {
-			names[i] += " " + p.text(step.detail)
-		}
+		names[i] = step.line()
 	}
 	all := []rune(frames)
 	line := fmt.Sprintf("%c %s %s", all[p.frame%len(all)], seconds(time.Since(p.running[0].started)), strings.Join(names, " · "))

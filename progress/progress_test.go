@@ -28,9 +28,11 @@ func TestPlainLines(t *testing.T) {
 		time.Sleep(1240 * time.Millisecond)
 		registry.End(nil)
 		story.Say(messages.T("half way"))
-		time.Sleep(62 * time.Second)
+		time.Sleep(40 * time.Second)
+		cluster.Detail(messages.Percent(0.33))
+		time.Sleep(22 * time.Second)
 		cluster.End(errors.New("no disk"))
-		want := "• cluster web\n• registry\n✓ registry 1.2s\nhalf way\n✗ cluster web 63.2s\n"
+		want := "• cluster web\n• registry\n✓ registry 1.2s\nhalf way\n… cluster web 30.0s\n… cluster web 33% 60.0s\n✗ cluster web 63.2s\n"
 		if got := out.String(); got != want {
 			t.Errorf("the story is\n%s\nwant\n%s", got, want)
 		}

@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -374,12 +375,21 @@ func (r *run) open(ctx context.Context, s *service, ports []port, before string)
 			return
 		}
 		if errors.Is(failure, fs.ErrPermission) {
-			r.tell(s, messages.T("port %v of %s may not be opened by this user; run %s, or give the Service a port from 1024 on",
-				failed.number, s, messages.Hellolab("tunnel").Sudo()))
+			r.tell(s, messages.T("port %v of %s may not be opened by this user; %s allows it, or give the Service a port from 1024 on",
+				failed.number, s, allowing(failed.number)))
 			return
 		}
 	}
 	r.tell(s, messages.T("port %v of %s is not free on any address of this machine: %s", failed.number, s, failure))
+}
+
+// allowing is the command that lets this user open a low port. As root, a tunnel would have another kubectl configuration and other
+// locks; on systems without such a setting it has to be.
+func allowing(number int32) messages.Command {
+	if runtime.GOOS == "linux" {
+		return messages.Shell("sysctl", "-w", "net.ipv4.ip_unprivileged_port_start="+strconv.Itoa(int(number))).Sudo()
+	}
+	return messages.Hellolab("tunnel").Sudo()
 }
 
 // candidates are the addresses to try for a Service: the one that it had before, the unused ones, and the one that Services

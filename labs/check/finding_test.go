@@ -152,6 +152,9 @@ func TestExplain(t *testing.T) {
 		{"a policy", running + service("{selector: {app: web}, ports: [{port: 80, targetPort: 3000}]}") +
 			"\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\nspec: {podSelector: {}}\n", "service/web",
 			"service/web: the NetworkPolicy deny lets no requests in to the pod web-1; do: kubectl delete networkpolicy/deny; way: service/web > networkpolicy/deny"},
+		{"two policies, one of which lets requests in", running + service("{selector: {app: web}, ports: [{port: 80, targetPort: 3000}]}") +
+			"\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny}\nspec: {podSelector: {}}\n" +
+			"\n---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: let}\nspec: {podSelector: {matchLabels: {app: web}}, ingress: [{}]}\n", "service/web", ""},
 		{"a Service whose Deployment asks for no pods", strings.Replace(running[:strings.LastIndex(running, "---\napiVersion: v1\nkind: Pod")], "replicas: 1\n", "replicas: 0\n", 1) + service("{selector: {app: web}, ports: [{port: 80}]}"), "service/web",
 			"service/web: deployment/web asks for 0 pods; do: kubectl scale deployment/web --replicas=1; way: service/web > deployment/web"},
 		{"another class", "apiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: nginx}\nspec: {controller: k8s.io/ingress-nginx}\n---\n" +

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -99,7 +100,7 @@ func (c *Checker) ingressCause(ctx context.Context, step *course.Step, namespace
 			}
 		}
 	}
-	return first(ctx, append(looks, c.controllerCause, func(context.Context) (cause, error) { return changesMatching(list.Items), nil })...)
+	return first(ctx, append(looks, c.controllerCause, c.changesMatching)...)
 }
 
 // unrouted explains why no Ingress answers for a path at the lab's own address, going by what the Ingresses say: the
@@ -184,17 +185,25 @@ func (c *Checker) classCause(ctx context.Context, ingress *networkingv1.Ingress)
 
 // changesMatching names an Ingress that has the controller read all paths of a host as regular expressions
 // (https://kubernetes.github.io/ingress-nginx/user-guide/ingress-path-matching/).
-func changesMatching(all []networkingv1.Ingress) cause {
-	for _, ingress := range all {
+// Those of all namespaces share the lab's address.
+func (c *Checker) changesMatching(ctx context.Context) (cause, error) {
+	list, err := c.Cluster.NetworkingV1().Ingresses(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return cause{}, err
+	}
+	for _, ingress := range list.Items {
+		if slices.ContainsFunc(routes(&ingress), func(route route) bool { return route.host != "" }) {
+			continue
+		}
 		for _, name := range []string{"use-regex", "rewrite-target"} {
 			if value := ingress.Annotations["nginx.ingress.kubernetes.io/"+name]; value != "" && value != "false" {
 				r := ingressReference(&ingress)
 				return cause{why: messages.T("ingress %s has the annotation %s, which changes how the paths of all Ingresses for its host are matched", ingress.Name, name),
-					next: messages.Kubectl(r.Namespace, "annotate", "ingress", r.Name, "nginx.ingress.kubernetes.io/"+name+"-").Text()}.through(r)
+					next: messages.Kubectl(r.Namespace, "annotate", "ingress", r.Name, "nginx.ingress.kubernetes.io/"+name+"-").Text()}.through(r), nil
 			}
 		}
 	}
-	return cause{}
+	return cause{}, nil
 }
 
 // controllerCause explains an ingress controller that does not run.

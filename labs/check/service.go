@@ -246,25 +246,33 @@ func (c *Checker) openPorts(ctx context.Context, pod corev1.Pod) messages.Text {
 	return messages.Verbatim("")
 }
 
-// policyCause names a NetworkPolicy that keeps requests from a pod; strict asks for one that lets nothing in at all.
+// policyCause names a NetworkPolicy that keeps requests from a pod. Policies add up: one lets in what another does not. strict asks
+// for a pod to which none of them lets anything in.
 func (c *Checker) policyCause(ctx context.Context, pod corev1.Pod, strict bool) (cause, error) {
 	list, err := c.Cluster.NetworkingV1().NetworkPolicies(pod.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return cause{}, err
 	}
-	for _, policy := range list.Items {
-		selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
-		types := policy.Spec.PolicyTypes
-		inwards := len(types) == 0 || slices.Contains(types, networkingv1.PolicyTypeIngress)
-		if err != nil || !inwards || !selector.Matches(labels.Set(pod.Labels)) || strict && len(policy.Spec.Ingress) > 0 {
-			continue
-		}
+	about := slices.DeleteFunc(list.Items, func(policy networkingv1.NetworkPolicy) bool { return !isAbout(policy, pod) })
+	letsIn := func(policy networkingv1.NetworkPolicy) bool { return len(policy.Spec.Ingress) > 0 }
+	if strict && slices.ContainsFunc(about, letsIn) {
+		return cause{}, nil
+	}
+	for _, policy := range about {
 		r := kube.Reference{APIVersion: "networking.k8s.io/v1", Kind: "NetworkPolicy", Namespace: policy.Namespace, Name: policy.Name}
 		why := messages.T("the NetworkPolicy %s is about the pod %s, and may keep these requests from it", policy.Name, pod.Name)
-		if len(policy.Spec.Ingress) == 0 {
+		if !slices.ContainsFunc(about, letsIn) {
 			why = messages.T("the NetworkPolicy %s lets no requests in to the pod %s", policy.Name, pod.Name)
 		}
 		return cause{why: why, next: messages.Kubectl(r.Namespace, "delete", typed(r)).Text(), way: []kube.Reference{r}}, nil
 	}
 	return cause{}, nil
+}
+
+// isAbout reports whether a NetworkPolicy says what may reach a pod.
+func isAbout(policy networkingv1.NetworkPolicy, pod corev1.Pod) bool {
+	selector, err := metav1.LabelSelectorAsSelector(&policy.Spec.PodSelector)
+	types := policy.Spec.PolicyTypes
+	inwards := len(types) == 0 || slices.Contains(types, networkingv1.PolicyTypeIngress)
+	return err == nil && inwards && selector.Matches(labels.Set(pod.Labels))
 }

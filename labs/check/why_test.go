@@ -329,6 +329,9 @@ func TestService(t *testing.T) {
 		{"what a path of the Ingress leads to", ingress("web, port: {number: 80}") + service("{app: web}", "[{port: 80, targetPort: 3001}]") + pods, "http: {ingress: /, answers: .}",
 			"why: service web sends requests to port 3001 of its pods (targetPort), and nothing listens there; they listen on 3000; do: kubectl edit service web"},
 
+		{"a path that another Ingress has changed", strings.Replace(ingress("web, port: {number: 80}"), "path: /", "path: /hello", 1) + service("{app: web}", "[{port: 80, targetPort: 3000}]") + pods +
+			"\n---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: rw, namespace: other, annotations: {nginx.ingress.kubernetes.io/use-regex: 'true'}}\nspec: {rules: [{}]}\n", "http: {ingress: /hello, answers: .}",
+			"why: ingress rw has the annotation use-regex, which changes how the paths of all Ingresses for its host are matched; do: kubectl annotate ingress rw nginx.ingress.kubernetes.io/use-regex- -n other"},
 		{"a Service that answers something else", service("{app: web}", "[{port: 80, targetPort: 3000}]") + pods, "http: {service: web, port: 80, answers: bye}",
 			"✗ GET service/web:80/: hello; want an answer like bye; do: " + guide},
 		{"a Service that the API server finds nobody behind", service("{app: web}", "[{port: 80, targetPort: 3001}]") + pods, "http: {service: web, port: 81, answers: .}",
