@@ -29,32 +29,34 @@ type fault struct {
 	name string
 	// make makes it, and returns what ends it.
 	make func(l *lab, command *exec.Cmd) (end func())
+	// every is called at each step.
+	every func()
 }
 
 // faults are made on an engine of the test's own.
 func faults(e *engine) []fault {
 	signal := func(name string, signal syscall.Signal) fault {
-		return fault{name, func(l *lab, command *exec.Cmd) func() {
+		return fault{name: name, make: func(l *lab, command *exec.Cmd) func() {
 			command.Process.Signal(signal)
 			return func() {}
 		}}
 	}
 	return []fault{
 		signal("kill -9", syscall.SIGKILL), signal("Ctrl-C", syscall.SIGINT), signal("SIGTERM", syscall.SIGTERM),
-		{"engine restarted", func(*lab, *exec.Cmd) func() {
+		{name: "engine restarted", make: func(*lab, *exec.Cmd) func() {
 			e.stop()
 			e.start()
 			return func() {}
 		}},
-		{"registry removed", func(l *lab, _ *exec.Cmd) func() {
+		{name: "registry removed", make: func(l *lab, _ *exec.Cmd) func() {
 			exec.Command("docker", "rm", "--force", l.name+"-registry").Run()
 			return func() {}
 		}},
-		{"node restarted", func(l *lab, _ *exec.Cmd) func() {
+		{name: "node restarted", make: func(l *lab, _ *exec.Cmd) func() {
 			exec.Command("docker", "restart", "--time", "0", l.node()).Run()
 			return func() {}
 		}},
-		{"disk full", func(l *lab, _ *exec.Cmd) func() {
+		{name: "disk full", make: func(l *lab, _ *exec.Cmd) func() {
 			ballast := filepath.Join(l.folder, "ballast")
 			file, err := os.Create(ballast)
 			l.check(err)
@@ -62,7 +64,7 @@ func faults(e *engine) []fault {
 			file.Close()
 			return func() { os.Remove(ballast) }
 		}},
-		{"API server frozen for 20 s", func(l *lab, _ *exec.Cmd) func() {
+		{name: "API server frozen for 20 s", make: func(l *lab, _ *exec.Cmd) func() {
 			freeze := func(signal string) { exec.Command("docker", "exec", l.node(), "pkill", signal, "kube-apiserver").Run() }
 			freeze("-STOP")
 			done := make(chan struct{})
@@ -135,19 +137,29 @@ func TestMatrix(t *testing.T) {
 		docker(t, "volume", "create", "theirs")
 		docker(t, "create", "--name", "theirs", "--volume", "theirs:/data", "busybox:latest")
 		for _, command := range disturbances(saved) {
-			for _, fault := range faults(e) {
-				t.Run(command.name+", "+fault.name, func(t *testing.T) { l.in(t).disturb(command, fault) })
-			}
+			t.Run(command.name, func(t *testing.T) {
+				steps := l.in(t).undisturbed(command)
+				for _, fault := range faults(e) {
+					t.Run(fault.name, func(t *testing.T) { l.in(t).disturb(command, steps, fault) })
+				}
+			})
 		}
 	})
 }
 
+// undisturbed returns how many steps a command has.
+func (l *lab) undisturbed(command disturbed) (steps int) {
+	command.before(l)
+	l.disturbAt(0, command, fault{make: func(*lab, *exec.Cmd) func() { return nil }, every: func() { steps++ }})
+	command.after(l)
+	return steps
+}
+
 // disturb makes a fault at each step of a command.
-func (l *lab) disturb(command disturbed, fault fault) {
-	for step, reached := 1, true; reached; step++ {
+func (l *lab) disturb(command disturbed, steps int, fault fault) {
+	for step := 1; step <= steps; step++ {
 		command.before(l)
-		var said string
-		said, reached = l.disturbAt(step, command, fault)
+		said, reached := l.disturbAt(step, command, fault)
 		again := l.command(command.args...)
 		if command.name == "tunnel" {
 			l.opensTunnel(again)
@@ -157,17 +169,18 @@ func (l *lab) disturb(command disturbed, fault fault) {
 		command.after(l)
 		docker(l, "inspect", "theirs")
 		docker(l, "volume", "inspect", "theirs")
-		if reached {
-			l.Logf("| %s | %s | %d | %s |", command.name, fault.name, step, said)
+		if !reached {
+			said = "not reached: " + said
 		}
+		l.Logf("| %s | %s | %d | %s |", command.name, fault.name, step, said)
 		if l.Failed() {
 			l.Fatalf("at step %d it said\n%s", step, said)
 		}
 	}
 }
 
-// disturbAt runs a command, makes the fault when its nth step begins, and returns the last it says. Without so many steps, it is
-// not reached.
+// disturbAt runs a command, makes the fault when its nth step begins, and returns the last it says. Some steps are there only
+// where there is something to do, so the nth may not be reached.
 func (l *lab) disturbAt(step int, disturbed disturbed, fault fault) (last string, reached bool) {
 	l.Helper()
 	command := l.command(disturbed.args...)
@@ -178,6 +191,9 @@ func (l *lab) disturbAt(step int, disturbed disturbed, fault fault) (last string
 	for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
 		lines = append(lines, scanner.Text())
 		if strings.HasPrefix(scanner.Text(), "•") || disturbed.name == "tunnel" {
+			if fault.every != nil {
+				fault.every()
+			}
 			if step--; step == 0 {
 				reached = true
 				end = fault.make(l, command)
