@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -46,11 +47,12 @@ var version = "devel"
 
 // printHelp writes the help on the program, or on the last of commands, to stdout.
 func (p *program) printHelp(app *cli.App, commands []*cli.Command) {
-	name, usage, flags, children := app.Name, app.Usage, app.Flags, app.Commands
+	name, usage, children := app.Name, app.Usage, app.Commands
+	var own []cli.Flag // the last one's: those of `lab` are not `lab save`'s
 	arguments := ""
 	for _, command := range commands {
 		name, usage, arguments, children = name+" "+command.Name, command.Usage, command.ArgsUsage, command.Subcommands
-		flags = append(append([]cli.Flag{}, command.Flags...), flags...)
+		own = command.Flags
 	}
 	fmt.Fprintf(p.stdout, "%s\n\n", usage)
 	if arguments != "" || len(children) == 0 {
@@ -67,7 +69,7 @@ func (p *program) printHelp(app *cli.App, commands []*cli.Command) {
 		fmt.Fprintf(p.stdout, "\n%s\n%s", p.say("Commands:"), table(rows))
 	}
 	rows = nil
-	for _, flag := range flags {
+	for _, flag := range slices.Concat(own, app.Flags) {
 		rows = append(rows, []string{"  " + flagNames(flag), flag.(cli.DocGenerationFlag).GetUsage()})
 	}
 	fmt.Fprintf(p.stdout, "\n%s\n%s", p.say("Flags, before or after the arguments:"), table(rows))

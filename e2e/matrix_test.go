@@ -22,6 +22,8 @@ type disturbed struct {
 	// before brings the lab into the state in which the command has everything to do, and after holds what has to be once it has
 	// ended well.
 	before, after func(l *lab)
+	// whole says that the command is about all parts of a lab.
+	whole bool
 }
 
 // A fault is what happens in the middle of a command.
@@ -93,33 +95,40 @@ func disturbances(saved string) []disturbed {
 		l.must("images", "build", "--builder", "host", "v1", "v2", "v3")
 	}
 	course := func(l *lab) {
-		l.healthy()
+		l.keepsTheirs()
 		l.must("lab", "check", "service/nodeport")
 	}
 	return []disturbed{
-		{"stop", []string{"stop"}, up, func(l *lab) {
+		{name: "stop", args: []string{"stop"}, before: up, after: func(l *lab) {
 			if got := l.status(); got.State != "stopped" {
 				l.Errorf("the lab is %s", got.State)
 			}
 		}},
-		{"start", []string{"start"}, func(l *lab) {
+		{name: "start", args: []string{"start"}, before: func(l *lab) {
 			up(l)
 			l.must("stop")
-		}, func(l *lab) { l.healthy() }},
-		{"images build", []string{"images", "build", "--builder", "host", "v1"}, func(l *lab) {
+		}, after: (*lab).keepsTheirs},
+		{name: "images build", args: []string{"images", "build", "--builder", "host", "v1"}, before: func(l *lab) {
 			up(l)
 			l.losesTheImages(filepath.Join(l.folder, "cache"))
-		}, func(l *lab) { l.must("images", "list") }},
-		{"lab", []string{"lab", "service/nodeport"}, all, course},
-		{"lab restore", []string{"lab", "restore", saved}, all, course},
-		{"tunnel", []string{"tunnel"}, all, func(l *lab) { l.healthy() }},
-		{"up", []string{"up", "--no-images"}, func(l *lab) { l.must("down") }, func(l *lab) { l.healthy() }},
-		{"down", []string{"down"}, up, func(l *lab) {
+		}, after: func(l *lab) { l.must("images", "list") }},
+		{name: "lab", args: []string{"lab", "service/nodeport"}, before: all, after: course},
+		{name: "lab restore", args: []string{"lab", "restore", saved}, before: all, after: course},
+		{name: "tunnel", args: []string{"tunnel"}, before: all, after: (*lab).keepsTheirs},
+		{name: "up", args: []string{"up", "--no-images"}, before: func(l *lab) { l.must("down") }, after: func(l *lab) { l.healthy() }, whole: true},
+		{name: "down", args: []string{"down"}, before: up, after: func(l *lab) {
 			if got := l.status(); got.State != "absent" {
 				l.Errorf("the lab is %s", got.State)
 			}
-		}},
+		}, whole: true},
 	}
+}
+
+// keepsTheirs holds that the lab is healthy, and that an object which is no business of the course's is still there.
+func (l *lab) keepsTheirs() {
+	l.Helper()
+	l.healthy()
+	l.kubectl("", "get", "configmap", "theirs", "-n", "theirs")
 }
 
 // TestMatrix disturbs every command at each of its steps. The same command once more has to end well, with what the reader made and
@@ -127,17 +136,26 @@ func disturbances(saved string) []disturbed {
 func TestMatrix(t *testing.T) {
 	long(t)
 	onItsOwn(t, func(e *engine) {
-		l := newLab(t, "e2e-matrix", nil)
+		// without what takes most of the time and is no part of these commands, but of `up` and `down`
+		l := newLab(t, "e2e-matrix", map[string]any{"bootstrap": map[string]any{"ingress": map[string]any{"enabled": false}}})
 		l.onSmallDisk()
 		l.must("up", "--no-images")
 		l.must("images", "build", "--builder", "host", "v1", "v2", "v3")
 		l.must("lab", "service/nodeport")
+		l.kubectl("", "create", "namespace", "theirs")
+		l.kubectl("", "create", "configmap", "theirs", "-n", "theirs")
 		saved := filepath.Join(t.TempDir(), "saved.yaml")
 		l.must("lab", "save", saved)
 		docker(t, "volume", "create", "theirs")
 		docker(t, "create", "--name", "theirs", "--volume", "theirs:/data", "busybox:latest")
+		whole := newLab(t, "e2e-matrix-whole", nil)
+		whole.onSmallDisk()
 		for _, command := range disturbances(saved) {
 			t.Run(command.name, func(t *testing.T) {
+				l := l
+				if command.whole {
+					l = whole
+				}
 				steps := l.in(t).undisturbed(command)
 				for _, fault := range faults(e) {
 					t.Run(fault.name, func(t *testing.T) { l.in(t).disturb(command, steps, fault) })
