@@ -140,53 +140,57 @@ func troubles() []trouble {
 	}
 }
 
-// whyTroubles are made of one manifest in a namespace of their own; `hellolab why` tells their causes, and is content once what it
-// says has been typed.
-var whyTroubles = []struct {
+// A whyTrouble is made of one manifest in a namespace of its own; `hellolab why` tells its cause, and is content once what it says
+// has been typed.
+type whyTrouble struct {
 	name, manifest, asks string
 	said                 words
 	next, sed            string
-}{
-	{"too little memory", podTemplate("oom", `{name: c, image: busybox, command: [sh, -c, "dd if=/dev/zero of=/dev/null bs=20M count=1 && sleep 1d"], resources: {limits: {memory: 16Mi}}}`, ""), "deploy/oom",
-		words{"memory", "16Mi", "deployment/create"}, `kubectl set resources deployment/oom .*32Mi`, ""},
-	{"a Secret that is not there", podTemplate("env", `{name: c, image: nginx, env: [{name: A, valueFrom: {secretKeyRef: {name: sec, key: password}}}]}`, ""), "deploy/env",
-		words{"no secret sec"}, `kubectl create secret generic sec --from-literal=password=VALUE -n causes`, ""},
-	{"a ConfigMap that is not there, as a volume", podTemplate("vol", `{name: c, image: nginx, volumeMounts: [{name: v, mountPath: /v}]}`, "volumes: [{name: v, configMap: {name: nocm}}]"), "rs",
-		words{`nocm.* not found`}, `kubectl create configmap nocm -n causes`, ""},
-	{"a mistyped image", podTemplate("typo", `{name: c, image: ngnix}`, ""), "deployments.apps/typo",
-		words{"ngnix", "there is nginx"}, `kubectl set image deployment/typo c=nginx -n causes`, ""},
-	{"a liveness probe", podTemplate("live", `{name: c, image: nginx, livenessProbe: {httpGet: {path: /nope, port: 80}, periodSeconds: 1, failureThreshold: 1}}`, ""), "po",
-		words{"Liveness probe failed", "404", "pod/nginx"}, `kubectl edit deployment/live -n causes`, `s,/nope,/,`},
-	{"an init container", podTemplate("init", `{name: c, image: nginx}`, `initContainers: [{name: i, image: busybox, command: [sh, -c, "echo no database; exit 4"]}]`), "deploy/init",
-		words{"container i", "status 4", "no database"}, `kubectl logs .* -c i .*-n causes`, ""},
-	{"a read-only file system", podTemplate("ro", `{name: c, image: nginx, securityContext: {readOnlyRootFilesystem: true}}`, ""), "deploy/ro",
-		words{"Read-only file system"}, `kubectl logs`, ""},
-	{"a program that ends", podTemplate("ends", `{name: c, image: busybox}`, ""), "deploy/ends",
-		words{"nothing more to do"}, `kubectl edit deployment/ends -n causes`, `s,image: busybox,image: nginx,`},
-	{"a port of the node that is taken", podTemplate("hostport", `{name: c, image: nginx, ports: [{containerPort: 80, hostPort: 80}]}`, ""), "deploy/hostport",
-		words{"ingress-nginx-controller", "80/TCP"}, `kubectl edit deployment/hostport -n causes`, `/hostPort/d`},
-	{"no service account", podTemplate("sa", `{name: c, image: nginx}`, "serviceAccountName: robot"), "deploy/sa",
-		words{"robot", "not found"}, `kubectl create serviceaccount robot -n causes`, ""},
-	{"a claim without a volume", podTemplate("pvc", `{name: c, image: nginx, volumeMounts: [{name: v, mountPath: /v}]}`, "volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]") +
-		"\n---\n{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: manual, accessModes: [ReadWriteOnce], resources: {requests: {storage: 5Mi}}}}", "deploy/pvc",
-		words{"persistentvolumeclaim/data", "claim data has no volume"}, `kubectl describe persistentvolumeclaim data`, ""},
-	{"a selector that matches nothing", podTemplate("web", `{name: c, image: nginx}`, "") + "\n---\n{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: wep}, ports: [{port: 80}]}}", "svc/web",
-		words{"app=wep", "app=web", "service/clusterip"}, `kubectl edit service web -n causes`, `s/app: wep/app: web/`},
-	{"requests that a policy keeps out", podTemplate("web", `{name: c, image: nginx}`, "") + "\n---\n{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}" +
-		"\n---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: deny-all}, spec: {podSelector: {}, policyTypes: [Ingress, Egress]}}", "svc/web",
-		words{"NetworkPolicy deny-all"}, `kubectl delete networkpolicy/deny-all -n causes`, ""},
-	{"a Job that failed", "{apiVersion: batch/v1, kind: Job, metadata: {name: fails}, spec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: [sh, -c, 'echo bad luck; exit 2']}]}}}}", "job/fails",
-		words{"status 2", "bad luck", "job/job"}, `kubectl logs fails-`, ""},
-	{"a suspended CronJob", "{apiVersion: batch/v1, kind: CronJob, metadata: {name: cron}, spec: {schedule: '0 0 1 1 *', suspend: true, jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox}]}}}}}}", "cj",
-		words{"suspended", "job/cronjob"}, `kubectl patch cronjob/cron`, ""},
-	{"a node port that is not published", podTemplate("web", `{name: c, image: nginx}`, "") + "\n---\n{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, nodePort: 31234}]}}", "service/web",
-		words{"31234", "only 30000"}, `kubectl port-forward service/web 8080:80 -n causes`, ""},
-	{"a finalizer", "{apiVersion: v1, kind: ConfigMap, metadata: {name: held, finalizers: [example.com/wait]}}", "cm/held",
-		words{"finalizers", "example.com/wait"}, `kubectl patch configmap/held`, ""},
-	{"a proxy that is only on this machine", podTemplate("far", `{name: c, image: "nosuch/image:1"}`, ""), "deploy/far",
-		words{"proxy 127.0.0.1:9", "out of their reach"}, "docker pull", ""},
-	{"an image that only Docker has", podTemplate("cache", `{name: c, image: "e2e-causes-image:1"}`, ""), "deploy/cache",
-		words{"Docker on this machine has the image"}, `docker tag e2e-causes-image:1 localhost:\d+/library/e2e-causes-image:1 && docker push`, ""},
+}
+
+func whyTroubles() []whyTrouble {
+	return []whyTrouble{
+		{"too little memory", podTemplate("oom", `{name: c, image: busybox, command: [sh, -c, "dd if=/dev/zero of=/dev/null bs=20M count=1 && sleep 1d"], resources: {limits: {memory: 16Mi}}}`, ""), "deploy/oom",
+			words{"memory", "16Mi", "deployment/create"}, `kubectl set resources deployment/oom .*32Mi`, ""},
+		{"a Secret that is not there", podTemplate("env", `{name: c, image: nginx, env: [{name: A, valueFrom: {secretKeyRef: {name: sec, key: password}}}]}`, ""), "deploy/env",
+			words{"no secret sec"}, `kubectl create secret generic sec --from-literal=password=VALUE -n causes`, ""},
+		{"a ConfigMap that is not there, as a volume", podTemplate("vol", `{name: c, image: nginx, volumeMounts: [{name: v, mountPath: /v}]}`, "volumes: [{name: v, configMap: {name: nocm}}]"), "rs",
+			words{`nocm.* not found`}, `kubectl create configmap nocm -n causes`, ""},
+		{"a mistyped image", podTemplate("typo", `{name: c, image: ngnix}`, ""), "deployments.apps/typo",
+			words{"ngnix", "there is nginx"}, `kubectl set image deployment/typo c=nginx -n causes`, ""},
+		{"a liveness probe", podTemplate("live", `{name: c, image: nginx, livenessProbe: {httpGet: {path: /nope, port: 80}, periodSeconds: 1, failureThreshold: 1}}`, ""), "po",
+			words{"Liveness probe failed", "404", "pod/nginx"}, `kubectl edit deployment/live -n causes`, `s,/nope,/,`},
+		{"an init container", podTemplate("init", `{name: c, image: nginx}`, `initContainers: [{name: i, image: busybox, command: [sh, -c, "echo no database; exit 4"]}]`), "deploy/init",
+			words{"container i", "status 4", "no database"}, `kubectl logs .* -c i .*-n causes`, ""},
+		{"a read-only file system", podTemplate("ro", `{name: c, image: nginx, securityContext: {readOnlyRootFilesystem: true}}`, ""), "deploy/ro",
+			words{"Read-only file system"}, `kubectl logs`, ""},
+		{"a program that ends", podTemplate("ends", `{name: c, image: busybox}`, ""), "deploy/ends",
+			words{"nothing more to do"}, `kubectl edit deployment/ends -n causes`, `s,image: busybox,image: nginx,`},
+		{"a port of the node that is taken", podTemplate("hostport", `{name: c, image: nginx, ports: [{containerPort: 80, hostPort: 80}]}`, ""), "deploy/hostport",
+			words{"ingress-nginx-controller", "80/TCP"}, `kubectl edit deployment/hostport -n causes`, `/hostPort/d`},
+		{"no service account", podTemplate("sa", `{name: c, image: nginx}`, "serviceAccountName: robot"), "deploy/sa",
+			words{"robot", "not found"}, `kubectl create serviceaccount robot -n causes`, ""},
+		{"a claim without a volume", podTemplate("pvc", `{name: c, image: nginx, volumeMounts: [{name: v, mountPath: /v}]}`, "volumes: [{name: v, persistentVolumeClaim: {claimName: data}}]") +
+			"\n---\n{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: data}, spec: {storageClassName: manual, accessModes: [ReadWriteOnce], resources: {requests: {storage: 5Mi}}}}", "deploy/pvc",
+			words{"persistentvolumeclaim/data", "claim data has no volume"}, `kubectl describe persistentvolumeclaim data`, ""},
+		{"a selector that matches nothing", podTemplate("web", `{name: c, image: nginx}`, "") + "\n---\n{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: wep}, ports: [{port: 80}]}}", "svc/web",
+			words{"app=wep", "app=web", "service/clusterip"}, `kubectl edit service web -n causes`, `s/app: wep/app: web/`},
+		{"requests that a policy keeps out", podTemplate("web", `{name: c, image: nginx}`, "") + "\n---\n{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}" +
+			"\n---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: deny-all}, spec: {podSelector: {}, policyTypes: [Ingress, Egress]}}", "svc/web",
+			words{"NetworkPolicy deny-all"}, `kubectl delete networkpolicy/deny-all -n causes`, ""},
+		{"a Job that failed", "{apiVersion: batch/v1, kind: Job, metadata: {name: fails}, spec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox, command: [sh, -c, 'echo bad luck; exit 2']}]}}}}", "job/fails",
+			words{"status 2", "bad luck", "job/job"}, `kubectl logs fails-`, ""},
+		{"a suspended CronJob", "{apiVersion: batch/v1, kind: CronJob, metadata: {name: cron}, spec: {schedule: '0 0 1 1 *', suspend: true, jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: busybox}]}}}}}}", "cj",
+			words{"suspended", "job/cronjob"}, `kubectl patch cronjob/cron`, ""},
+		{"a node port that is not published", podTemplate("web", `{name: c, image: nginx}`, "") + "\n---\n{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: NodePort, selector: {app: web}, ports: [{port: 80, nodePort: 31234}]}}", "service/web",
+			words{"31234", "only 30000"}, `kubectl port-forward service/web 8080:80 -n causes`, ""},
+		{"a finalizer", "{apiVersion: v1, kind: ConfigMap, metadata: {name: held, finalizers: [example.com/wait]}}", "cm/held",
+			words{"finalizers", "example.com/wait"}, `kubectl patch configmap/held`, ""},
+		{"a proxy that is only on this machine", podTemplate("far", `{name: c, image: "nosuch/image:1"}`, ""), "deploy/far",
+			words{"proxy 127.0.0.1:9", "out of their reach"}, "docker pull", ""},
+		{"an image that only Docker has", podTemplate("cache", `{name: c, image: "e2e-causes-image:1"}`, ""), "deploy/cache",
+			words{"Docker on this machine has the image"}, `docker tag e2e-causes-image:1 localhost:\d+/library/e2e-causes-image:1 && docker push`, ""},
+	}
 }
 
 // looks is a command that shows something, and mends nothing.
@@ -205,22 +209,17 @@ func podTemplate(name, container, more string) string {
 func TestCauses(t *testing.T) {
 	long(t)
 	l := newLab(t, "e2e-causes", nil)
-	// what readers behind a firewall have: a proxy on this machine, which the nodes cannot reach
-	l.env = append(l.env, "HTTP_PROXY=http://127.0.0.1:9", "HTTPS_PROXY=http://127.0.0.1:9")
+	l.hasAProxy()
 	l.must("up")
-	t.Run("why", func(t *testing.T) {
-		l := l.in(t)
-		docker(t, "tag", "busybox", "e2e-causes-image:1")
-		defer func() { docker(t, "rmi", "e2e-causes-image:1") }()
-		for _, trouble := range whyTroubles {
-			t.Run(trouble.name, func(t *testing.T) {
-				l.in(t).tellsWhy(trouble.manifest, trouble.asks, trouble.said, trouble.next, trouble.sed)
-			})
-		}
-	})
+	t.Run("why", func(t *testing.T) { l.in(t).tellsWhyOf(whyTroubles()) })
+	l.tellsCauses(troubles())
+}
+
+// tellsCauses makes troubles in the course's steps.
+func (l *lab) tellsCauses(all []trouble) {
 	installed := ""
-	for _, trouble := range troubles() {
-		t.Run(trouble.name, func(t *testing.T) {
+	for _, trouble := range all {
+		l.Run(trouble.name, func(t *testing.T) {
 			l := l.in(t)
 			if installed != trouble.step {
 				l.must("lab", trouble.step)
@@ -240,6 +239,11 @@ func TestCauses(t *testing.T) {
 			installed = trouble.step
 		})
 	}
+}
+
+// hasAProxy has the shell name what readers behind a firewall have: a proxy on this machine, which the nodes cannot reach.
+func (l *lab) hasAProxy() {
+	l.env = append(l.env, "HTTP_PROXY=http://127.0.0.1:9", "HTTPS_PROXY=http://127.0.0.1:9")
 }
 
 // mends types what the check of a step says, but for what has been typed, until it passes.
@@ -293,6 +297,17 @@ func (l *lab) savesFiles(step string) {
 
 // rolledOut waits until the course's Deployment has its pods.
 func (l *lab) rolledOut() { l.kubectl("", "rollout", "status", "deployment", "hellok8s-deployment") }
+
+// tellsWhyOf makes troubles in a namespace of their own.
+func (l *lab) tellsWhyOf(all []whyTrouble) {
+	docker(l, "tag", "busybox", "e2e-causes-image:1")
+	defer func() { docker(l, "rmi", "e2e-causes-image:1") }()
+	for _, trouble := range all {
+		l.Run(trouble.name, func(t *testing.T) {
+			l.in(t).tellsWhy(trouble.manifest, trouble.asks, trouble.said, trouble.next, trouble.sed)
+		})
+	}
+}
 
 // tellsWhy makes a trouble in a namespace of its own. `hellolab why` tells its cause and ends with status 3, and with 0 once what it
 // says has been typed.

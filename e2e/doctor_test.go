@@ -156,7 +156,7 @@ func conditions() []condition {
 		{name: "a proxy on loopback", rule: "proxy-loopback", settings: set("HTTPS_PROXY=http://127.0.0.1:7890"), next: "unset HTTPS_PROXY"},
 		{name: "another platform", rule: "default-platform", settings: set("DOCKER_DEFAULT_PLATFORM=linux/s390x"), next: "^unset DOCKER_DEFAULT_PLATFORM$"},
 		{name: "sudo", rule: "sudo", settings: set("SUDO_USER=me"), next: "hellolab"},
-		{name: "many nodes for few inotify instances", rule: "inotify-limits", args: []string{"--workers", "9"}, settings: set(), next: "sudo sysctl -w fs.inotify"},
+		{name: "many nodes for few inotify instances", rule: "inotify-limits", args: []string{"--set", "bootstrap.workers=9"}, settings: set(), next: "sudo sysctl -w fs.inotify"},
 		{name: "little memory", rule: "memory-low", next: ".", settings: answers("/info", func(answer map[string]any) { answer["MemTotal"] = 1 << 30 })},
 		{name: "one processor", rule: "cpu-low", next: ".", settings: answers("/info", func(answer map[string]any) { answer["NCPU"] = 1 })},
 		{name: "cgroup v1", rule: "cgroup-v1", next: "cgroup", settings: answers("/info", func(answer map[string]any) { answer["CgroupVersion"] = "1" })},

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -29,7 +30,7 @@ const never = `metadata: {name: %s, namespace: %s, finalizers: [example.com/neve
 func traps() []trap {
 	reset := []string{"lab", "reset"}
 	held := func(kind, name, namespace, more string) string {
-		return kind + "\n" + strings.NewReplacer("%s, n", name+", n", "namespace: %s", "namespace: "+namespace).Replace(never) + "\n" + more
+		return kind + "\n" + fmt.Sprintf(never, name, namespace) + "\n" + more
 	}
 	free := func(what string) string {
 		return `kubectl patch ` + what + ` --type=merge -p '\{"metadata":\{"finalizers":null\}\}'( -n \S+)?`

@@ -146,6 +146,7 @@ func TestMatrix(t *testing.T) {
 		l.kubectl("", "create", "configmap", "theirs", "-n", "theirs")
 		saved := filepath.Join(t.TempDir(), "saved.yaml")
 		l.must("lab", "save", saved)
+		exec.Command("docker", "rm", "theirs").Run() // of a killed test
 		docker(t, "volume", "create", "theirs")
 		docker(t, "create", "--name", "theirs", "--volume", "theirs:/data", "busybox:latest")
 		whole := newLab(t, "e2e-matrix-whole", nil)
