@@ -213,6 +213,7 @@ func TestCauses(t *testing.T) {
 	l.must("up")
 	t.Run("why", func(t *testing.T) { l.in(t).tellsWhyOf(whyTroubles()) })
 	l.tellsCauses(troubles())
+	t.Run("a step that waits", func(t *testing.T) { l.in(t).tellsWhileItWaits() })
 }
 
 // tellsCauses makes troubles in the course's steps.
@@ -239,6 +240,15 @@ func (l *lab) tellsCauses(all []trouble) {
 			installed = trouble.step
 		})
 	}
+}
+
+// tellsWhileItWaits holds that a step which cannot end says why long before its time is over.
+func (l *lab) tellsWhileItWaits() {
+	l.apply("{apiVersion: v1, kind: ResourceQuota, metadata: {name: rq-demo}, spec: {hard: {pods: 100, requests.cpu: 2}}}")
+	l.fails(1, []string{"lab", "deployment/scale", "--set", "labs.timeout=30s"},
+		words{"still waiting: .*failed quota: rq-demo", "kubectl .*delete resourcequota/rq-demo", "after 30s"})
+	l.kubectl("", "delete", "resourcequota", "rq-demo")
+	l.must("lab", "deployment/scale")
 }
 
 // hasAProxy has the shell name what readers behind a firewall have: a proxy on this machine, which the nodes cannot reach.

@@ -31,6 +31,7 @@ func TestTrouble(t *testing.T) {
 	part("check", func(l *lab) {
 		l.tellsCauses(only(troubles(), "a quota", "kubectl works in another namespace", "another node port", "a host"))
 	})
+	part("a step that waits", (*lab).tellsWhileItWaits)
 	for _, trap := range only(traps(), "a finalizer of a ConfigMap", "a node port in another namespace", "a volume with data") {
 		part(trap.name, func(l *lab) { l.isCaught(trap) })
 	}
