@@ -67,7 +67,8 @@ func (c configuration) of(lab bootstrap.Settings) (configuration, error) {
 	if err != nil {
 		return c, err
 	}
-	return c, yaml.Unmarshal(content, &c)
+	err = yaml.Unmarshal(content, &c)
+	return c, err
 }
 
 // configure reads the configuration: the defaults, the user's file over them, --set over that, and the other flags last.

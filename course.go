@@ -71,7 +71,7 @@ func (p *program) onCourse(changes bool, do func(*cli.Context, *labs.Labs) error
 func (p *program) labs(ctx context.Context, s session, lessons *course.Course, changes bool) (*labs.Labs, error) {
 	cluster, err := s.lab.API(ctx)
 	if err == nil && changes {
-		cluster, err = cluster.Patient(s.config.Labs.Timeout, p.story.Say)
+		cluster, err = cluster.Patient(ctx, s.config.Labs.Timeout, p.story.Say)
 	}
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func savedFolder(lab string) string {
 func (p *program) place(s session) course.Place {
 	at := s.lab.Addresses()
 	return course.Place{
-		Name: s.config.Bootstrap.Name, Context: bootstrap.Context(s.config.Bootstrap.Name), Node: s.lab.Node(),
+		Hellolab: p.printer.Command(messages.Hellolab()), Name: s.config.Bootstrap.Name, Context: bootstrap.Context(s.config.Bootstrap.Name), Node: s.lab.Node(),
 		Ingress: at.Ingress, NodePort: at.NodePort, Registry: at.Registry, Charts: at.Charts,
 		Account: s.config.Images.Account,
 	}

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -72,11 +74,24 @@ func recorded(ctx context.Context, docker *client.Client, defaults Settings) (Se
 	settings.Others, settings.Bootstrap.Ingress.Values = nil, nil // not the maps of defaults, which YAML would write into
 	if err := yaml.Unmarshal([]byte(labels[settingsLabel]), &settings); err != nil {
 		return defaults, record{}, messages.Errorf("the lab %s was made by another version of hellolab", name).Because(err).
-			WithHint("use that version, or begin anew: %s, %s, then %s", messages.Shell("docker", "rm", "-fv", name+"-"+controlPlane),
+			WithHint("use that version, or begin anew: %s, %s, then %s", messages.Shell("docker", "rm", "-fv").Usage(strings.Join(nodeNames(name, settings.Bootstrap.Workers), " ")),
 				messages.Shell("docker", "volume", "rm", settingsVolume(name)), messages.Hellolab("up"))
 	}
 	settings.Others = overlay(defaults.Others, settings.Others)
 	return settings, newRecord(labels), nil
+}
+
+// nodeNames are the names that kind gives to the containers of a cluster.
+func nodeNames(lab string, workers int) []string {
+	names := []string{lab + "-" + controlPlane}
+	for i := range workers {
+		name := lab + "-worker"
+		if i > 0 {
+			name += strconv.Itoa(i + 1)
+		}
+		names = append(names, name)
+	}
+	return names
 }
 
 // findRecord returns the labels of a lab's record, or nil where there is no lab. No container uses the record's volume,

@@ -28,6 +28,7 @@ func lookAtFolders(ctx context.Context, place Place) func(*Machine) {
 		path := folder.Path
 		if folder.Use == Cache { // it is made when it is needed
 			path = existing(path)
+			folders[i].Path = path
 		}
 		folders[i].Err = writable(path)
 		folders[i].Free = free(ctx, path)

@@ -109,6 +109,11 @@ func Rules() []Rule {
 			Why:   messages.T("an older hellolab has published them at ::1 too, and they do not start without it"),
 			signs: []string{"cannot assign requested address"},
 			told:  messages.T("this machine has no IPv6 any more, and the lab was made with it"), next: anew()},
+		{ID: "container-stuck", Severity: Error,
+			Why:   messages.T("a process that hangs in the kernel cannot be ended, nor can the container that it is in"),
+			signs: []string{"did not receive an exit event", "could not kill container", "tried to kill container"},
+			told:  messages.T("the Docker Engine cannot end a container"),
+			next:  messages.T("restart the machine that the Docker Engine runs on, then run the same command again")},
 		{ID: "unanswered", Severity: Warning, find: late,
 			Why: messages.T("something there hangs, or this machine is very busy")},
 	}

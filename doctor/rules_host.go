@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
@@ -55,10 +57,15 @@ func unwritableFolders(seen Machine) []Case {
 		if folder.Err == nil {
 			continue
 		}
-		next := messages.T("make that folder your own: %s", messages.Shell("sudo", "chown", "-R", "$USER", folder.Path))
-		if folder.Use == Temporary && seen.Getenv(temporaryVariable(seen.System)) != "" {
+		next := messages.T("make it writable, then run the same command again")
+		switch denied := errors.Is(folder.Err, fs.ErrPermission) && seen.System != "windows"; {
+		case folder.Use == Temporary && seen.Getenv(temporaryVariable(seen.System)) != "":
 			next = messages.T("use the system's own folder: %s; or make this one: %s", messages.Unset(temporaryVariable(seen.System)),
 				messages.Shell("mkdir", "-p", folder.Path))
+		case folder.Use == Temporary && denied:
+			next = messages.T("give it its usual rights back: %s", messages.Shell("chmod", "1777", folder.Path).Sudo())
+		case denied:
+			next = messages.T("make that folder your own: %s", messages.Shell("chown", "$USER", folder.Path).Sudo())
 		}
 		cases = append(cases, Case{messages.T("nothing can be written in %s: %s", folder.Path, folder.Err), next})
 	}

@@ -135,6 +135,7 @@ func samples() map[string]sample {
 		"docker-config":      {spoil: func(m *Machine) { m.Docker.Broken = unreadable }},
 		"credential-helper":  {spoil: func(m *Machine) { m.Docker.Helpers = []string{"docker-credential-desktop.exe"} }},
 		"ipv6-off":           {err: errors.New("listen tcp6 [::1]:5001: bind: cannot assign requested address")},
+		"container-stuck":    {err: errors.New("Error response from daemon: cannot stop container: web: tried to kill container, but did not receive an exit event")},
 		"unanswered":         {spoil: func(m *Machine) { m.Late = []messages.Text{messages.T("kubectl's configuration")} }},
 	}
 }

@@ -212,9 +212,12 @@ func (c *Client) Rollback(name string, revision int) error {
 
 // Uninstall removes a release and its objects, whatever state it is in. It does nothing if there is none.
 func (c *Client) Uninstall(name string) error {
+	// Helm's own IgnoreNotFound ignores any failure to read the release's record
+	if found, err := c.Get(name); err != nil || found == nil {
+		return err
+	}
 	uninstall := action.NewUninstall(c.configuration)
 	uninstall.DisableHooks = true // of a release that a killed program left half installed
-	uninstall.IgnoreNotFound = true
 	_, err := uninstall.Run(name)
 	return err
 }

@@ -46,6 +46,10 @@ func (v vetting) Build(manifests io.Reader, validate bool) (helmkube.ResourceLis
 
 // render does what renders a chart and sends its objects. Rendering is bounded.
 func (c *Client) render(do func() error) error {
+	// an API server that is away is waited for without a bound of the templates'
+	if err := c.configuration.KubeClient.IsReachable(); err != nil {
+		return err
+	}
 	return usual().within(func(rendered func()) error {
 		client := c.configuration.KubeClient
 		if real, ok := client.(*helmkube.Client); ok {

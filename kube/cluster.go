@@ -154,6 +154,9 @@ func (c *Cluster) Get(ctx context.Context, r Reference) (*unstructured.Unstructu
 // warning, and removes the fields that the user has removed.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
+// mostAnnotated is how large an object may be to be noted in its own annotation, which may have 256 KiB with all others.
+const mostAnnotated = 200 << 10
+
 // Apply applies an object of a chapter (server-side apply).
 func (c *Cluster) Apply(ctx context.Context, wanted *unstructured.Unstructured, chapter string) error {
 	resource, err := c.resource(wanted.GetAPIVersion(), wanted.GetKind(), wanted.GetNamespace())
@@ -169,7 +172,9 @@ func (c *Cluster) Apply(ctx context.Context, wanted *unstructured.Unstructured, 
 	if annotations == nil {
 		annotations = map[string]string{}
 	}
-	annotations[lastApplied] = string(original) + "\n"
+	if len(original) < mostAnnotated {
+		annotations[lastApplied] = string(original) + "\n"
+	}
 	object.SetAnnotations(annotations)
 	labels := object.GetLabels()
 	if labels == nil {

@@ -102,7 +102,7 @@ next: if what was to do so is gone: kubectl patch pod/a --type=merge -p '{"metad
 func patient(t *testing.T, server *kubetest.Server, said *[]string) *kube.Cluster {
 	t.Helper()
 	var lock sync.Mutex
-	cluster, err := server.Cluster().Patient(3*time.Minute, func(text messages.Text) {
+	cluster, err := server.Cluster().Patient(t.Context(), 3*time.Minute, func(text messages.Text) {
 		lock.Lock()
 		defer lock.Unlock()
 		*said = append(*said, text.String())

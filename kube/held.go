@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/hellolab/hellolab/messages"
 )
@@ -62,13 +63,13 @@ func (c *Cluster) holders(ctx context.Context, object *unstructured.Unstructured
 	if slices.Contains(object.GetFinalizers(), "kubernetes.io/pvc-protection") {
 		return users(object, inside)
 	}
-	return dependents(object, inside)
+	return dependents(object, inside, map[types.UID]bool{})
 }
 
 // ownReason is why an object itself stays that is being removed: a finalizer that Kubernetes does not remove by itself.
 func ownReason(object *unstructured.Unstructured) error {
 	r := Refer(object)
-	if finalizers := foreignFinalizers(object); len(finalizers) > 0 {
+	if finalizers := ForeignFinalizers(object); len(finalizers) > 0 {
 		return messages.Errorf("%s cannot be removed: nobody has removed its finalizers (%s)", r, finalizers).
 			WithHint("if what was to do so is gone: %s; then run the same command again", r.free())
 	}
@@ -91,8 +92,8 @@ func (c *Cluster) lostNode(ctx context.Context, pod *unstructured.Unstructured) 
 		WithHint("%s mends the lab; then run the same command again", messages.Hellolab("up"))}
 }
 
-// foreignFinalizers are those that Kubernetes' own controllers do not remove.
-func foreignFinalizers(object *unstructured.Unstructured) []string {
+// ForeignFinalizers are those of an object that Kubernetes' own controllers do not remove.
+func ForeignFinalizers(object *unstructured.Unstructured) []string {
 	return slices.DeleteFunc(object.GetFinalizers(), func(name string) bool {
 		return name == metav1.FinalizerDeleteDependents || name == metav1.FinalizerOrphanDependents ||
 			strings.HasPrefix(name, "kubernetes.io/") || strings.HasPrefix(name, "batch.kubernetes.io/")
@@ -100,7 +101,11 @@ func foreignFinalizers(object *unstructured.Unstructured) []string {
 }
 
 // dependents are the reasons why what an object owns stays, and the object with it.
-func dependents(owner *unstructured.Unstructured, all []*unstructured.Unstructured) (reasons []error) {
+func dependents(owner *unstructured.Unstructured, all []*unstructured.Unstructured, seen map[types.UID]bool) (reasons []error) {
+	if seen[owner.GetUID()] { // two may own each other
+		return nil
+	}
+	seen[owner.GetUID()] = true
 	for _, object := range all {
 		owns := slices.ContainsFunc(object.GetOwnerReferences(), func(o metav1.OwnerReference) bool { return o.UID == owner.GetUID() })
 		if !owns || object.GetDeletionTimestamp() == nil || object.GetUID() == owner.GetUID() {
@@ -109,7 +114,7 @@ func dependents(owner *unstructured.Unstructured, all []*unstructured.Unstructur
 		if reason := ownReason(object); reason != nil {
 			reasons = append(reasons, reason)
 		} else {
-			reasons = append(reasons, dependents(object, all)...)
+			reasons = append(reasons, dependents(object, all, seen)...)
 		}
 	}
 	return reasons

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptrace"
 	"sync"
@@ -15,9 +16,13 @@ const quiet = 10 * time.Second
 
 // Patient returns a client of the same API server whose requests outlast a server that is away: they are made again until
 // one is answered, for as long as limit. say hears of waits that take longer than a moment, and of their end.
-func (c *Cluster) Patient(limit time.Duration, say func(messages.Text)) (*Cluster, error) {
+//
+// Requests that libraries make in no context end with ctx.
+func (c *Cluster) Patient(ctx context.Context, limit time.Duration, say func(messages.Text)) (*Cluster, error) {
 	config := c.Config()
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &patient{next: next, limit: limit, say: say} })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return &patient{ctx: ctx, next: next, limit: limit, say: say}
+	})
 	cluster, err := New(config)
 	if err != nil {
 		return nil, err
@@ -29,6 +34,7 @@ func (c *Cluster) Patient(limit time.Duration, say func(messages.Text)) (*Cluste
 // patient makes requests that get no answer again. A request that may have been carried out is only made again where that
 // changes nothing; of the others, the callers know (see [Cluster.Retry]).
 type patient struct {
+	ctx   context.Context
 	next  http.RoundTripper
 	limit time.Duration
 	say   func(messages.Text)
@@ -43,6 +49,9 @@ type patient struct {
 
 // RoundTrip makes a request, until it is answered.
 func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Context().Done() == nil {
+		r = r.WithContext(p.ctx)
+	}
 	start, believed := time.Now(), false
 	for tries := 0; ; tries++ {
 		if err := rewind(r, tries); err != nil {

@@ -103,7 +103,7 @@ func patientOf(t *testing.T, config *rest.Config) *kube.Cluster {
 	t.Helper()
 	cluster, err := kube.New(config)
 	if err == nil {
-		cluster, err = cluster.Patient(3*time.Minute, func(messages.Text) {})
+		cluster, err = cluster.Patient(t.Context(), 3*time.Minute, func(messages.Text) {})
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -40,7 +40,12 @@ func (l *Labs) Install(ctx context.Context, step *course.Step, before bool) ([]c
 			return err
 		}
 		work, ctx := errgroup.WithContext(ctx)
-		work.Go(func() error { return l.remove(ctx, room.leaving) }) // it takes 5 s to delete a namespace
+		work.Go(func() error { // it takes 5 s to delete a namespace, and nothing has to wait for it
+			if err := l.remove(ctx, room.leaving); err != nil && ctx.Err() == nil {
+				l.Story.Say(messages.T("%s; next: %s", err, messages.HintOf(err)))
+			}
+			return nil
+		})
 		work.Go(func() (err error) {
 			rows, err = l.make(ctx, snapshot)
 			return err

@@ -78,7 +78,11 @@ func ofRecord(record *unstructured.Unstructured) []course.Danger {
 			return unreadable(err)
 		}
 		for _, document := range documents {
-			if object, err := course.DecodeObject(document); err == nil && object.GetKind() != "" {
+			object, err := course.DecodeObject(document)
+			if err != nil { // Helm reads more than this program does
+				return unreadable(err)
+			}
+			if object.GetKind() != "" {
 				objects = append(objects, object)
 			}
 		}

@@ -51,7 +51,7 @@ func take(name string, lock func(*flock.Flock) (bool, error)) (unlock func(), er
 	}
 	if err != nil {
 		return nil, messages.Errorf("the lab's lock file cannot be written").Because(err).
-			WithHint("make that folder your own: %s", messages.Shell("sudo", "chown", "-R", "$USER", filepath.Dir(path)))
+			WithHint("%s says why, and what to do", messages.Hellolab("doctor"))
 	}
 	if !locked {
 		return nil, nil

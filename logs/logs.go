@@ -103,10 +103,12 @@ func (a *Archive) add(name string, content any) {
 
 // Refuse fails where Write would: a file is there, and it is not to be overwritten, or there is no such folder.
 func Refuse(file string, force bool) error {
-	found, err := os.Stat(file)
+	found, err := os.Lstat(file)
 	switch {
 	case err == nil && found.IsDir():
 		return messages.Usagef("%s is a folder", file).WithHint("name a file: %s", messages.Hellolab("logs").Usage("FILE"))
+	case err == nil && !found.Mode().IsRegular():
+		return messages.Usagef("%s is not a file", file).WithHint("name a file: %s", messages.Hellolab("logs").Usage("FILE"))
 	case err == nil && !force:
 		return exists(file)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):

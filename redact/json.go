@@ -26,7 +26,8 @@ func plain(value any) (tree any, err error) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.UseNumber()
-	return tree, decoder.Decode(&tree)
+	err = decoder.Decode(&tree)
+	return tree, err
 }
 
 func encode(tree any, indent string) ([]byte, error) {

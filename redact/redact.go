@@ -85,10 +85,10 @@ type shape struct {
 }
 
 // secretWord is in the names of what holds a secret.
-const secretWord = `password|passwd|passphrase|secret|token|api[_.-]?key|access[_.-]?key|private[_.-]?key|client-key|certificate-key|credential|\bauth\b`
+const secretWord = `password|passwd|passphrase|secret|token|api[_.-]?key|access[_.-]?key|private[_.-]?key|client-key|certificate-key|credential|[_.-]pass\b|\bpass\b|[_.-]pwd\b|\bauth\b`
 
 var (
-	secretName = regexp.MustCompile(`(?i)(` + secretWord + `|^auth$)`)
+	secretName = regexp.MustCompile(`(?i)(` + secretWord + `|^auth$)|[a-z0-9]P(ass|wd)$`)
 	// harmlessName ends names of what leads to a secret or tells of one, and is none itself.
 	harmlessName = regexp.MustCompile(`(?i)(name|names|ref|refs|keyref|seconds|namespace|path|file|type|kind|providers|policy|dir|id)$`)
 	// assignment is a name with its value: quoted, quoted inside of quotes, or up to the next space.

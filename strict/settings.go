@@ -36,16 +36,21 @@ func (k Known) Decode(file string, content []byte, into any) (paths []string, er
 	if err := written.Decode(into); err != nil {
 		wrong = append(wrong, explained(file, content, err))
 	}
-	return k.leaves("", written.Content[0]), errors.Join(wrong...)
+	return k.leaves("", written.Content[0], known.Content[0]), errors.Join(wrong...)
 }
 
 // leaves returns the paths of all settings below node.
-func (k Known) leaves(path string, node *yaml.Node) (paths []string) {
-	if node.Kind != yaml.MappingNode || len(node.Content) == 0 || slices.Contains(k.FreeForm, path) {
+func (k Known) leaves(path string, node, known *yaml.Node) (paths []string) {
+	if known == nil || known.Kind != yaml.MappingNode || slices.Contains(k.FreeForm, path) {
 		return []string{path}
 	}
+	if node.Kind != yaml.MappingNode && node.Tag != "!!null" {
+		return []string{path}
+	}
+	// a section whose lines are all commented out is null, and asks for nothing
 	for i := 0; i < len(node.Content); i += 2 {
-		paths = append(paths, k.leaves(join(path, node.Content[i].Value), node.Content[i+1])...)
+		key := node.Content[i].Value
+		paths = append(paths, k.leaves(join(path, key), node.Content[i+1], valueOf(known, key))...)
 	}
 	return paths
 }

@@ -152,7 +152,7 @@ func switchedOff(object *unstructured.Unstructured) look {
 			return cause{why: messages.T("%s is paused, so it makes no new pods", r), next: messages.Kubectl(r.Namespace, "rollout", "resume", typed(r)).Text()}, nil
 		}
 		if suspended, _, _ := unstructured.NestedBool(object.Object, "spec", "suspend"); suspended {
-			return cause{why: messages.T("it is suspended"), next: messages.Kubectl(r.Namespace, "patch", typed(r), "-p", "spec: {suspend: false}").Text()}, nil
+			return cause{why: messages.T("it is suspended"), next: messages.Kubectl(r.Namespace, "patch", typed(r), "--type=merge", "-p", "spec: {suspend: false}").Text()}, nil
 		}
 		return cause{}, nil
 	}
@@ -163,7 +163,7 @@ func (c *Checker) leaving(object *unstructured.Unstructured) look {
 	r := kube.Refer(object)
 	return func(ctx context.Context) (cause, error) {
 		why := messages.T("%s is being deleted", r)
-		if finalizers := object.GetFinalizers(); len(finalizers) > 0 {
+		if finalizers := kube.ForeignFinalizers(object); len(finalizers) > 0 {
 			return cause{why: messages.T("%s is being deleted, and stays until its finalizers are gone: %s", r, finalizers),
 				next: messages.Kubectl(r.Namespace, "patch", typed(r), "--type=merge", "-p", "metadata: {finalizers: null}").Text()}, nil
 		}

@@ -98,7 +98,7 @@ func (c *Checker) Row(ctx context.Context, step *course.Step, number int) (Row, 
 		row.Why = c.Place.Text(e.Why)
 	}
 	if row.Next = cause.next; e.Next != "" && (cause.why.IsZero() || cause.next.IsZero()) {
-		row.Next = messages.Verbatim(c.Place.Command(e.Next))
+		row.Next = c.Place.Command(e.Next)
 	}
 	if row.Next.IsZero() {
 		row.Next = messages.Hellolab("lab", "show", step.ID()).Text()
@@ -159,7 +159,11 @@ func (c *Checker) absent(ctx context.Context, r *course.Reference) (Row, cause, 
 	reference := kube.Reference{Kind: r.Kind, Namespace: r.Namespace, Name: r.Name}
 	row := Row{Subject: messages.T("no %s", reference), Have: messages.T("it is still there"), Expected: messages.T("not there")}
 	var err error
-	if reference.APIVersion, err = c.Cluster.APIVersion(r.Kind); err != nil {
+	if reference.APIVersion, err = c.Cluster.APIVersion(r.Kind); meta.IsNoMatchError(err) {
+		row.Met, row.Have = true, row.Expected // there is none of a kind that there is not
+		return row, cause{}, nil
+	}
+	if err != nil {
 		return row, cause{}, err
 	}
 	found, err := c.Cluster.Get(ctx, reference)

@@ -163,7 +163,7 @@ func TestExplain(t *testing.T) {
 		{"a finalizer", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, deletionTimestamp: '2026-01-01T12:00:00Z', finalizers: [a.com/wait]}\n", "configmap/held",
 			"configmap/held: configmap/held is being deleted, and stays until its finalizers are gone: a.com/wait; do: kubectl patch configmap/held --type=merge -p 'metadata: {finalizers: null}'"},
 		{"a suspended CronJob", "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: cron}\nspec: {suspend: true}\n", "cronjobs",
-			"cronjob/cron: it is suspended; do: kubectl patch cronjob/cron -p 'spec: {suspend: false}'"},
+			"cronjob/cron: it is suspended; do: kubectl patch cronjob/cron --type=merge -p 'spec: {suspend: false}'"},
 		{"nothing", running, "deployment/web", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -209,7 +209,7 @@ func TestExplainNamespace(t *testing.T) {
 	}
 	expect(t, toldOf(findings), "node/node: the node node is cordoned; do: kubectl uncordon node\n"+
 		"deployment/web, service/web: pod web-1 cannot start: there is no secret s in its namespace; do: kubectl create secret generic s; way: deployment/web > replicaset/web-rs > pod/web-1\n"+
-		"cronjob/a: it is suspended; do: kubectl patch cronjob/a -p 'spec: {suspend: false}'")
+		"cronjob/a: it is suspended; do: kubectl patch cronjob/a --type=merge -p 'spec: {suspend: false}'")
 	none, err := c.ExplainNamespace(t.Context(), "dev")
 	if err != nil || len(none) != 1 {
 		t.Errorf("in another namespace there are %s, %v, want the node alone", toldOf(none), err)

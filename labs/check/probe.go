@@ -285,7 +285,7 @@ func (c *Checker) pods(ctx context.Context, e *course.Pods) (Row, cause, error) 
 		return !slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return course.MatchImage(e.Image, c.Image) })
 	})
 	var readyPods, restarts int
-	stuck := true
+	stuck := len(pods) > 0
 	for _, pod := range pods {
 		if ready(pod) {
 			readyPods++

@@ -328,11 +328,25 @@ func TestPlace(t *testing.T) {
 	t.Parallel()
 	place := somewhere()
 	place.Hellolab = "hellolab --name mine"
-	if got, want := place.Command("curl {{.NodePort}}/{{.Name}}"), "curl http://localhost:30000/hellolab"; got != want {
+	if got, want := place.Command("curl {{.NodePort}}/{{.Name}}").String(), "curl http://localhost:30000/hellolab"; got != want {
 		t.Errorf("the command is %q, want %q", got, want)
 	}
-	if got, want := place.Command("{{.Hellolab}} lab check"), "hellolab --name mine lab check"; got != want {
+	if got, want := place.Command("{{.Hellolab}} lab check").String(), "hellolab --name mine lab check"; got != want {
 		t.Errorf("the command is %q, want %q", got, want)
+	}
+	elsewhere := messages.Printer{Lab: func() messages.Lab {
+		return messages.Lab{Kubectl: []string{"hellolab", "kubectl"}, Context: "kind-mine", Namespace: "shop"}
+	}}
+	for command, want := range map[string]string{
+		"kubectl delete pod -l app=hellok8s":               "hellolab kubectl delete pod -l app=hellok8s -n default",
+		"kubectl delete deployment web -n dev":             "hellolab kubectl delete deployment web -n dev",
+		"helm rollback hello-helm 1":                       "helm rollback hello-helm 1 --kube-context kind-mine -n default",
+		"helm push a.tgz oci://{{.Registry}} --plain-http": "helm push a.tgz oci://localhost:5001 --plain-http",
+		"kubectl get pods | wc -l":                         "kubectl get pods | wc -l",
+	} {
+		if got := elsewhere.Text(place.Command(command)); got != want {
+			t.Errorf("%s is printed as %q, want %q", command, got, want)
+		}
 	}
 	if got, want := somewhere().Text(Words{English: "see {{.Hellolab}}"}).String(), "see hellolab"; got != want {
 		t.Errorf("the text is %q, want %q", got, want)

@@ -77,8 +77,24 @@ func (p Place) Text(words Words) messages.Text {
 // Guide is the step's guide for this place.
 func (p Place) Guide(step *Step) messages.Text { return p.Text(step.Guide) }
 
-// Command is a command of the course's for this place.
-func (p Place) Command(text string) string {
+// Command is a command of the course's for this place. One of kubectl's or helm's is printed as those of this program are: it leads
+// to the lab, and to the namespace that it names or the default one, wherever the reader's own kubectl works.
+func (p Place) Command(text string) messages.Text {
 	filled, _ := p.fill(text)
-	return filled
+	words := strings.Fields(filled)
+	if len(words) < 2 || strings.ContainsAny(filled, "'\"`|&;<>$\\*") {
+		return messages.Verbatim(filled)
+	}
+	program, namespace, words := words[0], "default", words[1:]
+	if at := slices.Index(words, "-n"); at >= 0 && at+1 < len(words) {
+		namespace = words[at+1]
+		words = slices.Delete(words, at, at+2)
+	}
+	switch {
+	case program == "kubectl":
+		return messages.Kubectl(namespace, words...).Text()
+	case program == "helm" && words[0] != "push": // which is about a registry, and not about the cluster
+		return messages.Helm(namespace, words...).Text()
+	}
+	return messages.Verbatim(filled)
 }
