@@ -310,7 +310,7 @@ func (l *lab) rolledOut() { l.kubectl("", "rollout", "status", "deployment", "he
 
 // tellsWhyOf makes troubles in a namespace of their own.
 func (l *lab) tellsWhyOf(all []whyTrouble) {
-	docker(l, "tag", "busybox", "e2e-causes-image:1")
+	docker(l, "tag", "nginx", "e2e-causes-image:1") // which goes on, once it can be pulled
 	defer func() { docker(l, "rmi", "e2e-causes-image:1") }()
 	for _, trouble := range all {
 		l.Run(trouble.name, func(t *testing.T) {
