@@ -139,6 +139,7 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		return err
 	}
 	guide := p.printer.Text(l.Checker.Place.Guide(step))
+	p.tellContext()
 	return p.print(c, installed{p.checkResult(step, rows), guide}, func() string {
 		text := p.rowsText(rows)
 		if text != "" {
@@ -151,6 +152,14 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		}
 		return text
 	})
+}
+
+// tellContext says so where the word kubectl, which guides have, leads to another cluster.
+func (p *program) tellContext() {
+	if lab := p.here(); lab.Context != "" {
+		p.story.Say(messages.T("kubectl's current context is not this lab's: type %s where a guide has kubectl, or change that: %s",
+			messages.Hellolab("kubectl"), messages.Shell("kubectl", "config", "use-context", lab.Context)))
+	}
 }
 
 // labCheck compares the cluster with what a step leaves.
@@ -194,6 +203,7 @@ func (p *program) stepToCheck(c *cli.Context, l *labs.Labs) (*course.Step, error
 
 // labWatch shows the rows that change while the reader works, until the chapter is done.
 func (p *program) labWatch(c *cli.Context, l *labs.Labs, step *course.Step) error {
+	p.tellContext()
 	var at *course.Step
 	var shown []string
 	err := l.Follow(c.Context, step, func(step *course.Step, rows []check.Row) error {
@@ -295,6 +305,7 @@ func (p *program) labShow(c *cli.Context) error {
 		shown = append(shown, p.shown(p.place(s), step))
 		parts = append(parts, p.stepText(step, shown[len(shown)-1]))
 	}
+	p.tellContext()
 	return p.print(c, shown, func() string { return strings.Join(parts, "\n") })
 }
 

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -83,11 +86,49 @@ func (p *program) imagesBuild(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if builder.Replace {
+		replaced := map[string]string{}
+		for _, reference := range references {
+			name, digest, _ := strings.Cut(strings.TrimPrefix(reference, s.lab.Addresses().Registry+"/"), "@")
+			replaced[name] = digest
+		}
+		if err := s.lab.Refresh(c.Context, replaced); err != nil {
+			return err
+		}
+	}
 	if len(kept) > 0 {
 		p.story.Say(messages.T("these images in the registry are your own, and stay: %s; to replace one: %s",
 			kept, messages.Hellolab("images", "build").Usage("TAG")))
 	}
 	return p.printList(c, references)
+}
+
+// imagesPush brings images of the Docker Engine's, or of others, into the lab under the names that YAML has for them, and prints their
+// references.
+func (p *program) imagesPush(c *cli.Context) error {
+	s, err := p.begin(c)
+	if err != nil {
+		return err
+	}
+	if err := s.lab.StartRegistry(c.Context); err != nil {
+		return err
+	}
+	registry := s.lab.Registry()
+	pushed, failed := map[string]string{}, []error(nil)
+	for _, name := range c.Args().Slice() {
+		digest, err := registry.Push(c.Context, name)
+		if err != nil {
+			failed = append(failed, err) // the others are none the worse for it
+			continue
+		}
+		pushed[name] = digest
+	}
+	var references []string
+	for _, name := range slices.Sorted(maps.Keys(pushed)) {
+		references = append(references, registry.Reference(name, pushed[name]))
+	}
+	failed = append(failed, s.lab.Refresh(c.Context, pushed), p.printList(c, references))
+	return errors.Join(failed...)
 }
 
 // imagesExport writes the sources of the images into a folder.

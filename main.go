@@ -158,6 +158,7 @@ func (p *program) app() *cli.App {
 					&cli.StringFlag{Name: "builder", Usage: say("auto, docker (in a container) or host (this machine's Go)")},
 					&cli.StringFlag{Name: "source", Usage: say("a folder that images export wrote, to build from instead")},
 				}},
+				{Name: "push", ArgsUsage: "NAME...", Usage: say("bring images of your own into the lab, under the names that YAML has"), Action: p.imagesPush, Flags: []cli.Flag{output}},
 				{Name: "export", ArgsUsage: "DIR", Usage: say("write the sources, to build them by hand"), Action: p.imagesExport, Flags: []cli.Flag{output,
 					&cli.BoolFlag{Name: "force", Usage: say("overwrite files that have been changed")},
 				}},

@@ -52,17 +52,18 @@ func (l *Lab) API(ctx context.Context) (*kube.Cluster, error) {
 	case state != Running || !finished:
 		return nil, l.incomplete()
 	}
-	return l.connect(ctx)
+	return l.connect(ctx, false)
 }
 
-// connect returns the lab's API server once it is ready, and sees to it that the user's kubeconfig leads there.
-func (l *Lab) connect(ctx context.Context) (*kube.Cluster, error) {
+// connect returns the lab's API server once it is ready, and sees to it that the user's kubeconfig leads there. It makes the lab's
+// context the current one where that had to be written, if current asks for it.
+func (l *Lab) connect(ctx context.Context, current bool) (*kube.Cluster, error) {
 	node, err := l.docker.ContainerInspect(ctx, l.controlPlane())
 	if err != nil {
 		return nil, err
 	}
 	if server := l.kubectl.Server(); server == "" || !strings.HasSuffix(server, ":"+published(node, apiServerPort)) {
-		if err := l.exportKubeconfig(ctx); err != nil {
+		if err := l.exportKubeconfig(ctx, current); err != nil {
 			return nil, err
 		}
 	}
@@ -118,15 +119,15 @@ func (l *Lab) Node() string { return l.controlPlane() }
 // apiServerPort is the port of the API server in the control plane's container.
 const apiServerPort = 6443
 
-// exportKubeconfig writes the lab's context into the user's kubeconfig, and makes it the current one, unless that is to stay or
+// exportKubeconfig writes the lab's context into the user's kubeconfig, and makes it the current one if asked to, or where none is, unless that is to stay or
 // cannot be written.
-func (l *Lab) exportKubeconfig(ctx context.Context) error {
+func (l *Lab) exportKubeconfig(ctx context.Context, current bool) error {
 	return l.story.Do(ctx, messages.T("kubectl context %s", l.kubectl.Context), func(ctx context.Context) error {
 		content, err := l.kind.KubeConfig(l.name(), false)
 		if err != nil {
 			return messages.Errorf("the kubeconfig of the cluster %s cannot be read", l.name()).Because(cause(err)).Next(messages.Hellolab("up"))
 		}
-		if err := l.kubectl.Add(ctx, content); err != nil || l.settings.Bootstrap.KeepContext {
+		if err := l.kubectl.Add(ctx, content); err != nil || !current && l.kubectl.Current() != "" || l.settings.Bootstrap.KeepContext {
 			return err
 		}
 		if err := l.kubectl.Use(ctx, l.kubectl.Context); err != nil {

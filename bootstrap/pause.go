@@ -41,7 +41,7 @@ func (l *Lab) Resume(ctx context.Context) error {
 	case stateOf(nodes) != Running: // some were stopped beside
 		return l.incomplete()
 	}
-	if _, err := l.connect(ctx); err != nil {
+	if _, err := l.connect(ctx, false); err != nil {
 		return err
 	}
 	l.story.Say(messages.T("the lab %s runs", l.name()))

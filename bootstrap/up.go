@@ -302,7 +302,7 @@ func (a *assembly) runWorkloads(ctx context.Context) error {
 	if err := a.clusterRuns.wait(ctx); err != nil {
 		return err
 	}
-	api, err := a.connect(ctx)
+	api, err := a.connect(ctx, true)
 	if err != nil {
 		return err
 	}

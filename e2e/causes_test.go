@@ -187,14 +187,14 @@ func whyTroubles() []whyTrouble {
 		{"a finalizer", "{apiVersion: v1, kind: ConfigMap, metadata: {name: held, finalizers: [example.com/wait]}}", "cm/held",
 			words{"finalizers", "example.com/wait"}, `kubectl patch configmap/held`, ""},
 		{"a proxy that is only on this machine", podTemplate("far", `{name: c, image: "nosuch/image:1"}`, ""), "deploy/far",
-			words{"proxy 127.0.0.1:9", "out of their reach"}, "docker pull", ""},
+			words{"proxy 127.0.0.1:9", "out of their reach"}, "hellolab (--name [^ ]+ )?images push nosuch/image:1", ""},
 		{"an image that only Docker has", podTemplate("cache", `{name: c, image: "e2e-causes-image:1"}`, ""), "deploy/cache",
-			words{"Docker on this machine has the image"}, `docker tag e2e-causes-image:1 localhost:\d+/library/e2e-causes-image:1 && docker push`, ""},
+			words{"Docker on this machine has the image"}, `hellolab (--name \S+ )?images push e2e-causes-image:1`, ""},
 	}
 }
 
 // looks is a command that shows something, and mends nothing.
-var looks = regexp.MustCompile(`kubectl .*\b(logs|describe|get|port-forward)\b|docker pull|lab show`)
+var looks = regexp.MustCompile(`kubectl .*\b(logs|describe|get|port-forward)\b|images push nosuch|lab show`)
 
 // podTemplate is a Deployment of one container; more are other fields of its pods.
 func podTemplate(name, container, more string) string {

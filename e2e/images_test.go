@@ -145,8 +145,8 @@ func (l *lab) buildsNothingTwice() {
 	}
 }
 
-// keepsOwnImages exports the sources, changes one, builds it with docker as the course does, and holds that hellolab keeps
-// that image until its tag is named.
+// keepsOwnImages exports the sources, changes one, builds it with docker as the course does, brings it into the lab, and holds that
+// hellolab keeps that image until its tag is named.
 func (l *lab) keepsOwnImages() {
 	folder := filepath.Join(l.folder, "sources")
 	l.must("images", "export", folder)
@@ -156,12 +156,14 @@ func (l *lab) keepsOwnImages() {
 	l.check(os.WriteFile(main, []byte(strings.ReplaceAll(string(source), "[v1]", "[mine]")), 0o600))
 	l.fails(2, []string{"images", "export", folder}, changedByReader)
 
-	tag := l.status().Registry.Address + "/guangzhengli/hellok8s:v1"
+	const tag = "guangzhengli/hellok8s:v1"
 	docker(l, "build", "--quiet", "--tag", tag, filepath.Join(folder, "v1"))
-	docker(l, "push", "--quiet", tag)
+	if got, want := l.must("images", "push", tag).stdout, l.status().Registry.Address+"/"+tag+"@sha256:"; !strings.HasPrefix(got, want) {
+		l.Errorf("images push prints %q", got)
+	}
 	docker(l, "rmi", tag)
 	l.kubectl("", "delete", "pod", "hellok8s-v1", "--now")
-	l.apply(pod("v1", ""))
+	l.apply(strings.Replace(pod("v1", ""), "imagePullPolicy: Always", "imagePullPolicy: IfNotPresent", 1)) // the node has another one of that tag
 	if got := l.answers("v1"); got != "[mine] Hello, Kubernetes!" {
 		l.Errorf("the image built by hand answers %q", got)
 	}
@@ -180,6 +182,12 @@ func (l *lab) keepsOwnImages() {
 	l.says(l.must("images", "build", "--source", folder).stderr, oneCompiled)
 	if images := l.images(); !images[0].Own || images[0].Digest == own {
 		l.Errorf("the image of the changed source is %+v", images[0])
+	}
+	for _, wrong := range []struct {
+		name string
+		said words
+	}{{"nosuch/image:1", words{"nosuch/image:1", "through Docker", "directly"}}, {l.status().Registry.Address + "/gone:1", words{"Docker on this machine has no image", "docker image ls"}}} {
+		l.fails(1, []string{"images", "push", wrong.name}, wrong.said)
 	}
 	if l.must("images", "build", "v1"); l.images()[0].Own {
 		l.Error("a tag that is named is not replaced")

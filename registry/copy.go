@@ -118,7 +118,7 @@ func (r *Registry) unreachable(err error) error {
 // reference returns an image's place in the registry, as this machine reaches it. 127.0.0.1 is used rather than
 // localhost: the latter may be ::1 first, where another program may listen.
 func (r *Registry) reference(image string) (name.Reference, error) {
-	repository, err := Repository(image)
+	repository, err := r.place(image)
 	if err != nil {
 		return nil, messages.Usagef("%q is not a valid image name", image)
 	}

@@ -20,7 +20,7 @@ func FuzzRepository(f *testing.F) {
 	registry := &Registry{config: Config{Port: port.Port{Number: 5001}}}
 	f.Fuzz(func(t *testing.T, image string) {
 		_ = Config{Image: image, Images: []string{Tagged(image)}, Upstreams: []string{image}}.Validate()
-		place, err := Repository(image)
+		place, err := registry.place(image)
 		if err != nil {
 			return
 		}
@@ -32,7 +32,7 @@ func FuzzRepository(f *testing.F) {
 		if !ok || tag.RegistryStr() != "127.0.0.1:5001" || tag.RepositoryStr()+":"+tag.TagStr() != place {
 			t.Errorf("%q lies at %s, not at %s", image, reference, place)
 		}
-		if again, err := Repository(Tagged(image)); err != nil || strings.Contains(Tagged(image), "@") == false && again != place {
+		if again, err := registry.place(Tagged(image)); err != nil || strings.Contains(Tagged(image), "@") == false && again != place {
 			t.Errorf("%q lies at %s, without its digest at %s, %v", image, place, again, err)
 		}
 	})

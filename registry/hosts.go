@@ -23,9 +23,9 @@ const (
 // containerd falls back to the upstream for what the registry does not hold.
 func (r *Registry) Hosts() map[string]string {
 	inside := "http://" + r.InsideAddress()
-	files := map[string]string{
-		path.Join(r.Address(), "hosts.toml"):       hosts("", inside, false),
-		path.Join(r.InsideAddress(), "hosts.toml"): hosts("", inside, false),
+	files := map[string]string{}
+	for _, own := range r.addresses() {
+		files[path.Join(own, "hosts.toml")] = hosts("", inside, false)
 	}
 	for _, upstream := range r.config.Upstreams {
 		server, mirror := "https://"+upstream, inside+"/v2/"+upstream

@@ -76,6 +76,9 @@ func TestHosts(t *testing.T) {
 		"localhost:5009/hosts.toml": `[host."http://web-registry:5000"]
   capabilities = ["pull", "resolve"]
 `,
+		"127.0.0.1:5009/hosts.toml": `[host."http://web-registry:5000"]
+  capabilities = ["pull", "resolve"]
+`,
 		"web-registry:5000/hosts.toml": `[host."http://web-registry:5000"]
   capabilities = ["pull", "resolve"]
 `,
@@ -91,12 +94,12 @@ func TestHosts(t *testing.T) {
 	}
 }
 
-// TestHostsNeedNoUpstream holds that the lab's own images can be pulled by the registry's two names whatever the
+// TestHostsNeedNoUpstream holds that the lab's own images can be pulled by all of the registry's names whatever the
 // upstreams are.
 func TestHostsNeedNoUpstream(t *testing.T) {
 	t.Parallel()
 	files := New(nil, nil, "hellolab", Config{Port: port.Port{Number: 5001}}).Hosts()
-	if got, want := slices.Sorted(maps.Keys(files)), []string{"hellolab-registry:5000/hosts.toml", "localhost:5001/hosts.toml"}; !slices.Equal(got, want) {
+	if got, want := slices.Sorted(maps.Keys(files)), []string{"127.0.0.1:5001/hosts.toml", "hellolab-registry:5000/hosts.toml", "localhost:5001/hosts.toml"}; !slices.Equal(got, want) {
 		t.Errorf("the files are %q, want %q", got, want)
 	}
 }

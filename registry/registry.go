@@ -65,6 +65,11 @@ func (r *Registry) Name() string { return r.lab + "-registry" }
 // Address is where the user and docker push reach the registry; image names may begin with it.
 func (r *Registry) Address() string { return net.JoinHostPort("localhost", r.config.Port.String()) }
 
+// addresses are all that the registry is known by, on this machine and in nodes.
+func (r *Registry) addresses() []string {
+	return []string{r.Address(), net.JoinHostPort(port.Loopback, r.config.Port.String()), r.InsideAddress()}
+}
+
 // InsideAddress is where nodes and pods reach the registry.
 func (r *Registry) InsideAddress() string { return net.JoinHostPort(r.Name(), Internal) }
 

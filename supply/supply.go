@@ -91,7 +91,7 @@ func (s *Supply) pushedByHand(image string) bool {
 
 // HasImage reports whether the lab's registry has an image.
 func (s *Supply) HasImage(ctx context.Context, image string) (bool, error) {
-	manifest, _, err := s.Lab.Registry().Find(ctx, strings.TrimPrefix(image, s.Lab.Registry().Address()+"/"))
+	manifest, _, err := s.Lab.Registry().Find(ctx, image)
 	return manifest != nil, err
 }
 

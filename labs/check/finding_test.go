@@ -121,16 +121,16 @@ func TestExplain(t *testing.T) {
 
 		{"an image that only the engine has", pulls("mine:1", ""), "pod/web-1",
 			"pod/web-1: pod web-1 cannot pull mine:1: Docker on this machine has the image, but the registry localhost:5001, where the nodes look, has not; " +
-				"do: docker tag mine:1 localhost:5001/library/mine:1 && docker push localhost:5001/library/mine:1"},
+				"do: hellolab images push mine:1"},
 		{"one of another registry's that only the engine has", pulls("quay.io/a/b:1", ""), "pod/web-1",
 			"pod/web-1: pod web-1 cannot pull quay.io/a/b:1: Docker on this machine has the image, but the registry localhost:5001, where the nodes look, has not; " +
-				"do: docker tag quay.io/a/b:1 localhost:5001/quay.io/a/b:1 && docker push localhost:5001/quay.io/a/b:1"},
+				"do: hellolab images push quay.io/a/b:1"},
 		{"a proxy that the node cannot reach", pulls("far:1", "failed to do request: proxyconnect tcp: dial tcp 127.0.0.1:7890: connect: connection refused"), "pod/web-1",
 			"pod/web-1: pod web-1 cannot pull far:1: the nodes use the proxy 127.0.0.1:7890, where nothing answers (proxyconnect tcp: dial tcp 127.0.0.1:7890: connect: connection refused); " +
-				"do: docker pull far:1 && docker tag far:1 localhost:5001/library/far:1 && docker push localhost:5001/library/far:1"},
+				"do: hellolab images push far:1"},
 		{"a proxy of which kubelet says nothing", pulls("far:1", "not found"), "pod/web-1",
 			"pod/web-1: pod web-1 cannot pull far:1: the registry localhost:5001 has no such image, and the nodes ask others through the proxy 127.0.0.1:7890, which is this machine's own and out of their reach; " +
-				"do: docker pull far:1 && docker tag far:1 localhost:5001/library/far:1 && docker push localhost:5001/library/far:1"},
+				"do: hellolab images push far:1"},
 		{"a mistyped image", pulls("ngnix", ""), "pod/web-1",
 			"pod/web-1: pod web-1 cannot pull ngnix: the registry localhost:5001 has no such image; there is nginx; do: kubectl set image deployment/web web=nginx"},
 

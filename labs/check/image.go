@@ -27,15 +27,13 @@ func (c *Checker) imageCause(ctx context.Context, pod corev1.Pod, status corev1.
 	missing := err == nil && !inRegistry
 	local := missing && c.inEngine(ctx, image)
 	if local {
-		failed.next = c.push(image)
+		failed.next = push(image)
 	}
 	proxy := deadProxy.FindStringSubmatch(message)
 	switch {
 	case proxy != nil:
 		failed.why = messages.T("pod %s cannot pull %s: the nodes use the proxy %s, where nothing answers (%s)", pod.Name, status.Image, proxy[1], proxy[0])
-		if !local {
-			failed.next = c.fetch(image)
-		}
+		failed.next = push(image)
 	case local:
 		failed.why = messages.T("pod %s cannot pull %s: Docker on this machine has the image, but the registry %s, where the nodes look, has not", pod.Name, status.Image, c.Place.Registry)
 	case missing:
@@ -48,17 +46,12 @@ func (c *Checker) imageCause(ctx context.Context, pod corev1.Pod, status corev1.
 			failed.next = c.setNear(ctx, pod, status, near)
 		} else if unreachable := c.ownProxy(ctx); unreachable != "" {
 			failed.why = messages.T("%s, and the nodes ask others through the proxy %s, which is this machine's own and out of their reach", failed.why, unreachable)
-			failed.next = c.fetch(image)
+			failed.next = push(image)
 		}
 	default:
 		failed.why = messages.T("pod %s cannot pull %s: %s", pod.Name, status.Image, firstLine(message))
 	}
 	return failed, nil
-}
-
-// fetch is what brings an image into the lab's registry by way of the Docker Engine.
-func (c *Checker) fetch(image string) messages.Text {
-	return messages.T("%s && %s", messages.Shell("docker", "pull", image), c.push(image))
 }
 
 // ownProxy is the proxy of the nodes, if it is at an address that means this machine here and the node itself there, or "".
@@ -121,17 +114,9 @@ func (c *Checker) inEngine(ctx context.Context, image string) bool {
 	return err == nil && found
 }
 
-// push is what brings an image of the Docker Engine into the lab's registry, where the nodes look for it: under library/ for one
-// without a folder, which is what such a name is short for.
-func (c *Checker) push(image string) messages.Text {
-	target := strings.TrimPrefix(image, c.Place.Registry+"/")
-	if first, _, nested := strings.Cut(target, "/"); !nested {
-		target = "library/" + target
-	} else if strings.HasPrefix(image, c.Place.Registry+"/") || first == "" {
-		return messages.Shell("docker", "push", image).Text()
-	}
-	target = c.Place.Registry + "/" + target
-	return messages.T("%s && %s", messages.Shell("docker", "tag", image, target), messages.Shell("docker", "push", target))
+// push is what brings an image into the lab's registry: that of the Docker Engine, which fetches one that it lacks.
+func push(image string) messages.Text {
+	return messages.Hellolab("images", "push", image).Text()
 }
 
 // getImage is the command that brings an image into the registry, or shows which there are if the course has no such image.
