@@ -149,6 +149,8 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		if before {
 			text += "\n" + progress.Wrap(p.printer.Text(messages.T("%s shows the files, %s what is still missing",
 				messages.Hellolab("lab", "show", step.ID()), messages.Hellolab("lab", "check", step.ID()))), "", columns)
+		} else if len(step.Manifests()) > 0 {
+			text += "\n" + progress.Wrap(p.printer.Text(messages.T("all of this is done; %s shows the files", messages.Hellolab("lab", "show", step.ID()))), "", columns)
 		}
 		return text
 	})

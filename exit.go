@@ -51,7 +51,7 @@ func (p *program) exit(ctx context.Context, err error) int {
 	}
 	interrupted := ctx.Err() != nil && !errors.As(err, new(afterInterrupt))
 	if interrupted {
-		err = messages.Errorf("interrupted").WithHint("run the same command again to go on from where it stopped")
+		err = messages.Errorf("interrupted").WithHint("run the same command again: it makes what is missing")
 	}
 	fmt.Fprint(p.stderr, redact.New(nil).Userinfo(p.printer.Report(explain(err))))
 	switch {

@@ -127,7 +127,10 @@ func (p *program) imagesPush(c *cli.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(pushed)) {
 		references = append(references, registry.Reference(name, pushed[name]))
 	}
-	failed = append(failed, s.lab.Refresh(c.Context, pushed), p.printList(c, references))
+	failed = append(failed, s.lab.Refresh(c.Context, pushed))
+	if len(references) > 0 {
+		failed = append(failed, p.printList(c, references))
+	}
 	return errors.Join(failed...)
 }
 

@@ -144,7 +144,7 @@ func (p *program) app() *cli.App {
 				&cli.BoolFlag{Name: "keep-registry", Usage: say("keep the image registry and what it holds")},
 			}},
 			{Name: "stop", Usage: say("stop the lab and keep its state"), Action: p.onLab((*bootstrap.Lab).Stop)},
-			{Name: "start", Usage: say("start a stopped lab"), Action: p.onLab((*bootstrap.Lab).Start)},
+			{Name: "start", Usage: say("start a stopped lab"), Action: p.start},
 			{Name: "pause", Usage: say("freeze the lab"), Action: p.onLab((*bootstrap.Lab).Pause)},
 			{Name: "resume", Usage: say("resume a paused lab"), Action: p.onLab((*bootstrap.Lab).Resume)},
 			{Name: "status", Usage: say("show the state of the lab"), Action: p.status, Flags: []cli.Flag{output}},

@@ -249,7 +249,7 @@ func TestInterrupted(t *testing.T) {
 	}
 	said, err := os.ReadFile(file.Name())
 	m.check(err)
-	if string(said) != "error: interrupted\nnext: run the same command again to go on from where it stopped\n" {
+	if string(said) != "error: interrupted\nnext: run the same command again: it makes what is missing\n" {
 		t.Errorf("it says %q", said)
 	}
 }

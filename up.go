@@ -19,30 +19,49 @@ func (p *program) up(c *cli.Context) error {
 		return err
 	}
 	obstacles := p.obstacles(c.Context, s)
-	lessons, err := s.course()
-	if err != nil {
-		return err
-	}
-	packages, files, err := supply.Repository(lessons.Charts())
+	content, err := p.content(s, !c.Bool("no-images"))
 	if err != nil {
 		return err
 	}
 	if err := <-obstacles; err != nil {
 		return err
 	}
+	if err := s.lab.Up(c.Context, content); err != nil {
+		return err
+	}
+	return p.welcome(s.lab)
+}
+
+// start starts a lab that is there. Images of the course's that it lacks are built when a step needs them.
+func (p *program) start(c *cli.Context) error {
+	s, err := p.begin(c)
+	if err != nil {
+		return err
+	}
+	content, err := p.content(s, false)
+	if err != nil {
+		return err
+	}
+	return s.lab.Start(c.Context, content)
+}
+
+// content is what the course puts into a lab.
+func (p *program) content(s session, withImages bool) (bootstrap.Course, error) {
+	lessons, err := s.course()
+	if err != nil {
+		return bootstrap.Course{}, err
+	}
+	packages, files, err := supply.Repository(lessons.Charts())
 	fill := func(ctx context.Context) error {
 		provided := p.supply(s, nil)
 		err := provided.PushCharts(ctx, packages)
-		if c.Bool("no-images") {
+		if !withImages {
 			return err
 		}
 		_, _, building := provided.Builder.Build(ctx, images.Tags())
 		return errors.Join(err, building)
 	}
-	if err := s.lab.Up(c.Context, bootstrap.Course{Fill: fill, Charts: files}); err != nil {
-		return err
-	}
-	return p.welcome(s.lab)
+	return bootstrap.Course{Fill: fill, Charts: files}, err
 }
 
 // welcome tells what there is now, and what to try first.

@@ -81,6 +81,9 @@ func (p *program) why(c *cli.Context, l *labs.Labs) error {
 
 func (p *program) findings(c *cli.Context, l *labs.Labs, namespace string) ([]check.Finding, error) {
 	what := c.Args().First()
+	if _, err := l.Cluster.CoreV1().Namespaces().Get(c.Context, namespace, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		return nil, messages.Errorf("there is no namespace %s", namespace).Next(messages.Kubectl("", "get", "namespaces"))
+	}
 	if what == "" {
 		return l.Checker.ExplainNamespace(c.Context, namespace)
 	}

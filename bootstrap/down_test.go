@@ -142,7 +142,7 @@ func TestLife(t *testing.T) {
 		paused     = "error: the lab web is paused\nnext: hellolab resume\n"
 	)
 	for _, command := range []func() error{
-		func() error { return w.open().Start(t.Context()) }, func() error { return w.open().Stop(t.Context()) },
+		func() error { return w.open().Start(t.Context(), Course{}) }, func() error { return w.open().Stop(t.Context()) },
 		func() error { return w.open().Pause(t.Context()) }, func() error { return w.open().Resume(t.Context()) },
 		func() error { _, err := w.open().API(t.Context()); return err }, func() error { _, err := w.open().IP(); return err },
 	} {
@@ -173,12 +173,12 @@ func TestLife(t *testing.T) {
 	step("pause again", func(l *Lab) error { return l.Pause(ctx) }, "is paused", "web-control-plane:paused web-registry:running", Paused, paused)
 	step("resume", func(l *Lab) error { return l.Resume(ctx) }, "the lab web runs", running, Running, "")
 	step("pause", func(l *Lab) error { return l.Pause(ctx) }, "is paused", "web-control-plane:paused web-registry:running", Paused, paused)
-	step("start of what is paused", func(l *Lab) error { return l.Start(ctx) }, "starting node web-control-plane", running, Running, "")
+	step("start of what is paused", func(l *Lab) error { return l.Start(ctx, Course{}) }, "starting node web-control-plane", running, Running, "")
 	step("stop", func(l *Lab) error { return l.Stop(ctx) }, "the lab web is stopped; to go on with it: hellolab start", stopped, Stopped, notRunning)
 	step("stop again", func(l *Lab) error { return l.Stop(ctx) }, "is stopped", stopped, Stopped, notRunning)
 	wants(t, w.open().Pause(ctx), notRunning)
 	wants(t, w.open().Resume(ctx), notRunning)
-	step("start", func(l *Lab) error { return l.Start(ctx) }, "starting node web-control-plane", running, Running, "")
+	step("start", func(l *Lab) error { return l.Start(ctx, Course{}) }, "starting node web-control-plane", running, Running, "")
 }
 
 // TestStartWhereAPortIsTaken holds that a node which cannot start says what may help.
@@ -192,12 +192,12 @@ func TestStartWhereAPortIsTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = w.open().Start(t.Context())
+	err = w.open().Start(t.Context(), Course{})
 	if err == nil || !strings.Contains(err.Error(), "already in use") { // main tells it as a rule of doctor
 		t.Errorf("the error is %v", err)
 	}
 	thief.Close()
-	if err := w.open().Start(t.Context()); err != nil || w.state() != Running {
+	if err := w.open().Start(t.Context(), Course{}); err != nil || w.state() != Running {
 		t.Errorf("the lab is %s, after the error %v", w.state(), err)
 	}
 }
@@ -270,7 +270,7 @@ func TestLost(t *testing.T) {
 	for _, name := range []string{"web-control-plane", "web-worker"} {
 		w.remove(name)
 	}
-	if err := w.open().Start(t.Context()); err == nil || !strings.Contains(err.Error(), "has removed the cluster") {
+	if err := w.open().Start(t.Context(), Course{}); err == nil || !strings.Contains(err.Error(), "has removed the cluster") {
 		t.Errorf("start ends with %v", err)
 	}
 	w.has("web-registry:running", volumes)
@@ -307,7 +307,7 @@ func TestPrunedNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.engine.RemoveNetwork("kind")
-	if err := w.open().Start(t.Context()); err != nil || w.state() != Running {
+	if err := w.open().Start(t.Context(), Course{}); err != nil || w.state() != Running {
 		t.Errorf("the lab is %s, after the error %v", w.state(), err)
 	}
 }

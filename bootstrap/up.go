@@ -27,11 +27,11 @@ type Course struct {
 func (l *Lab) Up(ctx context.Context, course Course) error { return l.up(ctx, &l.asked, course) }
 
 // Start is Up for a lab that exists, with the settings that it has.
-func (l *Lab) Start(ctx context.Context) error {
+func (l *Lab) Start(ctx context.Context, course Course) error {
 	if !l.record.exists {
 		return l.missing()
 	}
-	return l.up(ctx, nil, Course{})
+	return l.up(ctx, nil, course)
 }
 
 func (l *Lab) up(ctx context.Context, asked *Asked, course Course) error {

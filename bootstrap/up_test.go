@@ -90,7 +90,7 @@ func TestUpKeepsItsSettings(t *testing.T) {
 	wants(t, w.open("images.account").Up(t.Context(), Course{}),
 		"error: the lab web was made with other settings (images.account: me, not nobody), and a lab keeps its settings\n"+
 			"next: leave the new settings out; or remove the lab with all that is in it, and make it with them: hellolab down, then hellolab up\n")
-	if err := w.open("images.account").Start(t.Context()); err != nil {
+	if err := w.open("images.account").Start(t.Context(), Course{}); err != nil {
 		t.Errorf("start asks for nothing, and fails: %v", err)
 	}
 }

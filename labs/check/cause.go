@@ -182,6 +182,10 @@ func (c *Checker) below(object *unstructured.Unstructured) look {
 		if err != nil {
 			return cause{}, err
 		}
+		// a rollout takes away what older revisions have, working or not
+		if now := object.GetAnnotations()[revisionAnnotation]; now != "" {
+			made = slices.DeleteFunc(made, func(o *unstructured.Unstructured) bool { return o.GetAnnotations()[revisionAnnotation] != now })
+		}
 		var looks []look
 		for _, each := range made {
 			looks = append(looks, func(ctx context.Context) (cause, error) { return c.explain(ctx, each) })
@@ -189,6 +193,9 @@ func (c *Checker) below(object *unstructured.Unstructured) look {
 		return first(ctx, looks...)
 	}
 }
+
+// revisionAnnotation has the revision of a Deployment, and that of each of its ReplicaSets.
+const revisionAnnotation = "deployment.kubernetes.io/revision"
 
 // made returns what an object's controller has made for it, and has not deleted, the newest first.
 func (c *Checker) made(ctx context.Context, owner *unstructured.Unstructured) ([]*unstructured.Unstructured, error) {

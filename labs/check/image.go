@@ -31,6 +31,9 @@ func (c *Checker) imageCause(ctx context.Context, pod corev1.Pod, status corev1.
 	}
 	proxy := deadProxy.FindStringSubmatch(message)
 	switch {
+	case err != nil:
+		failed.why = messages.T("pod %s cannot pull %s: the lab's image registry does not answer", pod.Name, status.Image)
+		failed.next = messages.Hellolab("up").Text()
 	case proxy != nil:
 		failed.why = messages.T("pod %s cannot pull %s: the nodes use the proxy %s, where nothing answers (%s)", pod.Name, status.Image, proxy[1], proxy[0])
 		failed.next = push(image)

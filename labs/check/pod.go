@@ -36,7 +36,8 @@ func done(pod corev1.Pod) bool {
 // failedLately reports whether a container runs that has failed within the last minute.
 func failedLately(status corev1.ContainerStatus) bool {
 	ended := status.LastTerminationState.Terminated
-	return ended != nil && ended.ExitCode != 0 && status.State.Running != nil && time.Since(ended.FinishedAt.Time) < time.Minute
+	restarted := ended != nil && ended.Reason == "Unknown" // with its node, which the container knew nothing of
+	return ended != nil && !restarted && ended.ExitCode != 0 && status.State.Running != nil && time.Since(ended.FinishedAt.Time) < time.Minute
 }
 
 func podReference(pod corev1.Pod) kube.Reference {
@@ -237,7 +238,7 @@ func (c *Checker) containerCause(ctx context.Context, pod corev1.Pod, status cor
 		ended = status.LastTerminationState.Terminated
 	}
 	switch {
-	case ended == nil || ended.ExitCode == 0 && status.State.Waiting == nil:
+	case ended == nil || ended.ExitCode == 0 && status.State.Waiting == nil && !goesOn(pod, status.Name):
 		return cause{}, nil
 	case ended.Reason == "StartError" || ended.Reason == "ContainerCannotRun":
 		return cause{why: messages.T("the container %s of pod %s cannot start: %s", status.Name, pod.Name, lastPart(ended.Message)), next: c.change(ctx, pod)}, nil
@@ -245,6 +246,11 @@ func (c *Checker) containerCause(ctx context.Context, pod corev1.Pod, status cor
 		return c.hungryCause(ctx, pod, status.Name), nil
 	}
 	return c.exitCause(ctx, pod, status, ended)
+}
+
+// goesOn reports whether a container is one that is not meant to end.
+func goesOn(pod corev1.Pod, container string) bool {
+	return pod.Spec.RestartPolicy == corev1.RestartPolicyAlways && slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == container })
 }
 
 // beingMade tells what a pod that has just come waits for.
@@ -323,13 +329,31 @@ func (c *Checker) configCause(ctx context.Context, pod corev1.Pod, message strin
 	}
 	if parts := missingConfig.FindStringSubmatch(message); parts != nil {
 		why := messages.T("pod %s cannot start: there is no %s %s in its namespace", pod.Name, parts[1], parts[2])
-		kind := map[string]string{"configmap": "ConfigMap", "secret": "Secret"}[parts[1]]
-		if others := c.elsewhere(ctx, kube.Reference{APIVersion: "v1", Kind: kind, Namespace: pod.Namespace, Name: parts[2]}); len(others) > 0 {
+		r := kube.Reference{APIVersion: "v1", Kind: map[string]string{"configmap": "ConfigMap", "secret": "Secret"}[parts[1]], Namespace: pod.Namespace, Name: parts[2]}
+		if there, err := c.Cluster.Get(ctx, r); err != nil || there != nil { // since a moment ago
+			return beingMade(pod), err
+		}
+		if others := c.elsewhere(ctx, r); len(others) > 0 {
 			why = messages.T("%s; there is one of that name in the namespace %s", why, others[0])
+		}
+		if file := c.fileOf(r); file != "" {
+			return cause{why: why, next: messages.Kubectl(pod.Namespace, "apply", "-f", file).Text()}, nil
 		}
 		return cause{why: why, next: createConfig(pod, parts[1], parts[2])}, nil
 	}
 	return cause{why: messages.T("pod %s cannot start: %s", pod.Name, message), next: c.change(ctx, pod)}, nil
+}
+
+// fileOf is the file of the course's that has an object, or "".
+func (c *Checker) fileOf(r kube.Reference) string {
+	for _, chapter := range c.Course.Chapters {
+		for _, step := range chapter.Steps {
+			if file := step.Snapshot().FileOf(r.Kind, r.Namespace, r.Name); file != "" {
+				return file
+			}
+		}
+	}
+	return ""
 }
 
 // createConfig is the command that creates a ConfigMap or a Secret with the keys that a pod reads, VALUE being each value.

@@ -415,7 +415,7 @@ func (c *Checker) history(ctx context.Context, e *course.History) (Row, cause, e
 	var revisions []revision
 	var have []string
 	for _, set := range sets {
-		number, _ := strconv.ParseInt(set.Annotations["deployment.kubernetes.io/revision"], 10, 64)
+		number, _ := strconv.ParseInt(set.Annotations[revisionAnnotation], 10, 64)
 		found := revision{number: number}
 		for _, container := range set.Spec.Template.Spec.Containers {
 			found.images = append(found.images, container.Image)
