@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,10 +98,15 @@ func (l *commandLine) takeCommand(name string) error {
 		return nil
 	}
 	failure := messages.Usagef("unknown command %q", name)
-	if best := nearest(name, names); best != "" {
+	if best := cmp.Or(minikubes()[name], nearest(name, names)); slices.Contains(names, best) {
 		return failure.WithHint("did you mean: %s", messages.Hellolab(append(l.names(), best)...))
 	}
 	return failure.Next(messages.Hellolab("help"))
+}
+
+// minikubes are the commands that stand for those of minikube's that have another name.
+func minikubes() map[string]string {
+	return map[string]string{"unpause": "resume", "delete": "down", "profile": "status", "image": "images"}
 }
 
 func (l *commandLine) takeFlag(args []string) (int, error) {
@@ -108,6 +114,9 @@ func (l *commandLine) takeFlag(args []string) (int, error) {
 	flag, level := l.find(dashed)
 	if flag == nil {
 		failure := messages.Usagef("unknown flag %s", dashed)
+		if dashed == "--version" {
+			return 0, failure.WithHint("did you mean: %s", messages.Hellolab("version"))
+		}
 		if best := nearest(dashed, l.known()); best != "" {
 			return 0, failure.WithHint("did you mean: %s", best)
 		}
@@ -159,6 +168,9 @@ func (l *commandLine) known() []string {
 func checkValue(flag cli.Flag, dashed, value string) error {
 	if slices.Contains(flag.Names(), "output") && value != "json" {
 		return messages.Usagef("-o %s is not known", value).WithHint("use -o json, or leave it out")
+	}
+	if slices.Contains(flag.Names(), "lang") && !slices.Contains([]string{"en", "zh"}, value) {
+		return messages.Usagef("--lang %s is not known", value).WithHint("use --lang en or --lang zh, or leave it out")
 	}
 	var err error
 	switch flag.(type) {

@@ -38,7 +38,7 @@ func (p *program) logs(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var missing []string
+	missing := []string{}
 	for _, part := range collected.Missing {
 		missing = append(missing, part.Part)
 	}

@@ -47,6 +47,9 @@ func Replace(path string, content []byte, mode fs.FileMode) error {
 
 // target is the file that a path leads to, which need not be there.
 func target(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
 	for range 10 {
 		next, err := os.Readlink(path)
 		if err != nil {

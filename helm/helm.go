@@ -95,7 +95,7 @@ func (c *Client) Get(name string) (*release.Release, error) {
 
 // Current reports whether found is a finished installation of exactly this chart with exactly these values.
 func Current(found *release.Release, wanted *chart.Chart, values map[string]any) bool {
-	return found != nil && found.Info.Status == release.StatusDeployed &&
+	return found != nil && found.Info != nil && found.Chart != nil && found.Chart.Metadata != nil && found.Info.Status == release.StatusDeployed &&
 		found.Chart.Metadata.Version == wanted.Metadata.Version &&
 		found.Chart.Metadata.Name == wanted.Metadata.Name &&
 		stored(found.Config) == stored(values)
@@ -155,7 +155,7 @@ func (c *Client) Ensure(ctx context.Context, name string, wanted *chart.Chart, v
 	if err != nil {
 		return err
 	}
-	if found != nil && found.Info.Status != release.StatusDeployed {
+	if found != nil && (found.Info == nil || found.Info.Status != release.StatusDeployed) {
 		uninstall := action.NewUninstall(c.configuration)
 		uninstall.Wait = true
 		uninstall.Timeout = time.Minute

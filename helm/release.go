@@ -40,6 +40,9 @@ func Last(secrets typedcore.SecretInterface, name string) (*Release, error) {
 	if err != nil {
 		return nil, err
 	}
+	if found.Chart == nil || found.Chart.Metadata == nil || found.Info == nil { // a record that somebody has made
+		return &Release{Revision: found.Version}, nil
+	}
 	metadata := found.Chart.Metadata
 	return &Release{metadata.Name, metadata.Version, found.Version, string(found.Info.Status), found.Info.Description}, nil
 }

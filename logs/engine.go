@@ -22,7 +22,7 @@ import (
 // tail is how many lines of each log are kept.
 const tail = "5000"
 
-// clusterLabel and roleLabel are kind's, on its nodes.
+// clusterLabel is kind's, on its nodes.
 const clusterLabel = "io.x-k8s.kind.cluster"
 
 // Engine returns the parts that the Docker Engine has: what it is, the lab's containers with their logs, and the journals of

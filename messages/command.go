@@ -88,7 +88,7 @@ func (p Printer) Command(c Command) string {
 	if p.Lab != nil {
 		lab = p.Lab()
 	}
-	if strings.HasPrefix(c.usage, "--name") { // of another lab
+	if strings.HasPrefix(c.usage, "--name") || len(c.words) > 0 && c.words[0] == "--name" { // of another lab
 		lab = Lab{}
 	}
 	words := []string{c.program}

@@ -183,7 +183,7 @@ func (c *Checker) below(object *unstructured.Unstructured) look {
 			return cause{}, err
 		}
 		// a rollout takes away what older revisions have, working or not
-		if now := object.GetAnnotations()[revisionAnnotation]; now != "" {
+		if now := object.GetAnnotations()[revisionAnnotation]; now != "" && object.GetKind() == "Deployment" {
 			made = slices.DeleteFunc(made, func(o *unstructured.Unstructured) bool { return o.GetAnnotations()[revisionAnnotation] != now })
 		}
 		var looks []look
