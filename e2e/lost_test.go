@@ -332,8 +332,8 @@ func (l *lab) outlastsTheServer() {
 		start := time.Now()
 		done := make(chan result, 1)
 		go func() { done <- l.run(args...) }()
-		docker(l.T, "exec", l.node(), "sh", "-c", "mv /etc/kubernetes/manifests/kube-apiserver.yaml /root/ && pkill kube-apiserver")
-		time.AfterFunc(away, func() { docker(l.T, "exec", l.node(), "mv", "/root/kube-apiserver.yaml", "/etc/kubernetes/manifests/") })
+		docker(l.T, "exec", l.node(), "sh", "-c", "mv /etc/kubernetes/manifests/kube-apiserver.yaml /kind/ && pkill kube-apiserver")
+		time.AfterFunc(away, func() { docker(l.T, "exec", l.node(), "mv", "/kind/kube-apiserver.yaml", "/etc/kubernetes/manifests/") })
 		if ended := <-done; ended.status != 0 || time.Since(start) < away {
 			l.Errorf("%v ends with status %d after %s", args, ended.status, time.Since(start))
 		}
