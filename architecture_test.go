@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"await":         {"messages"},
 	"bootstrap":     {"await", "engine", "helm", "kube", "lock", "messages", "port", "progress", "registry", "scratch"},
 	"doctor":        {"engine", "kube", "messages", "port"},
-	"durable":       {"messages"},
+	"durable":       {"messages", "scratch"},
 	"engine":        {"messages", "progress"},
 	"helm":          {"kube", "messages"},
 	"images":        {"engine", "messages", "progress", "scratch"},

@@ -7,10 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/scratch"
 )
 
 // Replace gives a file other content, or creates it with that mode. The content is on the disk when it returns. A link stays
@@ -74,29 +73,13 @@ func writable(path string) error {
 // write writes a complete file beside path. It returns "" where none could be created.
 func write(path string, content []byte, mode fs.FileMode) (temporary string, err error) {
 	folder, name := filepath.Dir(path), "."+filepath.Base(path)+".hellolab-"
-	sweep(folder, name)
+	scratch.Sweep(folder, name)
 	file, err := os.CreateTemp(folder, name+"*")
 	if err != nil {
 		return "", err
 	}
 	_, err = file.Write(content)
 	return file.Name(), errors.Join(err, file.Chmod(mode), file.Sync(), file.Close())
-}
-
-// leftFor is how old a file has to be to count as left behind by a program that was killed.
-const leftFor = 24 * time.Hour
-
-// sweep removes what killed programs have left of such a name.
-func sweep(folder, name string) {
-	files, err := os.ReadDir(folder)
-	if err != nil {
-		return
-	}
-	for _, file := range files {
-		if found, err := file.Info(); err == nil && strings.HasPrefix(file.Name(), name) && found.Mode().IsRegular() && time.Since(found.ModTime()) > leftFor {
-			os.Remove(filepath.Join(folder, file.Name()))
-		}
-	}
 }
 
 // overwrite writes a file in place, and puts back what was there if it cannot.

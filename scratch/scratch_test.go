@@ -35,7 +35,7 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sweep(folder, now)
+	Sweep(folder, prefix)
 	var left []string
 	entries, err := os.ReadDir(folder)
 	for _, entry := range entries {
