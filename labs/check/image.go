@@ -122,13 +122,15 @@ func push(image string) messages.Text {
 	return messages.Hellolab("images", "push", image).Text()
 }
 
-// getImage is the command that brings an image into the registry, or shows which there are if the course has no such image.
+// getImage is the command that brings an image into the registry, or shows which there are of the account's.
 func (c *Checker) getImage(image string) messages.Text {
 	image = strings.TrimPrefix(image, "docker.io/")
-	switch {
-	case !c.Course.Runs(image):
+	switch ours := strings.HasPrefix(image, c.Place.Account+"/"); {
+	case !c.Course.Runs(image) && ours:
 		return messages.Hellolab("images", "list").Text()
-	case strings.HasPrefix(image, c.Place.Account+"/"):
+	case !c.Course.Runs(image):
+		return push(image)
+	case ours:
 		return messages.Hellolab("images", "build").Text()
 	}
 	return messages.Hellolab("up").Text()

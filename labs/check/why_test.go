@@ -421,6 +421,7 @@ func TestGetImage(t *testing.T) {
 		"docker.io/us/web:v2": "hellolab images build",
 		"busybox":             "hellolab up",
 		"us/web:v9":           "hellolab images list",
+		"redis:7":             "hellolab images push redis:7",
 	} {
 		if got := c.getImage(image).String(); got != want {
 			t.Errorf("for %s it suggests %s, want %s", image, got, want)
