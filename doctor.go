@@ -113,8 +113,8 @@ func busy(lab string) bool {
 	return err == nil && unlock == nil
 }
 
-// obstacles looks, beside what `up` does first, for what would keep it from making a lab, and tells what may become a trouble of it. Where there is one, nothing is left
-// to look for that it would not notice itself.
+// obstacles looks, beside what `up` does first, for what would keep it from making a lab, and tells what may trouble the lab later.
+// Where there is a lab, nothing is left to look for that `up` would not notice itself.
 func (p *program) obstacles(ctx context.Context, s session) <-chan error {
 	found := make(chan error, 1)
 	if s.lab.Exists() {

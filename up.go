@@ -69,6 +69,9 @@ func (p *program) welcome(lab *bootstrap.Lab) error {
 	settings, at := lab.Settings().Bootstrap, lab.Addresses()
 	if p.story.Steps() == 0 {
 		p.story.Say(messages.T("the lab %s is up already; nothing to change", settings.Name))
+		if !settings.KeepContext {
+			p.tellContext()
+		}
 		return nil
 	}
 	p.story.Say(messages.T("the lab %s is up; kubectl's context for it is %s", settings.Name, bootstrap.Context(settings.Name)))

@@ -119,8 +119,8 @@ func (l *Lab) Node() string { return l.controlPlane() }
 // apiServerPort is the port of the API server in the control plane's container.
 const apiServerPort = 6443
 
-// exportKubeconfig writes the lab's context into the user's kubeconfig, and makes it the current one if asked to, or where none is, unless that is to stay or
-// cannot be written.
+// exportKubeconfig writes the lab's context into the user's kubeconfig. It makes it the current one if asked to, or where none is,
+// unless the one that is current is to stay, or the file cannot be written.
 func (l *Lab) exportKubeconfig(ctx context.Context, current bool) error {
 	return l.story.Do(ctx, messages.T("kubectl context %s", l.kubectl.Context), func(ctx context.Context) error {
 		content, err := l.kind.KubeConfig(l.name(), false)

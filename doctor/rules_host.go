@@ -304,8 +304,11 @@ func sudo(seen Machine) []Case {
 	if user == "" || user == "root" {
 		return nil
 	}
-	return one(messages.T("hellolab runs as root, by sudo, and not as %s", user),
-		messages.T("leave it out, but for the tunnel's low ports: %s", messages.Hellolab("doctor")))
+	next := messages.T("leave it out: %s", messages.Hellolab("doctor"))
+	if seen.System == "darwin" {
+		next = messages.T("leave it out, but for the tunnel's low ports: %s", messages.Hellolab("doctor"))
+	}
+	return one(messages.T("hellolab runs as root, by sudo, and not as %s", user), next)
 }
 
 func brokenDockerConfig(seen Machine) []Case {
