@@ -196,7 +196,8 @@ func loopbackProxies(seen Machine) []Case {
 	}
 	if len(set) > 0 {
 		return one(messages.T("the proxy in %s is on this machine's loopback: %s", set, withoutUser(seen.Getenv(set[0]))),
-			messages.T("before the lab is made, leave it out (%s), or let it listen on an address that containers reach, and name that", messages.Unset(set...)))
+			messages.T("leave it out (%s), or let it listen on an address that containers reach, and name that; a lab keeps what it was made with: %s, then %s",
+				messages.Unset(set...), messages.Hellolab("down"), messages.Hellolab("up")))
 	}
 	for _, proxy := range seen.Docker.Proxies {
 		if isLoopback(proxy) {
