@@ -20,6 +20,7 @@ import (
 	helmkube "helm.sh/helm/v3/pkg/kube"
 	"helm.sh/helm/v3/pkg/release"
 	"helm.sh/helm/v3/pkg/storage/driver"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
@@ -125,6 +126,9 @@ func (c *Client) Whole(ctx context.Context, found *release.Release) (bool, error
 			reference.Namespace = c.namespace
 		}
 		there, err := c.cluster.Get(ctx, reference)
+		if meta.IsNoMatchError(err) { // its kind has been deleted
+			return false, nil
+		}
 		if err != nil || there == nil {
 			return false, err
 		}

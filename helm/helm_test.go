@@ -75,10 +75,12 @@ func TestWhole(t *testing.T) {
 		name  string
 		there []runtime.Object
 		want  bool
+		more  string
 	}{
-		{"all", []runtime.Object{settings, more}, true},
-		{"the namespace only", []runtime.Object{more}, false},
-		{"without the namespace", []runtime.Object{settings}, false},
+		{"all", []runtime.Object{settings, more}, true, ""},
+		{"without the kind of one", []runtime.Object{settings, more}, false, "---\napiVersion: example.com/v1\nkind: Gadget\nmetadata: {name: a}\n"},
+		{"the namespace only", []runtime.Object{more}, false, ""},
+		{"without the namespace", []runtime.Object{settings}, false, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -87,7 +89,7 @@ func TestWhole(t *testing.T) {
 				t.Fatal(err)
 			}
 			client := &Client{cluster: cluster, namespace: "web"}
-			if whole, err := client.Whole(t.Context(), &release.Release{Manifest: manifest}); whole != test.want || err != nil {
+			if whole, err := client.Whole(t.Context(), &release.Release{Manifest: manifest + test.more}); whole != test.want || err != nil {
 				t.Errorf("it is whole: %v, %v", whole, err)
 			}
 		})
