@@ -7,8 +7,6 @@ version = $(shell git describe --tags --always --dirty 2>/dev/null)
 kubectl = $(shell go list -m -f '{{.Version}}' k8s.io/kubectl | sed 's/^v0/v1/')
 prepared = config=$$(testbed/prepare) && HELLOLAB_CONFIG=$$config
 e2e = go test -tags e2e -count 1 -v $(if $(TEST),-run '$(TEST)') ./e2e
-# says once more, at the end, how long each test and each of its parts took
-times = awk '{ print; fflush() } /^(    )?--- / { line[++n] = $$0 } END { for (i = 1; i <= n; i++) print line[i] }'
 
 # where govulncheck finds what is known of vulnerabilities
 vulnerabilities = $(or $(GOVULNDB),https://vuln.go.dev)
@@ -52,10 +50,10 @@ cover: ## how much of the code unit tests run
 	go test -cover . ./bootstrap ./labs/...
 
 test-e2e: build ## real clusters; TEST=name runs one test
-	set -o pipefail; $(prepared) $(e2e) -timeout 40m | $(times)
+	set -o pipefail; $(prepared) $(e2e) -timeout 40m | awk -f e2e/report.awk
 
 test-long: cross fuzz build ## every step, chapter after every other, kills; other systems; fuzz tests
-	set -o pipefail; $(prepared) LONG=1 $(e2e) -timeout 3h | $(times)
+	set -o pipefail; $(prepared) LONG=1 $(e2e) -timeout 3h | awk -f e2e/report.awk
 
 fuzz: ## every fuzz test for FUZZTIME (10m), one after another; inputs that fail are kept in testdata/fuzz
 	@set -e; for each in $$($(fuzzed)); do echo "$$each"; \
