@@ -156,9 +156,15 @@ func settingFlags() []settingFlag {
 	}
 }
 
+// mirrorsSetting has names of hosts as its keys, with dots in them.
+const mirrorsSetting = "registry.mirrors"
+
 // nest writes a value at the path of a setting, on one line: "{bootstrap: {workers: 2}}".
 func nest(path, value string) []byte {
 	keys := strings.Split(path, ".")
+	if host, found := strings.CutPrefix(path, mirrorsSetting+"."); found {
+		keys = append(strings.Split(mirrorsSetting, "."), host)
+	}
 	return []byte("{" + strings.Join(keys, ": {") + ": " + value + strings.Repeat("}", len(keys)))
 }
 

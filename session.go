@@ -154,7 +154,7 @@ func (p *program) supply(s session, cluster *kube.Cluster) *supply.Supply {
 
 // builder makes the course's images for the lab.
 func (p *program) builder(s session) *images.Builder {
-	builder := &images.Builder{Docker: s.docker, Story: p.story, Store: s.lab.Registry(), Config: s.config.Images,
+	builder := &images.Builder{Docker: s.docker, Story: p.story, Store: s.lab.Registry(), Images: s.lab, Config: s.config.Images,
 		Lab: s.config.Bootstrap.Name, Compiler: "auto"}
 	if caches, err := os.UserCacheDir(); err == nil {
 		builder.Cache = filepath.Join(caches, "hellolab", "images")

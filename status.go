@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -41,6 +44,9 @@ func (p *program) statusText(status bootstrap.Status) string {
 			[]string{p.say("image registry"), status.Registry.Address + "  " + p.state(status.Registry.State)},
 			[]string{"Ingress", status.Ingress.Address + "  " + p.state(status.Ingress.State)},
 			[]string{"NodePort 30000", status.NodePort})
+		for _, upstream := range slices.Sorted(maps.Keys(status.Mirrors)) {
+			rows = append(rows, []string{p.printer.Text(messages.T("mirrors of %s", upstream)), strings.Join(status.Mirrors[upstream], ", ")})
+		}
 	}
 	text := table(rows)
 	if next, found := nextStep(status.State); found {

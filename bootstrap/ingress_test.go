@@ -42,6 +42,7 @@ import (
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 
 	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/mirror"
 )
 
 // TestIngressClass holds that an Ingress of the course, which names no class, gets the controller's.
@@ -327,7 +328,7 @@ func TestIngressChartOfOnesOwn(t *testing.T) {
 
 func defaultLab(t *testing.T) *Lab {
 	t.Helper()
-	lab := &Lab{asked: Asked{Settings: defaultSettings(t)}}
+	lab := &Lab{asked: Asked{Settings: defaultSettings(t)}, images: mirror.New(nil, nil, mirror.Config{})}
 	lab.use(lab.asked.Settings)
 	return lab
 }

@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/kind/pkg/exec"
 	kindlog "sigs.k8s.io/kind/pkg/log"
 
-	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
 	"github.com/hellolab/hellolab/scratch"
@@ -96,7 +95,7 @@ func (l *Lab) ensureCluster(ctx context.Context, nodes []container.Summary) erro
 // createCluster makes the cluster.
 func (l *Lab) createCluster(ctx context.Context) error {
 	settings := l.settings.Bootstrap
-	image, err := engine.EnsureImage(ctx, l.docker, l.story, nodeImage(settings))
+	image, err := l.EnsureImage(ctx, nodeImage(settings))
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/lock"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/mirror"
 	"github.com/hellolab/hellolab/progress"
 	"github.com/hellolab/hellolab/registry"
 )
@@ -30,6 +31,7 @@ type Lab struct {
 	settings Settings
 	record   record
 	registry *registry.Registry
+	images   *mirror.Fetcher
 	kind     provider
 	kubectl  kube.Kubeconfig
 	// releases returns the Helm releases of a namespace of the lab.
@@ -51,6 +53,7 @@ func Open(ctx context.Context, docker *client.Client, story *progress.Progress, 
 		story:   story,
 		log:     log,
 		asked:   asked,
+		images:  mirror.New(docker, story, mirror.Config{}),
 		kind:    cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(kindLogger{log})),
 		kubectl: kube.Kubeconfig{Context: Context(asked.Bootstrap.Name)},
 	}
@@ -74,11 +77,17 @@ func (l *Lab) load(ctx context.Context) error {
 // use gives the lab other settings.
 func (l *Lab) use(settings Settings) {
 	l.settings = settings
-	l.registry = registry.New(l.docker, l.story, settings.Bootstrap.Name, settings.Registry)
+	l.images = l.images.With(settings.Registry.Mirrors)
+	l.registry = registry.New(l.docker, l.story, settings.Bootstrap.Name, settings.Registry, l.images)
 }
 
 // Registry is the lab's image registry.
 func (l *Lab) Registry() *registry.Registry { return l.registry }
+
+// EnsureImage gets an image into the engine unless that has it, and returns the name that containers can be created with.
+func (l *Lab) EnsureImage(ctx context.Context, image string) (string, error) {
+	return l.images.Ensure(ctx, image)
+}
 
 // Exists reports whether there is a lab, whatever state it is in.
 func (l *Lab) Exists() bool { return l.record.exists }

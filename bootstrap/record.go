@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"maps"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/mirror"
 )
 
 // The labels of a lab's record, beside [engine.Label].
@@ -71,11 +73,15 @@ func recorded(ctx context.Context, docker *client.Client, defaults Settings) (Se
 		return defaults, record{}, err
 	}
 	settings := defaults
-	settings.Others, settings.Bootstrap.Ingress.Values = nil, nil // not the maps of defaults, which YAML would write into
+	// not the maps of defaults, which YAML would write into
+	settings.Others, settings.Bootstrap.Ingress.Values, settings.Registry.Mirrors = nil, nil, mirror.Config{}
 	if err := yaml.Unmarshal([]byte(labels[settingsLabel]), &settings); err != nil {
 		return defaults, record{}, messages.Errorf("the lab %s was made by another version of hellolab", name).Because(err).
 			WithHint("use that version, or begin anew: %s, %s, then %s", messages.Shell("docker", "rm", "-fv").Usage(strings.Join(nodeNames(name, settings.Bootstrap.Workers), " ")),
 				messages.Shell("docker", "volume", "rm", settingsVolume(name)), messages.Hellolab("up"))
+	}
+	if settings.Registry.Mirrors.IsZero() {
+		settings.Registry.Mirrors = defaults.Registry.Mirrors
 	}
 	settings.Others = overlay(defaults.Others, settings.Others)
 	return settings, newRecord(labels), nil
@@ -158,11 +164,30 @@ func (l *Lab) claim(ctx context.Context, node string) error {
 	return l.writeFiles(ctx, node, "/", map[string]string{claimMark: string(content) + "\n"})
 }
 
-// finish puts on record that the cluster has been created to its end. The mark in the node comes first: it is the record while the
-// volume, whose labels the engine never changes, is made anew.
+// finish puts on record that the cluster has been created to its end.
 func (l *Lab) finish(ctx context.Context) error {
+	return l.rewrite(ctx, finishedLabel, "true")
+}
+
+// keepChanges puts on record what the lab has other values of from now on, see [lasting].
+func (l *Lab) keepChanges(ctx context.Context) error {
+	var was Settings
+	if err := yaml.Unmarshal([]byte(l.record.labels[settingsLabel]), &was); err != nil {
+		return err
+	}
+	changed := was.with(l.settings, lasting())
+	content, err := yaml.Marshal(changed)
+	if err != nil || reflect.DeepEqual(flatten(was), flatten(changed)) {
+		return err
+	}
+	return l.rewrite(ctx, settingsLabel, string(content))
+}
+
+// rewrite changes a label of a finished cluster's record. The mark in the node comes first: it is the record while the volume, whose
+// labels the engine never changes, is made anew.
+func (l *Lab) rewrite(ctx context.Context, label, value string) error {
 	labels := maps.Clone(l.record.labels)
-	labels[finishedLabel] = "true"
+	labels[label] = value
 	mark, err := json.Marshal(labels)
 	if err != nil {
 		return err

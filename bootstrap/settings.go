@@ -58,32 +58,40 @@ func (s Settings) Differences(asked Asked) []string {
 		if is[key] == "" {
 			is[key] = "nothing"
 		}
-		if want[key] != is[key] && asked.mentions(key) && !slices.Contains(changeable(), key) && !(want[key] == "auto" && slices.Contains(portSettings(), key)) {
+		if want[key] != is[key] && asked.mentions(key) && !isChangeable(key) && !(want[key] == "auto" && slices.Contains(portSettings(), key)) {
 			differences = append(differences, fmt.Sprintf("%s: %s, not %s", key, is[key], want[key]))
 		}
 	}
 	return differences
 }
 
-// changeable lists the settings that a lab may have another value of later: nothing is made from them.
+// changeable lists the settings that a lab may have another value of later: nothing is made from them, or `up` makes it once more.
 func changeable() []string {
-	return []string{"bootstrap.timeout", "bootstrap.keepContext", "labs.timeout", "labs.course", "images.builder"}
+	return append(lasting(), "bootstrap.timeout", "bootstrap.keepContext", "labs.timeout", "labs.course", "images.builder")
+}
+
+// lasting lists those of [changeable] that `up` puts on record: the nodes and the registry have been given them.
+func lasting() []string { return []string{"registry.mirrors", "registry.images"} }
+
+// isChangeable reports whether a setting, or one around it, is changeable.
+func isChangeable(key string) bool {
+	return slices.ContainsFunc(changeable(), func(changes string) bool { return key == changes || strings.HasPrefix(key, changes+".") })
 }
 
 // With returns s with the changeable settings that asked names.
 func (s Settings) With(asked Asked) Settings {
-	return s.with(asked, slices.DeleteFunc(changeable(), func(key string) bool { return !asked.mentions(key) }))
+	return s.with(asked.Settings, slices.DeleteFunc(changeable(), func(key string) bool { return !asked.mentions(key) }))
 }
 
 // WithAll returns s with every setting that asked names.
-func (s Settings) WithAll(asked Asked) Settings { return s.with(asked, asked.Keys) }
+func (s Settings) WithAll(asked Asked) Settings { return s.with(asked.Settings, asked.Keys) }
 
-// with returns s with asked's values of the settings in keys.
-func (s Settings) with(asked Asked, keys []string) Settings {
+// with returns s with other's values of the settings in keys.
+func (s Settings) with(other Settings, keys []string) Settings {
 	if len(keys) == 0 {
 		return s
 	}
-	ours, theirs := tree(s), tree(asked.Settings)
+	ours, theirs := tree(s), tree(other)
 	for _, key := range keys {
 		copyAt(ours, theirs, strings.Split(key, "."))
 	}

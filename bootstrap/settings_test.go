@@ -23,6 +23,7 @@ import (
 	"github.com/hellolab/hellolab/engine/enginetest"
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/mirror"
 	"github.com/hellolab/hellolab/port"
 )
 
@@ -381,12 +382,14 @@ func TestDifferences(t *testing.T) {
 			func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Auto: true} }, nil},
 		{"a number is not content with another that auto chose", func(s *Settings) { s.Bootstrap.Ports.HTTP = port.Port{Number: 8081} },
 			nothing, []string{"bootstrap.ports.http: 8081, not 80"}},
-		{"one more in a list", nothing, func(s *Settings) { s.Registry.Images = append(s.Registry.Images, "redis") }, []string{"registry.images: ..."}},
+		{"one more image", nothing, func(s *Settings) { s.Registry.Images = append(s.Registry.Images, "redis") }, nil},
+		{"a mirror", nothing, func(s *Settings) { s.Registry.Mirrors.By = map[string][]string{"docker.io": {"https://a.example"}} }, nil},
+		{"one more in a list", nothing, func(s *Settings) { s.Registry.Upstreams = append(s.Registry.Upstreams, "nvcr.io") }, []string{"registry.upstreams: ..."}},
 		{"one less in a list", nothing, func(s *Settings) { s.Registry.Upstreams = s.Registry.Upstreams[1:] }, []string{"registry.upstreams: ..."}},
-		{"an empty list", nothing, func(s *Settings) { s.Registry.Images = nil }, []string{"registry.images: ..."}},
-		{"an empty list in place of none", func(s *Settings) { s.Registry.Images = nil }, func(s *Settings) { s.Registry.Images = []string{} }, nil},
-		{"another order", func(s *Settings) { s.Registry.Images = []string{"nginx", "busybox"} },
-			func(s *Settings) { s.Registry.Images = []string{"busybox", "nginx"} }, []string{"registry.images: ..."}},
+		{"an empty list", nothing, func(s *Settings) { s.Registry.Upstreams = nil }, []string{"registry.upstreams: ..."}},
+		{"an empty list in place of none", func(s *Settings) { s.Registry.Upstreams = nil }, func(s *Settings) { s.Registry.Upstreams = []string{} }, nil},
+		{"another order", func(s *Settings) { s.Registry.Upstreams = []string{"quay.io", "ghcr.io"} },
+			func(s *Settings) { s.Registry.Upstreams = []string{"ghcr.io", "quay.io"} }, []string{"registry.upstreams: ..."}},
 		{"the same chart values", values(map[string]any{"a": map[string]any{"b": 1}}), values(map[string]any{"a": map[string]any{"b": 1}}), nil},
 		{"another chart value", values(map[string]any{"a": map[string]any{"b": 1}}), values(map[string]any{"a": map[string]any{"b": 2}}),
 			[]string{"bootstrap.ingress.values.a.b: 1, not 2"}},
@@ -639,7 +642,8 @@ func TestRecordOfOthers(t *testing.T) {
 
 // labOn is a lab of an engine, not looked up there yet.
 func labOn(docker *client.Client, settings Settings) *Lab {
-	lab := &Lab{docker: docker, asked: Asked{Settings: settings}, kubectl: kube.Kubeconfig{Context: Context(settings.Bootstrap.Name)}}
+	lab := &Lab{docker: docker, asked: Asked{Settings: settings}, images: mirror.New(docker, nil, mirror.Config{}),
+		kubectl: kube.Kubeconfig{Context: Context(settings.Bootstrap.Name)}}
 	lab.use(settings)
 	return lab
 }

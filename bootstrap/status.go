@@ -38,6 +38,8 @@ type Status struct {
 	Ingress PartStatus `json:"ingress"`
 	// NodePort is the address that reaches port 30000 of the nodes.
 	NodePort string `json:"nodePort"`
+	// Mirrors are what the nodes ask for images before the registry that these stand for.
+	Mirrors map[string][]string `json:"mirrors,omitempty"`
 }
 
 // NodeStatus is one node's.
@@ -67,6 +69,7 @@ func (l *Lab) Status(ctx context.Context) (Status, error) {
 	if !l.record.exists {
 		return status, nil
 	}
+	status.Mirrors = l.registry.Mirrors()
 	nodes, err := l.nodes(ctx)
 	if err != nil {
 		return status, err

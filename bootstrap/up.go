@@ -9,6 +9,7 @@ import (
 
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/mirror"
 	"github.com/hellolab/hellolab/port"
 )
 
@@ -68,6 +69,9 @@ func (l *Lab) prepare(ctx context.Context, asked *Asked) ([]container.Summary, e
 		if err := l.refuseChanges(asked); err != nil {
 			return nil, err
 		}
+		if err := l.keepChanges(ctx); err != nil {
+			return nil, err
+		}
 	} else {
 		if err := l.tellLoss(nodes, asked); err != nil {
 			return nil, err
@@ -78,8 +82,25 @@ func (l *Lab) prepare(ctx context.Context, asked *Asked) ([]container.Summary, e
 		if nodes = nil; asked != nil {
 			l.use(l.begun(*asked))
 		}
+		l.findImages(ctx)
 	}
 	return nodes, l.settle(ctx, len(nodes) > 0)
+}
+
+// findImages asks who has the images that a new lab needs, all at once. Where only the mirrors of China do, the lab is one that uses
+// these, for its nodes too.
+func (l *Lab) findImages(ctx context.Context) {
+	settings := l.settings
+	wanted := append([]string{nodeImage(settings.Bootstrap), settings.Registry.Image}, settings.Registry.Images...)
+	if l.builtInIngress() {
+		wanted = append(wanted, settings.Bootstrap.Ingress.Image)
+	}
+	l.images.Survey(ctx, wanted...)
+	if away := l.images.Unreachable(); settings.Registry.Mirrors.Preset == mirror.Auto && len(away) > 0 {
+		l.story.Say(messages.T("%s does not give images here: the lab uses the mirrors of China (registry.mirrors: %s)", away, mirror.China))
+		settings.Registry.Mirrors = mirror.Config{Preset: mirror.China}
+		l.use(settings)
+	}
 }
 
 // refuseChanges fails where the user asks for settings that the lab was not made with.
@@ -255,11 +276,24 @@ func (a *assembly) runRegistry(ctx context.Context) error {
 		}
 		close(a.controllerIn)
 	}
-	for _, image := range a.settings.Registry.Images {
-		a.copied = errors.Join(a.copied, a.registry.Copy(ctx, image))
-	}
+	a.copied = a.copyImages(ctx)
 	close(a.imagesIn)
 	return nil
+}
+
+// copyImages copies what the course pulls, a few images at a time.
+func (a *assembly) copyImages(ctx context.Context) error {
+	images := a.settings.Registry.Images
+	failures := make([]error, len(images))
+	var copies errgroup.Group
+	copies.SetLimit(3)
+	for i, image := range images {
+		copies.Go(func() error {
+			failures[i] = a.registry.Copy(ctx, image)
+			return nil
+		})
+	}
+	return errors.Join(append(failures, copies.Wait())...)
 }
 
 // runCluster creates the cluster, or starts its nodes.

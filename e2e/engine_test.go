@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // engine is a Docker Engine for tests that prune, stop and starve it: in a network namespace of its own, so that it is in
@@ -66,6 +67,7 @@ func (e *engine) setUp() {
 	e.Setenv("DOCKER_HOST", "unix://"+filepath.Join(e.folder, "docker.sock"))
 	e.start()
 	e.Cleanup(e.stop)
+	e.thaws()
 	run(e.T, "docker", "load", "--input", archive)
 	if err := os.Remove(archive); err != nil {
 		e.Fatal(err)
@@ -108,6 +110,39 @@ func (e *engine) signal(signal syscall.Signal) {
 	if err := e.process.Process.Signal(signal); err != nil {
 		e.Error(err)
 	}
+}
+
+// thaws ends what keeps a node from ending on cgroup v1, where a frozen process cannot be killed: a runc inside of the node that
+// was killed itself between freezing a pod and thawing it. hellolab's rule container-stuck is about that, and has a test of its own;
+// the kernel of a reader's machine (cgroup v2) kills frozen processes. What is frozen for longer than a runc takes is thawed.
+func (e *engine) thaws() {
+	frozen, ended, done := map[string]bool{}, make(chan struct{}), make(chan struct{})
+	e.Cleanup(func() {
+		close(ended)
+		<-done
+	})
+	go func() {
+		defer close(done)
+		for tick := time.NewTicker(2 * time.Second); ; {
+			select {
+			case <-ended:
+				tick.Stop()
+				return
+			case <-tick.C:
+			}
+			pods, _ := filepath.Glob("/sys/fs/cgroup/freezer/docker/*/kubelet.slice/*/*/*/cri-*/freezer.state")
+			before := frozen
+			frozen = map[string]bool{}
+			for _, state := range pods {
+				if content, _ := os.ReadFile(state); string(content) != "FROZEN\n" {
+					continue
+				}
+				if frozen[state] = true; before[state] {
+					os.WriteFile(state, []byte("THAWED"), 0)
+				}
+			}
+		}
+	}()
 }
 
 // run runs a command that has to succeed.

@@ -141,7 +141,7 @@ func TestPull(t *testing.T) {
 				w.WriteHeader(test.status)
 				io.WriteString(w, test.stream)
 			})
-			err := engine.Pull(t.Context(), docker.Client(), "nginx:1", func(float64) {}, func(messages.Text) {})
+			err := engine.Pull(t.Context(), docker.Client(), "nginx:1", engine.PullOptions{Progress: func(float64) {}, Say: func(messages.Text) {}})
 			if test.want == "" {
 				if err != nil {
 					t.Errorf("the error is %v", err)
@@ -212,7 +212,8 @@ func sharesOf(t *testing.T, stream []string) []float64 {
 	docker := enginetest.New(t)
 	docker.Handle("POST /images/create", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, strings.Join(stream, "\n")) })
 	var shares []float64
-	if err := engine.Pull(t.Context(), docker.Client(), "nginx:1", func(share float64) { shares = append(shares, share) }, func(messages.Text) {}); err != nil {
+	if err := engine.Pull(t.Context(), docker.Client(), "nginx:1", engine.PullOptions{
+		Progress: func(share float64) { shares = append(shares, share) }, Say: func(messages.Text) {}}); err != nil {
 		t.Fatal(err)
 	}
 	return shares

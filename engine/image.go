@@ -17,7 +17,6 @@ import (
 	"github.com/docker/docker/pkg/jsonmessage"
 
 	"github.com/hellolab/hellolab/messages"
-	"github.com/hellolab/hellolab/progress"
 )
 
 // Image is an image that the engine holds.
@@ -35,16 +34,14 @@ type Image struct {
 
 // Find returns an image of the engine's, or nil where it has none.
 //
-// A name with a digest stands for that content, whatever repository it was pulled from: an image that came from a mirror
-// and got its usual name by docker tag has its digest under the mirror's name only, so the engine itself does not find it.
+// A name with a digest stands for that content, whatever repository it was pulled from: an image that came from a mirror has its
+// digest under the mirror's name only, so the engine itself does not find it. The name that is returned is one that the engine
+// knows.
 func Find(ctx context.Context, docker *client.Client, name string) (*Image, error) {
 	found, err := inspect(ctx, docker, name)
-	tagged, digest, pinned := strings.Cut(name, "@")
-	if found == nil && err == nil && pinned {
-		name = tagged
-		found, err = inspect(ctx, docker, name)
-		if found != nil && !slices.ContainsFunc(found.RepoDigests, func(held string) bool { return strings.HasSuffix(held, "@"+digest) }) {
-			return nil, nil
+	if found == nil && err == nil && strings.Contains(name, "@") {
+		if name, err = sameContent(ctx, docker, name); name != "" {
+			found, err = inspect(ctx, docker, name)
 		}
 	}
 	if found == nil {
@@ -58,6 +55,65 @@ func Find(ctx context.Context, docker *client.Client, name string) (*Image, erro
 	return image, nil
 }
 
+// sameContent returns a name of the image that a name with a digest stands for, its own without the digest if that is one, or
+// "" where the engine has no such image.
+func sameContent(ctx context.Context, docker *client.Client, name string) (string, error) {
+	if loaded, err := inspect(ctx, docker, PinnedTag(name)); err != nil || loaded != nil {
+		return PinnedTag(name), err
+	}
+	tagged, digest, _ := strings.Cut(name, "@")
+	all, err := docker.ImageList(ctx, image.ListOptions{})
+	if err != nil {
+		return "", err
+	}
+	for _, candidate := range all {
+		for _, held := range candidate.RepoDigests {
+			if !strings.HasSuffix(held, "@"+digest) {
+				continue
+			}
+			if named, err := inspect(ctx, docker, tagged); err == nil && named != nil && named.ID == candidate.ID {
+				return tagged, nil
+			}
+			return held, nil
+		}
+	}
+	return "", nil
+}
+
+// PinnedTag is a tag that says which content it stands for: "kindest/node:sha256-HEX" for kindest/node:v1@sha256:HEX. The engine
+// keeps no digest of an image that was loaded from a file, so whoever loads one, and knows its digest, gives it this name.
+func PinnedTag(name string) string {
+	named, err := reference.ParseNormalizedNamed(name)
+	if err != nil {
+		return ""
+	}
+	digested, ok := named.(reference.Digested)
+	if !ok {
+		return ""
+	}
+	return reference.FamiliarName(named) + ":" + strings.Replace(digested.Digest().String(), ":", "-", 1)
+}
+
+// Load puts an archive of images, as `docker save` writes it, into the engine.
+func Load(ctx context.Context, docker *client.Client, archive io.Reader) error {
+	response, err := docker.ImageLoad(ctx, archive, client.ImageLoadWithQuiet(true))
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	for decoder := json.NewDecoder(response.Body); ; {
+		var message jsonmessage.JSONMessage
+		switch err := decoder.Decode(&message); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case message.Error != nil:
+			return message.Error
+		}
+	}
+}
+
 func inspect(ctx context.Context, docker *client.Client, name string) (*image.InspectResponse, error) {
 	found, err := docker.ImageInspect(ctx, name)
 	switch {
@@ -69,38 +125,43 @@ func inspect(ctx context.Context, docker *client.Client, name string) (*image.In
 	return &found, nil
 }
 
-// EnsureImage pulls an image unless the engine holds it, as a step of the story. It returns the name that containers can
-// be created with, see [Find].
-func EnsureImage(ctx context.Context, docker *client.Client, story *progress.Progress, name string) (string, error) {
-	found, err := Find(ctx, docker, name)
-	if err != nil {
-		return "", err
-	}
-	if found != nil {
-		return found.Name, nil
-	}
-	shown, _, _ := strings.Cut(name, "@")
-	step := story.Start(messages.T("pulling %s", shown))
-	err = Pull(ctx, docker, name, func(share float64) { step.Detail(messages.Percent(share)) }, story.Say)
-	step.End(err)
-	return name, err
+// PullOptions are what a pull is told.
+type PullOptions struct {
+	// Login is what the engine shows the registry, as base64 of JSON; "" is nothing.
+	Login string
+	// Impatient gives a pull up where less than [enough] of its layers arrives within a few seconds: there are other places to
+	// pull from.
+	Impatient bool
+	// Progress is told the share that has arrived, 0 to 1, and Say what is worth a line.
+	Progress func(share float64)
+	Say      func(messages.Text)
 }
 
-// Pull fetches an image into the engine, and reports the share that has arrived, 0 to 1. Where nothing arrives it says so, and
-// gives up in the end: a mirror that is overloaded sends nothing, for ever.
-func Pull(ctx context.Context, docker *client.Client, name string, progress func(share float64), say func(messages.Text)) error {
-	return pull(ctx, docker, name, progress, stall{mention: 20 * time.Second, giveUp: 2 * time.Minute, say: say})
+// enough is how many bytes have to arrive within [hurry], for a pull to go on that has other places to go to.
+const (
+	enough = 64 << 10
+	hurry  = 3 * time.Second
+)
+
+// Pull fetches an image into the engine. Where nothing arrives it says so, and gives up in the end: a mirror that is overloaded
+// sends nothing, for ever.
+func Pull(ctx context.Context, docker *client.Client, name string, options PullOptions) error {
+	limits := stall{mention: 20 * time.Second, giveUp: 2 * time.Minute, say: options.Say}
+	if options.Impatient {
+		limits.hurry = hurry
+	}
+	return pull(ctx, docker, name, options, limits)
 }
 
-func pull(ctx context.Context, docker *client.Client, name string, progress func(float64), limits stall) error {
+func pull(ctx context.Context, docker *client.Client, name string, options PullOptions, limits stall) error {
 	ctx, arrived, end := limits.watch(ctx, name)
 	defer end()
-	stream, err := docker.ImagePull(ctx, name, image.PullOptions{})
+	stream, err := docker.ImagePull(ctx, name, image.PullOptions{RegistryAuth: options.Login})
 	if err != nil {
 		return pullFailed(name, stalled(ctx, err, ""))
 	}
 	defer stream.Close()
-	var layers shares
+	var layers layers
 	said := ""
 	for decoder := json.NewDecoder(stream); ; {
 		var message jsonmessage.JSONMessage
@@ -111,31 +172,53 @@ func pull(ctx context.Context, docker *client.Client, name string, progress func
 			return pullFailed(name, stalled(ctx, err, said))
 		case message.Error != nil: // the engine answers 200 and puts the failure inside the stream
 			return pullFailed(name, message.Error)
-		case message.Progress != nil && message.Status == "Downloading":
-			progress(layers.add(message.ID, message.Progress.Current, message.Progress.Total))
+		case message.Progress != nil && message.Status == downloading:
+			options.Progress(layers.add(message.ID, message.Progress.Current, message.Progress.Total))
 		}
-		if said = message.Status; !strings.HasPrefix(said, "Retrying") { // it says so every second
-			arrived()
-		}
+		said = message.Status
+		arrived(&layers, message)
 	}
 }
 
-// stall is how long nothing of an image may arrive until that is mentioned, and until the pull is given up.
+// The engine's words for a layer that has not arrived.
+const (
+	fetching    = "Pulling fs layer"
+	waiting     = "Waiting"
+	downloading = "Downloading"
+	retrying    = "Retrying" // and the seconds until it does, one after another
+)
+
+// stall is how long nothing of an image may arrive until that is mentioned, and until the pull is given up. hurry, if it is not
+// 0, is for a pull that has somewhere else to go: until layers are there, [enough] of them has to arrive within it.
 type stall struct {
-	mention, giveUp time.Duration
-	say             func(messages.Text)
+	mention, giveUp, hurry time.Duration
+	say                    func(messages.Text)
 }
 
-// watch returns a context that ends when nothing arrives for too long; arrived is to be called when something does.
-func (s stall) watch(ctx context.Context, name string) (watched context.Context, arrived, end func()) {
+// watch returns a context that ends when too little arrives for too long; arrived is to be called with whatever the engine says.
+func (s stall) watch(ctx context.Context, name string) (watched context.Context, arrived func(*layers, jsonmessage.JSONMessage), end func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	mention := time.AfterFunc(s.mention, func() {
 		s.say(messages.T("nothing of %s has arrived for %s", name, s.mention))
 	})
-	giveUp := time.AfterFunc(s.giveUp, func() { cancel(errStalled{s.giveUp}) })
-	arrived = func() {
+	limit := s.giveUp
+	if s.hurry != 0 {
+		limit = s.hurry
+	}
+	var counted int64 // bytes, when limit was last put off
+	giveUp := time.AfterFunc(limit, func() { cancel(errStalled{limit}) })
+	arrived = func(of *layers, message jsonmessage.JSONMessage) {
+		if strings.HasPrefix(message.Status, retrying) {
+			return
+		}
 		mention.Reset(s.mention)
-		giveUp.Reset(s.giveUp)
+		switch have := of.heard(message); {
+		case s.hurry == 0 || of.arrived():
+			giveUp.Reset(s.giveUp)
+		case have-counted >= enough:
+			counted = have
+			giveUp.Reset(s.hurry)
+		}
 	}
 	return ctx, arrived, func() {
 		mention.Stop()
@@ -149,6 +232,17 @@ type errStalled struct{ after time.Duration }
 
 func (e errStalled) Error() string { return fmt.Sprintf("nothing has arrived for %s", e.after) }
 
+// stalledError is the error for a pull that was given up.
+type stalledError struct{ error }
+
+func (s stalledError) Unwrap() error { return s.error }
+
+// Stalled reports whether err is about a pull of which too little arrived.
+func Stalled(err error) bool {
+	var stalled stalledError
+	return errors.As(err, &stalled)
+}
+
 // stalled is the cause of a failed pull: that nothing arrived, and what the engine said last, where it was given up.
 func stalled(ctx context.Context, err error, said string) error {
 	var given errStalled
@@ -156,10 +250,13 @@ func stalled(ctx context.Context, err error, said string) error {
 		return err
 	}
 	cause := messages.Errorf("nothing has arrived for %s", given.after)
-	if said == "" {
-		return cause
+	if given.after == hurry {
+		cause = messages.Errorf("hardly anything has arrived within %s", given.after)
 	}
-	return cause.Because(errors.New(said))
+	if said == "" {
+		return stalledError{cause}
+	}
+	return stalledError{cause.Because(errors.New(said))}
 }
 
 func pullFailed(name string, cause error) error {
@@ -168,16 +265,40 @@ func pullFailed(name string, cause error) error {
 	return failure
 }
 
-// shares adds up what has arrived of each layer.
-type shares map[string][2]int64
+// layers adds up what has arrived of each layer.
+type layers struct {
+	bytes   map[string][2]int64
+	missing map[string]bool
+}
 
-func (s *shares) add(layer string, current, total int64) float64 {
-	if *s == nil {
-		*s = shares{}
+// heard takes in what the engine says of a layer, and returns how many bytes have arrived.
+func (l *layers) heard(message jsonmessage.JSONMessage) (have int64) {
+	if l.missing == nil {
+		l.missing = map[string]bool{}
 	}
-	(*s)[layer] = [2]int64{current, total}
+	switch message.Status {
+	case fetching, waiting, downloading:
+		l.missing[message.ID] = true
+	default:
+		delete(l.missing, message.ID)
+	}
+	for _, share := range l.bytes {
+		have += share[0]
+	}
+	return have
+}
+
+// arrived reports whether all layers that the engine has spoken of are there, one at least: what takes its time then is this
+// machine's disk.
+func (l *layers) arrived() bool { return len(l.bytes) > 0 && len(l.missing) == 0 }
+
+func (l *layers) add(layer string, current, total int64) float64 {
+	if l.bytes == nil {
+		l.bytes = map[string][2]int64{}
+	}
+	l.bytes[layer] = [2]int64{current, total}
 	var have, want int64
-	for _, share := range *s {
+	for _, share := range l.bytes {
 		have, want = have+share[0], want+share[1]
 	}
 	if want == 0 {
@@ -209,7 +330,7 @@ func pullFailures(name string) []pullFailure {
 			messages.T("check the image's name (%s); if it needs a login: %s, then %s, then run the same command again",
 				messages.Hellolab("config"), login, again)},
 		{[]string{"no such host", "server misbehaving", "name resolution", "timeout", "deadline exceeded", "connection refused",
-			"connection reset", "has arrived", "network is unreachable", "no route to host", "proxyconnect", "eof"}, mirrorHint(name)},
+			"connection reset", "has arrived", "network is unreachable", "no route to host", "proxyconnect", "eof"}, mirrorHint(host)},
 		{[]string{"manifest unknown", "name unknown", "not found", "does not exist"},
 			messages.T("check the image's name and tag: %s shows the settings", messages.Hellolab("config"))},
 	}
@@ -231,20 +352,8 @@ func PullHint(name string, cause error) messages.Text {
 	return messages.T("%s shows more; when that works, run the same command again", messages.Shell("docker", "pull", name))
 }
 
-// mirrorHint is for a registry that cannot be reached: a mirror's image counts, once it has the usual name.
-func mirrorHint(name string) messages.Text {
-	tagged, digest, pinned := strings.Cut(name, "@")
-	named, err := reference.ParseNormalizedNamed(tagged)
-	if err != nil {
-		return messages.Shell("docker", "pull", name).Text()
-	}
-	place := reference.Path(named)
-	switch tag, ok := reference.TagNameOnly(named).(reference.Tagged); {
-	case pinned:
-		place += "@" + digest
-	case ok:
-		place += ":" + tag.Tag()
-	}
-	return messages.T("check that Docker can reach the registry, or pull from a mirror: %s, then %s; then run the same command again",
-		messages.Shell("docker", "pull").Usage("MIRROR/"+place), messages.Shell("docker", "tag").Usage("MIRROR/"+place+" "+tagged))
+// mirrorHint is for a registry that cannot be reached.
+func mirrorHint(host string) messages.Text {
+	return messages.T("check that Docker can reach %s; or have the images come from a mirror, by the same command with %s (in China) or %s",
+		host, "--set registry.mirrors=cn", "--set registry.mirrors."+host+"=https://MIRROR")
 }

@@ -2,7 +2,6 @@ package engine_test
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,12 +9,13 @@ import (
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/engine/enginetest"
 	"github.com/hellolab/hellolab/messages"
-	"github.com/hellolab/hellolab/progress"
 )
 
 const (
 	digest = "sha256:e6d2a5c9f4b19b8a6a9d3a0f42b0d6d0fbd9b4a4a4f0fb1ecb47d0a2e7401403"
 	other  = "sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	node   = "sha256:1111111111111111111111111111111111111111111111111111111111111111"
+	third  = "sha256:3333333333333333333333333333333333333333333333333333333333333333"
 )
 
 // TestFind holds which image of the engine's stands for a name: with a digest, the one with that content, even where it
@@ -24,19 +24,21 @@ func TestFind(t *testing.T) {
 	t.Parallel()
 	docker := enginetest.New(t)
 	docker.AddImage("registry:3@" + digest)
-	docker.AddImage("mirror.example/kindest/node@"+digest, "kindest/node:v1")
+	docker.AddImage("mirror.example/kindest/node@"+node, "kindest/node:v1")
 	docker.AddImage("built:1")
+	docker.AddImage(engine.PinnedTag("loaded:1@" + third))
 	for name, want := range map[string]string{
-		"registry:3":                          "registry:3",
-		"registry:3@" + digest:                "registry:3@" + digest,
-		"registry:3@" + other:                 "",
-		"kindest/node:v1@" + digest:           "kindest/node:v1",
-		"docker.io/kindest/node:v1@" + digest: "docker.io/kindest/node:v1",
-		"kindest/node:v1@" + other:            "",
-		"kindest/node:v2@" + digest:           "",
-		"built:1":                             "built:1",
-		"built:1@" + digest:                   "",
-		"nginx":                               "",
+		"registry:3":                        "registry:3",
+		"registry:3@" + digest:              "registry:3@" + digest,
+		"registry:3@" + other:               "",
+		"kindest/node:v1@" + node:           "kindest/node:v1",
+		"docker.io/kindest/node:v1@" + node: "docker.io/kindest/node:v1",
+		"kindest/node:v1@" + other:          "",
+		"kindest/node:v2@" + node:           "mirror.example/kindest/node@" + node,
+		"loaded:1@" + third:                 "loaded:sha256-" + strings.TrimPrefix(third, "sha256:"),
+		"built:1":                           "built:1",
+		"built:1@" + other:                  "",
+		"nginx":                             "",
 	} {
 		found, err := engine.Find(t.Context(), docker.Client(), name)
 		got := ""
@@ -56,35 +58,11 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestEnsureImage holds that what is there is not pulled, and that a pull is one step.
-func TestEnsureImage(t *testing.T) {
-	t.Parallel()
-	docker := enginetest.New(t)
-	docker.AddImage("mirror.example/node@"+digest, "node:1")
-	docker.AddPullable(enginetest.Image{Names: []string{"nginx:1"}})
-	for _, test := range []struct {
-		name, want string
-		steps      int
-		works      bool
-	}{
-		{"node:1@" + digest, "node:1", 0, true},
-		{"nginx:1", "nginx:1", 1, true},
-		{"nginx:1", "nginx:1", 0, true},
-		{"nowhere:1", "nowhere:1", 1, false},
-	} {
-		story := progress.New(progress.Options{Out: io.Discard})
-		got, err := engine.EnsureImage(t.Context(), docker.Client(), story, test.name)
-		if got != test.want || (err == nil) != test.works || story.Steps() != test.steps {
-			t.Errorf("EnsureImage(%s) returns %q, %v after %d steps; want %q after %d", test.name, got, err, story.Steps(), test.want, test.steps)
-		}
-	}
-}
-
 // TestPullHint holds that each kind of failure has its own next command. The digest, which has 401 and 403 in it, tells
 // nothing.
 func TestPullHint(t *testing.T) {
 	t.Parallel()
-	name := "kindest/node:v1@" + digest
+	name := "kindest/node:v1@" + node
 	for said, want := range map[string]string{
 		"write /var/lib/docker/tmp/x: no space left on device":                                 "docker system df",
 		"toomanyrequests: You have reached your pull rate limit":                               "docker login docker.io, then docker pull " + name,
@@ -93,9 +71,9 @@ func TestPullHint(t *testing.T) {
 		"tls: failed to verify certificate: x509: certificate signed by unknown authority":     "docker info",
 		"pull access denied for x, repository does not exist or may require 'docker login'":    "hellolab config",
 		"unexpected status from HEAD request to https://mirror/v2/: 403 Forbidden":             "docker login docker.io",
-		"dial tcp: lookup registry-1.docker.io: no such host":                                  "docker tag MIRROR/kindest/node@" + digest + " kindest/node:v1",
-		"Get https://registry-1.docker.io/v2/: net/http: TLS handshake timeout":                "docker pull MIRROR/kindest/node@" + digest,
-		"Get https://registry-1.docker.io/v2/: proxyconnect tcp: dial tcp: connection refused": "docker pull MIRROR/",
+		"dial tcp: lookup registry-1.docker.io: no such host":                                  "--set registry.mirrors=cn",
+		"Get https://registry-1.docker.io/v2/: net/http: TLS handshake timeout":                "--set registry.mirrors.docker.io=https://MIRROR",
+		"Get https://registry-1.docker.io/v2/: proxyconnect tcp: dial tcp: connection refused": "--set registry.mirrors.docker.io=https://MIRROR",
 		"manifest for kindest/node@" + digest + " not found: manifest unknown":                 "hellolab config",
 		"something else, about " + digest:                                                      "docker pull " + name,
 	} {
@@ -107,7 +85,7 @@ func TestPullHint(t *testing.T) {
 			t.Errorf("the Chinese hint for %q is %q", said, chinese)
 		}
 	}
-	if hint := engine.PullHint("nginx", errors.New("i/o timeout")).String(); !strings.Contains(hint, "docker tag MIRROR/library/nginx:latest nginx") {
-		t.Errorf("the hint for nginx is %q", hint)
+	if hint := engine.PullHint("quay.io/a/b", errors.New("i/o timeout")).String(); !strings.Contains(hint, "--set registry.mirrors.quay.io=https://MIRROR") {
+		t.Errorf("the hint for quay.io is %q", hint)
 	}
 }

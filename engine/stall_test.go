@@ -29,12 +29,12 @@ func TestStalledPull(t *testing.T) {
 				<-r.Context().Done()
 			})
 			said := make(chan string, 10)
-			err := pull(t.Context(), docker.Client(), "nginx:1", func(float64) {},
+			err := pull(t.Context(), docker.Client(), "nginx:1", PullOptions{Progress: func(float64) {}},
 				stall{mention: 50 * time.Millisecond, giveUp: 300 * time.Millisecond, say: func(text messages.Text) { said <- text.String() }})
 			if err == nil || !strings.Contains((messages.Printer{}).Report(err), test.want) {
 				t.Errorf("the error is %v", err)
 			}
-			if hint := (messages.Printer{}).Hint(err); !strings.Contains(hint, "docker pull MIRROR/library/nginx:1") {
+			if hint := (messages.Printer{}).Hint(err); !strings.Contains(hint, "--set registry.mirrors=cn") {
 				t.Errorf("the hint is %q", hint)
 			}
 			if got := <-said; !strings.HasPrefix(got, "nothing of nginx:1 has arrived for ") {

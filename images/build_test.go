@@ -16,8 +16,10 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/docker/docker/client"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/engine/enginetest"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
@@ -82,13 +84,27 @@ func compileInside(stdin io.Reader, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// fetched has the images that the engine holds.
+type fetched struct{ docker *client.Client }
+
+func (f fetched) EnsureImage(ctx context.Context, image string) (string, error) {
+	found, err := engine.Find(ctx, f.docker, image)
+	if err == nil && found == nil {
+		err = errors.New("no such image")
+	}
+	if err != nil {
+		return "", err
+	}
+	return found.Name, nil
+}
+
 // builder compiles in a container of an engine that holds the image with Go.
 func builder(t *testing.T) (*Builder, *memory, *enginetest.Engine) {
 	t.Helper()
 	docker, store := enginetest.New(t), &memory{images: map[string]v1.Image{}}
 	docker.AddImage(golang)
 	docker.Run(golang, compileInside)
-	return &Builder{Docker: docker.Client(), Story: progress.New(progress.Options{Out: io.Discard}), Store: store,
+	return &Builder{Docker: docker.Client(), Story: progress.New(progress.Options{Out: io.Discard}), Store: store, Images: fetched{docker.Client()},
 		Config: Config{Account: "me", Builder: golang}, Lab: "web", Compiler: "docker", Cache: t.TempDir()}, store, docker
 }
 

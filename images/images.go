@@ -32,12 +32,19 @@ type Store interface {
 	Address() string
 }
 
+// Images gets images of other people's into the engine.
+type Images interface {
+	// EnsureImage gets an image unless the engine has it, and returns the name that containers can be created with.
+	EnsureImage(ctx context.Context, image string) (string, error)
+}
+
 // Builder builds the course's images.
 type Builder struct {
 	Docker *client.Client
 	Story  *progress.Progress
 	// Store is the registry; nil where there is none.
 	Store  Store
+	Images Images
 	Config Config
 	// Lab owns the build cache.
 	Lab string
@@ -252,7 +259,7 @@ func (b *Builder) compiler(ctx context.Context) (compiler, messages.Text, error)
 			return nil, messages.Text{}, err
 		}
 	}
-	image, err := engine.EnsureImage(ctx, b.Docker, b.Story, b.Config.Builder)
+	image, err := b.Images.EnsureImage(ctx, b.Config.Builder)
 	if err != nil {
 		return nil, messages.Text{}, messages.Errorf("the builder image is not available").Because(err).
 			WithHint("install Go %s or later; or continue without these images: %s", oldestGo, messages.Hellolab("up", "--no-images"))

@@ -7,6 +7,7 @@ import (
 	"github.com/distribution/reference"
 
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/mirror"
 	"github.com/hellolab/hellolab/port"
 )
 
@@ -19,6 +20,8 @@ type Config struct {
 	// Upstreams are the image registries that the nodes ask this one for first. What comes from docker.io lies at the
 	// root, so that localhost:5001/library/nginx is docker.io/library/nginx; every other one has its name as a prefix.
 	Upstreams []string `yaml:"upstreams"`
+	// Mirrors are where images come from beside the registries that their names stand for.
+	Mirrors mirror.Config `yaml:"mirrors"`
 	// Images are copied into the registry by `hellolab up`.
 	Images []string `yaml:"images"`
 }
@@ -45,5 +48,5 @@ func (c Config) Validate() error {
 			problems = append(problems, messages.Usagef("registry.upstreams: %q is not the name of an image registry", upstream))
 		}
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, c.Mirrors.Validate(c.Upstreams))...)
 }

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -37,7 +36,7 @@ func (r *Registry) Copy(ctx context.Context, image string) error {
 		return err
 	}
 	step := r.story.Start(messages.T("copying %s into the registry", Tagged(image)))
-	err = r.copy(ctx, image, func(share float64) { step.Detail(messages.Percent(share)) })
+	err = r.copy(ctx, image, step.Detail)
 	step.End(err)
 	return err
 }
@@ -125,45 +124,34 @@ func (r *Registry) reference(image string) (name.Reference, error) {
 	return name.ParseReference(net.JoinHostPort("127.0.0.1", r.config.Port.String())+"/"+repository, name.Insecure)
 }
 
-func (r *Registry) copy(ctx context.Context, image string, progress func(float64)) error {
-	found, cleanup, err := r.find(ctx, image, progress)
+func (r *Registry) copy(ctx context.Context, image string, detail func(messages.Text)) error {
+	found, cleanup, err := r.find(ctx, image, detail)
 	defer cleanup()
 	if err != nil {
 		return err
 	}
-	_, err = r.Put(ctx, image, found, progress)
+	_, err = r.Put(ctx, image, found, func(share float64) { detail(messages.Percent(share)) })
 	return err
 }
 
 // find looks for an image where it can be had soonest: in the local engine, through the engine (which may know mirrors
-// and proxies), and at its origin. cleanup is to be called when it has been read.
-func (r *Registry) find(ctx context.Context, image string, progress func(float64)) (found v1.Image, cleanup func(), err error) {
+// and proxies), and with this program's own requests. cleanup is to be called when it has been read.
+func (r *Registry) find(ctx context.Context, image string, detail func(messages.Text)) (found v1.Image, cleanup func(), err error) {
 	if found, cleanup, err = r.fromEngine(ctx, image); found != nil || err != nil {
 		return found, cleanup, err
 	}
-	pulling := engine.Pull(ctx, r.docker, image, progress, r.story.Say)
+	pulling := r.images.Pull(ctx, image, detail)
 	if pulling == nil {
 		if found, cleanup, err = r.fromEngine(ctx, image); found != nil || err != nil {
 			return found, cleanup, err
 		}
 	}
-	found, err = r.fromOrigin(ctx, image)
+	architecture, err := engine.Architecture(ctx, r.docker)
 	if err != nil {
-		err = unavailable(image, pulling, err)
+		return nil, cleanup, err
 	}
+	found, err = r.images.Fetch(ctx, image, architecture, pulling)
 	return found, cleanup, err
-}
-
-// unavailable is the error for an image that neither the engine nor this program gets. The engine's reason comes first:
-// its mirrors and its proxy are the ones to correct.
-func unavailable(image string, pulling, fetching error) error {
-	cause := fetching
-	if pulling != nil {
-		cause = errors.Join(messages.Errorf("through Docker").Because(errors.Unwrap(pulling)), messages.Errorf("directly").Because(fetching))
-	}
-	failure := messages.Errorf("the image %s is not on this machine and cannot be pulled", image).Because(cause)
-	failure.Hint = engine.PullHint(image, cause)
-	return failure
 }
 
 // fromEngine returns an image of the local engine's that is for the nodes' architecture, or nil. Its layers are pushed as
@@ -229,30 +217,6 @@ func (a archiveFile) remove() {
 	if a.named {
 		os.Remove(a.Name())
 	}
-}
-
-// fromOrigin returns an image of the registry that its name stands for.
-func (r *Registry) fromOrigin(ctx context.Context, image string) (v1.Image, error) {
-	architecture, err := engine.Architecture(ctx, r.docker)
-	if err != nil {
-		return nil, err
-	}
-	source, err := name.ParseReference(image)
-	if err != nil {
-		return nil, err
-	}
-	return remote.Image(source, remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain),
-		remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}),
-		remote.WithTransport(originTransport()), remote.WithRetryBackoff(remote.Backoff{Duration: time.Second, Factor: 1, Steps: 2}))
-}
-
-// originTransport fails soon where nothing responds: the engine has tried before, for as long as it does. The bodies of
-// responses may take their time, as long as something arrives.
-func originTransport() *http.Transport {
-	origin := remote.DefaultTransport.(*http.Transport).Clone()
-	origin.TLSHandshakeTimeout = 10 * time.Second
-	origin.ResponseHeaderTimeout = respondWithin
-	return neverIdle(origin, 2*time.Minute)
 }
 
 func (r *Registry) write(ctx context.Context, target name.Reference, image v1.Image, progress func(float64)) error {

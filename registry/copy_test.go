@@ -31,6 +31,7 @@ import (
 
 	"github.com/hellolab/hellolab/engine/enginetest"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/mirror"
 	"github.com/hellolab/hellolab/port"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -163,7 +164,7 @@ func TestCopyLeavesNoFile(t *testing.T) {
 
 func TestCopyOfNoImage(t *testing.T) {
 	t.Parallel()
-	registry := New(nil, progress.New(progress.Options{Out: io.Discard}), "web", Config{Port: port.Port{Number: 5001}})
+	registry := New(nil, progress.New(progress.Options{Out: io.Discard}), "web", Config{Port: port.Port{Number: 5001}}, nil)
 	if err := registry.Copy(t.Context(), "No Image"); !messages.IsUsage(err) {
 		t.Errorf("the error is %v, want one about wrong input", err)
 	}
@@ -361,7 +362,8 @@ func registryAt(t *testing.T, url string, docker *client.Client) *Registry {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(docker, progress.New(progress.Options{Out: io.Discard}), "web", Config{Port: port.Port{Number: parsed}})
+	story := progress.New(progress.Options{Out: io.Discard})
+	return New(docker, story, "web", Config{Port: port.Port{Number: parsed}}, mirror.New(docker, story, mirror.Config{}))
 }
 
 // engineWith is an engine that holds one image; without image, it fails to save it.
@@ -420,7 +422,7 @@ func TestCopyFromOrigin(t *testing.T) {
 	if err := remote.Write(target, compressedImage(t, [][]byte{archive(t, "bin/app", 5000)})); err != nil {
 		t.Fatal(err)
 	}
-	found, cleanup, err := serve(t, enginetest.New(t).Client()).find(t.Context(), place, func(float64) {})
+	found, cleanup, err := serve(t, enginetest.New(t).Client()).find(t.Context(), place, func(messages.Text) {})
 	defer cleanup()
 	if err != nil {
 		t.Fatal(err)
@@ -440,7 +442,7 @@ func TestCopyTellsBothReasons(t *testing.T) {
 	})
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	t.Cleanup(origin.Close)
-	_, cleanup, err := serve(t, docker.Client()).find(t.Context(), strings.TrimPrefix(origin.URL, "http://")+"/web:1", func(float64) {})
+	_, cleanup, err := serve(t, docker.Client()).find(t.Context(), strings.TrimPrefix(origin.URL, "http://")+"/web:1", func(messages.Text) {})
 	defer cleanup()
 	if err == nil {
 		t.Fatal("no error")

@@ -60,7 +60,7 @@ func TestTagged(t *testing.T) {
 // upstream.
 func TestHosts(t *testing.T) {
 	t.Parallel()
-	registry := New(nil, nil, "web", Config{Port: port.Port{Number: 5009}, Upstreams: []string{"docker.io", "registry.k8s.io"}})
+	registry := New(nil, nil, "web", Config{Port: port.Port{Number: 5009}, Upstreams: []string{"docker.io", "registry.k8s.io"}}, nil)
 	want := map[string]string{
 		"docker.io/hosts.toml": `server = "https://registry-1.docker.io"
 
@@ -98,7 +98,7 @@ func TestHosts(t *testing.T) {
 // upstreams are.
 func TestHostsNeedNoUpstream(t *testing.T) {
 	t.Parallel()
-	files := New(nil, nil, "hellolab", Config{Port: port.Port{Number: 5001}}).Hosts()
+	files := New(nil, nil, "hellolab", Config{Port: port.Port{Number: 5001}}, nil).Hosts()
 	if got, want := slices.Sorted(maps.Keys(files)), []string{"127.0.0.1:5001/hosts.toml", "hellolab-registry:5000/hosts.toml", "localhost:5001/hosts.toml"}; !slices.Equal(got, want) {
 		t.Errorf("the files are %q, want %q", got, want)
 	}
@@ -109,7 +109,7 @@ func TestHostsNeedNoUpstream(t *testing.T) {
 func TestUpstreamsNeverCollide(t *testing.T) {
 	t.Parallel()
 	upstreams := []string{"docker.io", "registry.k8s.io", "ghcr.io", "quay.io", "gcr.io"}
-	files := New(nil, nil, "hellolab", Config{Port: port.Port{Number: 5001}, Upstreams: upstreams}).Hosts()
+	files := New(nil, nil, "hellolab", Config{Port: port.Port{Number: 5001}, Upstreams: upstreams}, nil).Hosts()
 	places := map[string]string{}
 	for _, upstream := range upstreams {
 		repository, err := Repository(upstream + "/team/app:v1")
@@ -140,8 +140,8 @@ func TestUpstreamsNeverCollide(t *testing.T) {
 // TestNames holds that two labs have nothing in common.
 func TestNames(t *testing.T) {
 	t.Parallel()
-	one := New(nil, nil, "one", Config{Port: port.Port{Number: 5001}})
-	two := New(nil, nil, "two", Config{Port: port.Port{Number: 5002}})
+	one := New(nil, nil, "one", Config{Port: port.Port{Number: 5001}}, nil)
+	two := New(nil, nil, "two", Config{Port: port.Port{Number: 5002}}, nil)
 	for _, pair := range [][2]string{
 		{one.Name(), two.Name()}, {one.Address(), two.Address()}, {one.InsideAddress(), two.InsideAddress()},
 	} {

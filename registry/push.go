@@ -19,10 +19,9 @@ func (r *Registry) Push(ctx context.Context, image string) (digest string, err e
 		return "", err
 	}
 	step := r.story.Start(messages.T("pushing %s to %s", image, r.Address()))
-	progress := func(share float64) { step.Detail(messages.Percent(share)) }
-	found, cleanup, err := r.find(ctx, image, progress)
+	found, cleanup, err := r.find(ctx, image, step.Detail)
 	if err == nil {
-		digest, err = r.Put(ctx, image, found, progress)
+		digest, err = r.Put(ctx, image, found, func(share float64) { step.Detail(messages.Percent(share)) })
 	}
 	cleanup()
 	step.End(err)

@@ -20,7 +20,9 @@ import (
 	"github.com/docker/go-connections/nat"
 
 	"github.com/hellolab/hellolab/engine"
+	"github.com/hellolab/hellolab/idle"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/mirror"
 	"github.com/hellolab/hellolab/port"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -49,14 +51,15 @@ type Registry struct {
 	lab    string
 	config Config
 	local  *http.Transport
+	images *mirror.Fetcher
 }
 
-// New returns the registry of a lab. config.Port has to be a number by now. Nothing is started.
-func New(docker *client.Client, story *progress.Progress, lab string, config Config) *Registry {
+// New returns the registry of a lab, which gets what it lacks from images. config.Port has to be a number by now. Nothing is started.
+func New(docker *client.Client, story *progress.Progress, lab string, config Config, images *mirror.Fetcher) *Registry {
 	local := http.DefaultTransport.(*http.Transport).Clone()
 	local.Proxy = nil // loopback is not reached through a proxy, whatever HTTP_PROXY says
 	local.ResponseHeaderTimeout = respondWithin
-	return &Registry{docker, story, lab, config, neverIdle(local, respondWithin)}
+	return &Registry{docker, story, lab, config, idle.Limit(local, respondWithin), images}
 }
 
 // Name is the name of the registry's container and of its volume.
@@ -218,7 +221,7 @@ func (r *Registry) inspect(ctx context.Context) (*container.InspectResponse, err
 }
 
 func (r *Registry) create(ctx context.Context) error {
-	image, err := engine.EnsureImage(ctx, r.docker, r.story, r.config.Image)
+	image, err := r.images.Ensure(ctx, r.config.Image)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/engine/enginetest"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/mirror"
 	"github.com/hellolab/hellolab/port"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -26,7 +27,9 @@ func lab(t *testing.T) (*Registry, *enginetest.Engine) {
 	docker := enginetest.New(t)
 	docker.AddImage(registryImage)
 	docker.Listen(registryImage, answering(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0)))))
-	return New(docker.Client(), progress.New(progress.Options{Out: io.Discard}), "web", Config{Image: registryImage, Port: port.Port{Number: enginetest.Port(t)}}), docker
+	story := progress.New(progress.Options{Out: io.Discard})
+	return New(docker.Client(), story, "web", Config{Image: registryImage, Port: port.Port{Number: enginetest.Port(t)}},
+		mirror.New(docker.Client(), story, mirror.Config{})), docker
 }
 
 // answering adds the header that tells a registry from any other server.

@@ -87,7 +87,7 @@ func newSupply(t *testing.T) (s *supply.Supply, l *fakeLab, builder *fakeBuilder
 	charts := httptest.NewServer(files)
 	t.Cleanup(charts.Close)
 	story := progress.New(progress.Options{Out: io.Discard})
-	l = &fakeLab{registry: lab.New(nil, story, "test", lab.Config{Port: port.Port{Number: number}}), charts: charts.URL, ingress: true}
+	l = &fakeLab{registry: lab.New(nil, story, "test", lab.Config{Port: port.Port{Number: number}}, nil), charts: charts.URL, ingress: true}
 	builder = &fakeBuilder{}
 	return &supply.Supply{Lab: l, Builder: builder, Account: "guangzhengli", Say: func(messages.Text) {}}, l, builder, files
 }

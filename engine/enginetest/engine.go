@@ -224,10 +224,14 @@ func (e *Engine) routes() *http.ServeMux {
 		"POST /networks/{network}/connect":    e.connectNetwork,
 		"POST /networks/{network}/disconnect": e.disconnectNetwork,
 
-		"POST /images/create":    e.pullImage,
-		"GET /images/get":        e.saveImages,
-		"GET /images/{name...}":  e.inspectImage, // NAME/json, where NAME has slashes of its own
-		"POST /images/{name...}": e.tagImage,     // NAME/tag
+		"POST /images/create":         e.pullImage,
+		"POST /images/load":           e.loadImages,
+		"GET /images/json":            e.listImages,
+		"GET /images/get":             e.saveImages,
+		"GET /images/{name...}":       e.inspectImage, // NAME/json, where NAME has slashes of its own
+		"POST /images/{name...}":      e.tagImage,     // NAME/tag
+		"DELETE /images/{name...}":    e.untagImage,
+		"GET /distribution/{name...}": e.inspectDistribution, // NAME/json
 	} {
 		mux.HandleFunc(pattern, handler)
 	}

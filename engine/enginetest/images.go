@@ -1,6 +1,7 @@
 package enginetest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/image"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
 // Image is an image of the engine's, or of a registry that the engine can pull from.
@@ -138,6 +140,78 @@ func (e *Engine) inspectImage(w http.ResponseWriter, r *http.Request) {
 		found.About(&about)
 	}
 	answer(w, http.StatusOK, about)
+}
+
+func (e *Engine) listImages(w http.ResponseWriter, _ *http.Request) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	all := []image.Summary{}
+	for _, held := range e.images {
+		all = append(all, image.Summary{ID: held.ID, RepoTags: held.tags, RepoDigests: held.digests})
+	}
+	answer(w, http.StatusOK, all)
+}
+
+// loadImages takes an archive of `docker save` for the images whose tags it names.
+func (e *Engine) loadImages(w http.ResponseWriter, r *http.Request) {
+	content, err := io.ReadAll(r.Body)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(content)), nil })
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	for _, held := range manifest {
+		if err := e.addImage(Image{Names: held.RepoTags, Save: func(into io.Writer) error {
+			_, err := into.Write(content)
+			return err
+		}}); err != nil {
+			fail(w, http.StatusBadRequest, err.Error())
+			return
+		}
+	}
+	answer(w, http.StatusOK, map[string]string{"stream": "Loaded image"})
+}
+
+// untagImage takes a name from an image; the last one takes the image away.
+func (e *Engine) untagImage(w http.ResponseWriter, r *http.Request) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	found := e.image(r.PathValue("name"))
+	if found == nil {
+		fail(w, http.StatusNotFound, "No such image: "+r.PathValue("name"))
+		return
+	}
+	tag, digest, _ := split(r.PathValue("name"))
+	if digest != "" {
+		tag = ""
+	}
+	found.tags = slices.DeleteFunc(found.tags, func(held string) bool { return held == tag })
+	found.digests = slices.DeleteFunc(found.digests, func(held string) bool { return held == digest })
+	if len(found.tags)+len(found.digests) == 0 {
+		e.images = slices.DeleteFunc(e.images, func(held *Image) bool { return held == found })
+	}
+	answer(w, http.StatusOK, []image.DeleteResponse{{Untagged: r.PathValue("name")}})
+}
+
+// inspectDistribution tells of an image that the engine could pull.
+func (e *Engine) inspectDistribution(w http.ResponseWriter, r *http.Request) {
+	name, _ := strings.CutSuffix(r.PathValue("name"), "/json")
+	tag, digest, _ := split(name)
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	for _, wanted := range []string{digest, tag} {
+		if _, found := e.pullable[wanted]; found && wanted != "" {
+			answer(w, http.StatusOK, map[string]any{"Descriptor": map[string]string{}})
+			return
+		}
+	}
+	fail(w, http.StatusNotFound, "manifest for "+name+" not found: manifest unknown")
 }
 
 func (e *Engine) tagImage(w http.ResponseWriter, r *http.Request) {

@@ -1,4 +1,5 @@
-package registry
+// Package idle ends connections that nothing goes through any more.
+package idle
 
 import (
 	"context"
@@ -10,9 +11,9 @@ import (
 // dialWithin bounds the wait for a connection.
 const dialWithin = 10 * time.Second
 
-// neverIdle has a transport's requests fail once nothing has gone either way for a while: a server that stops in the middle of
+// Limit has a transport's requests fail once nothing has gone either way for a while: a server that stops in the middle of
 // an image would be waited for without end.
-func neverIdle(transport *http.Transport, limit time.Duration) *http.Transport {
+func Limit(transport *http.Transport, limit time.Duration) *http.Transport {
 	dialer := net.Dialer{Timeout: dialWithin}
 	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		connection, err := dialer.DialContext(ctx, network, address)

@@ -1,4 +1,4 @@
-package registry
+package idle
 
 import (
 	"io"
@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestNeverIdle holds that a server which stops in the middle of its answer is given up, and a slow one is not.
-func TestNeverIdle(t *testing.T) {
+// TestLimit holds that a server which stops in the middle of its answer is given up, and a slow one is not.
+func TestLimit(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -24,7 +24,7 @@ func TestNeverIdle(t *testing.T) {
 	}))
 	defer server.Close()
 	defer close(release)
-	client := http.Client{Transport: neverIdle(&http.Transport{}, 150*time.Millisecond)}
+	client := http.Client{Transport: Limit(&http.Transport{}, 150*time.Millisecond)}
 	read := func(path string) (string, error) {
 		response, err := client.Get(server.URL + path)
 		if err != nil {
