@@ -20,6 +20,7 @@ const module = "github.com/hellolab/hellolab"
 var mayImport = map[string][]string{
 	"await":         {"messages"},
 	"bootstrap":     {"await", "engine", "helm", "kube", "lock", "messages", "mirror", "port", "progress", "registry", "scratch"},
+	"bundle":        {"idle", "messages", "progress", "scratch"},
 	"doctor":        {"engine", "kube", "messages", "port"},
 	"durable":       {"messages", "scratch"},
 	"engine":        {"messages", "progress"},
@@ -58,7 +59,7 @@ var heavy = []struct {
 	{"k8s.io/client-go/dynamic", []string{"kube"}},
 	{"github.com/docker/docker", []string{"bootstrap", "doctor", "engine", "images", "logs", "main", "mirror", "registry"}},
 	{"github.com/docker/cli", []string{"engine"}},
-	{"github.com/google/go-containerregistry", []string{"images", "mirror", "registry"}},
+	{"github.com/google/go-containerregistry", []string{"bundle", "images", "main", "mirror", "registry"}},
 	{"github.com/urfave/cli/v2", []string{"main"}},
 	{"os/signal", []string{"main"}},
 }

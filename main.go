@@ -139,6 +139,7 @@ func (p *program) app() *cli.App {
 				&cli.IntFlag{Name: "workers", Usage: say("nodes beside the control plane")},
 				&cli.BoolFlag{Name: "no-ingress", Usage: say("leave the ingress controller out")},
 				&cli.BoolFlag{Name: "no-images", Usage: say("do not build the course's images")},
+				&cli.StringFlag{Name: "from", Usage: say("take the images from a class' server: the address that bundle serve says")},
 			}},
 			{Name: "down", Usage: say("delete the lab"), Action: p.down, Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "keep-registry", Usage: say("keep the image registry and what it holds")},
@@ -164,6 +165,17 @@ func (p *program) app() *cli.App {
 				}},
 				{Name: "env", Usage: say("print the environment variables for pushing to the lab's registry"), Action: p.imagesEnv, Flags: []cli.Flag{output,
 					&cli.StringFlag{Name: "shell", Usage: say("bash, zsh, sh, fish, powershell or cmd; otherwise yours")},
+				}},
+			}},
+			{Name: "bundle", Usage: say("all images of a lab in one file, for machines that cannot download them"), Subcommands: []*cli.Command{
+				{Name: "save", ArgsUsage: "FILE", Usage: say("write the file, on a machine that can"), Action: p.bundleSave, Flags: []cli.Flag{output,
+					&cli.StringSliceFlag{Name: "platform", Usage: say("linux/amd64, linux/arm64 or both; otherwise this machine's")},
+					&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")},
+				}},
+				{Name: "load", ArgsUsage: "FILE", Usage: say("take the images from the file; up needs no network then"), Action: p.bundleLoad, Flags: []cli.Flag{output}},
+				{Name: "serve", ArgsUsage: "FILE", Usage: say("give the file to a class, until Ctrl-C; anybody in the network can fetch it"), Action: p.bundleServe, Flags: []cli.Flag{output,
+					&cli.IntFlag{Name: "port", Value: 8765, Usage: say("the port to serve at")},
+					&cli.StringFlag{Name: "address", Usage: say("the address to serve at; otherwise all of this machine's")},
 				}},
 			}},
 			{Name: "lab", ArgsUsage: "CHAPTER[/STEP]", Usage: say("the course: set the cluster up as it is after a step"), Action: p.onCourse(true, p.labInstall), Flags: []cli.Flag{

@@ -81,3 +81,6 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(problems...)
 }
+
+// builtInIngress reports whether these are settings of a lab with hellolab's own ingress controller.
+func (c Config) builtInIngress() bool { return c.Ingress.Enabled && c.Ingress.Chart == "" }

@@ -84,6 +84,9 @@ func (l *Lab) use(settings Settings) {
 // Registry is the lab's image registry.
 func (l *Lab) Registry() *registry.Registry { return l.registry }
 
+// Images gets images that the engine lacks from where the lab's settings say.
+func (l *Lab) Images() *mirror.Fetcher { return l.images }
+
 // EnsureImage gets an image into the engine unless that has it, and returns the name that containers can be created with.
 func (l *Lab) EnsureImage(ctx context.Context, image string) (string, error) {
 	return l.images.Ensure(ctx, image)

@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/distribution/reference"
 	"golang.org/x/sync/errgroup"
 	"sigs.k8s.io/kind/pkg/cluster/nodes"
 	"sigs.k8s.io/kind/pkg/exec"
 
+	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -40,6 +42,9 @@ func (l *Lab) Refresh(ctx context.Context, pushed map[string]string) error {
 	return work.Wait()
 }
 
+// containerdWithin bounds the wait for containerd in a node that was started or restarted just now.
+const containerdWithin = 30 * time.Second
+
 // refresh has a node fetch an image, if it has another version of it.
 func refresh(ctx context.Context, node nodes.Node, image, digest string) error {
 	named, err := reference.ParseDockerRef(image)
@@ -50,8 +55,19 @@ func refresh(ctx context.Context, node nodes.Node, image, digest string) error {
 		return node.CommandContext(ctx, "ctr", append([]string{"--namespace", "k8s.io", "images"}, args...)...)
 	}
 	var list bytes.Buffer
-	if err := ctr("ls", "name=="+named.String()).SetStdout(&list).Run(); err != nil {
+	waiting, cancel := context.WithTimeout(ctx, containerdWithin)
+	defer cancel()
+	var asked error
+	err = await.Poll(waiting, messages.Text{}, func(context.Context) error {
+		list.Reset()
+		asked = ctr("ls", "name=="+named.String()).SetStdout(&list).Run()
+		return asked
+	})
+	switch {
+	case ctx.Err() != nil:
 		return err
+	case err != nil:
+		return asked
 	}
 	if !strings.Contains(list.String(), named.String()+" ") || strings.Contains(list.String(), digest) {
 		return nil

@@ -38,6 +38,15 @@ func (s Settings) Validate() error {
 	return errors.Join(problems...)
 }
 
+// Images lists the images that a lab is made from.
+func (s Settings) Images() []string {
+	all := []string{nodeImage(s.Bootstrap), s.Registry.Image}
+	if s.Bootstrap.builtInIngress() {
+		all = append(all, s.Bootstrap.Ingress.Image)
+	}
+	return append(all, s.Registry.Images...)
+}
+
 // Asked are the settings that a user asked for in so many words: by a file, or by flags.
 type Asked struct {
 	Settings

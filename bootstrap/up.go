@@ -91,11 +91,7 @@ func (l *Lab) prepare(ctx context.Context, asked *Asked) ([]container.Summary, e
 // these, for its nodes too.
 func (l *Lab) findImages(ctx context.Context) {
 	settings := l.settings
-	wanted := append([]string{nodeImage(settings.Bootstrap), settings.Registry.Image}, settings.Registry.Images...)
-	if l.builtInIngress() {
-		wanted = append(wanted, settings.Bootstrap.Ingress.Image)
-	}
-	l.images.Survey(ctx, wanted...)
+	l.images.Survey(ctx, settings.Images()...)
 	if away := l.images.Unreachable(); settings.Registry.Mirrors.Preset == mirror.Auto && len(away) > 0 {
 		l.story.Say(messages.T("%s does not give images here: the lab uses the mirrors of China (registry.mirrors: %s)", away, mirror.China))
 		settings.Registry.Mirrors = mirror.Config{Preset: mirror.China}
@@ -362,6 +358,4 @@ func (a *assembly) runWorkloads(ctx context.Context) error {
 }
 
 // builtInIngress reports whether the lab has hellolab's own ingress controller.
-func (l *Lab) builtInIngress() bool {
-	return l.settings.Bootstrap.Ingress.Enabled && l.settings.Bootstrap.Ingress.Chart == ""
-}
+func (l *Lab) builtInIngress() bool { return l.settings.Bootstrap.builtInIngress() }

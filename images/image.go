@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/hellolab/hellolab/messages"
 )
 
 const (
@@ -74,6 +76,27 @@ func layerOf(program []byte) (v1.Layer, error) {
 		return nil, err
 	}
 	return static.NewLayer(content.Bytes(), types.OCIUncompressedLayer), nil
+}
+
+// programOf returns the program of an image that assemble made.
+func programOf(image v1.Image) ([]byte, error) {
+	layers, err := image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	if len(layers) != 1 {
+		return nil, messages.Errorf("the image has %v layers, not one", len(layers))
+	}
+	content, err := layers[0].Uncompressed()
+	if err != nil {
+		return nil, err
+	}
+	defer content.Close()
+	files := tar.NewReader(content)
+	if _, err := files.Next(); err != nil {
+		return nil, err
+	}
+	return io.ReadAll(files)
 }
 
 // archive is a tar file of the sources, as compilers unpack them.

@@ -180,6 +180,57 @@ func (b *Builder) push(ctx context.Context, tag Tag, program, source []byte, arc
 	return b.reference(tag, digest), err
 }
 
+// Make compiles tags for an architecture, and returns their images by the course's names.
+func (b *Builder) Make(ctx context.Context, tags []Tag, architecture string) (map[string]v1.Image, error) {
+	sources, made := map[string][]byte{}, map[string]v1.Image{}
+	for _, tag := range tags {
+		source, err := tag.Source("")
+		if err != nil {
+			return nil, err
+		}
+		sources[tag.Name] = source
+	}
+	programs, err := b.programs(ctx, sources, architecture)
+	if err != nil {
+		return nil, err
+	}
+	for _, tag := range tags {
+		origin := map[string]string{sourceAnnotation: fingerprint(sources[tag.Name], architecture)}
+		if made[b.name(tag)], err = assemble(tag, programs[tag.Name], origin, architecture); err != nil {
+			return nil, err
+		}
+	}
+	return made, nil
+}
+
+// Keep takes the program of an image that Make made, on whatever machine, so that it need not be compiled here. It reports whether the
+// image is one of the course's; one that was made from another source is, and not kept.
+func (b *Builder) Keep(image v1.Image) (bool, error) {
+	config, err := image.ConfigFile()
+	if err != nil {
+		return false, err
+	}
+	origin := config.Config.Labels[sourceAnnotation]
+	if origin == "" {
+		return false, nil
+	}
+	for _, tag := range Tags() {
+		source, err := tag.Source("")
+		if err != nil {
+			return true, err
+		}
+		if fingerprint(source, config.Architecture) != origin {
+			continue
+		}
+		program, err := programOf(image)
+		if err != nil {
+			return true, err
+		}
+		b.keep(b.kept(source, config.Architecture), program)
+	}
+	return true, nil
+}
+
 // pushes is how many images go to the registry at a time.
 const pushes = 4
 

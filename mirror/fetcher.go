@@ -294,7 +294,7 @@ func (f *Fetcher) intoEngine(ctx context.Context, image string, detail func(mess
 	}
 	fetched, err := f.fetch(ctx, image, architecture)
 	if err == nil {
-		err = f.load(ctx, image, fetched, detail)
+		err = f.Load(ctx, image, fetched, detail)
 	}
 	if err != nil {
 		return f.unavailable(image, pulling, err)
@@ -302,8 +302,8 @@ func (f *Fetcher) intoEngine(ctx context.Context, image string, detail func(mess
 	return nil
 }
 
-// load puts an image into the engine: under its tag, or under one that stands for its digest.
-func (f *Fetcher) load(ctx context.Context, image string, fetched v1.Image, detail func(messages.Text)) error {
+// Load puts an image into the engine: under its tag, or under one that stands for its digest.
+func (f *Fetcher) Load(ctx context.Context, image string, fetched v1.Image, detail func(messages.Text)) error {
 	named := engine.PinnedTag(image)
 	if named == "" {
 		named = image

@@ -4,24 +4,17 @@ import (
 	"context"
 	"errors"
 	"io"
-	"math"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
-	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -85,7 +78,7 @@ func (r *Registry) Put(ctx context.Context, name string, image v1.Image, progres
 		return "", err
 	}
 	if err := r.write(ctx, target, image, progress); err != nil {
-		return "", messages.Errorf("%s cannot be written into the image registry", name).Because(err).Next(r.logs())
+		return "", r.advised(ctx, messages.Errorf("%s cannot be written into the image registry", name).Because(err))
 	}
 	digest, err := image.Digest()
 	return digest.String(), err
@@ -125,98 +118,13 @@ func (r *Registry) reference(image string) (name.Reference, error) {
 }
 
 func (r *Registry) copy(ctx context.Context, image string, detail func(messages.Text)) error {
-	found, cleanup, err := r.find(ctx, image, detail)
+	found, cleanup, err := r.images.Open(ctx, image, detail)
 	defer cleanup()
 	if err != nil {
 		return err
 	}
 	_, err = r.Put(ctx, image, found, func(share float64) { detail(messages.Percent(share)) })
 	return err
-}
-
-// find looks for an image where it can be had soonest: in the local engine, through the engine (which may know mirrors
-// and proxies), and with this program's own requests. cleanup is to be called when it has been read.
-func (r *Registry) find(ctx context.Context, image string, detail func(messages.Text)) (found v1.Image, cleanup func(), err error) {
-	if found, cleanup, err = r.fromEngine(ctx, image); found != nil || err != nil {
-		return found, cleanup, err
-	}
-	pulling := r.images.Pull(ctx, image, detail)
-	if pulling == nil {
-		if found, cleanup, err = r.fromEngine(ctx, image); found != nil || err != nil {
-			return found, cleanup, err
-		}
-	}
-	architecture, err := engine.Architecture(ctx, r.docker)
-	if err != nil {
-		return nil, cleanup, err
-	}
-	found, err = r.images.Fetch(ctx, image, architecture, pulling)
-	return found, cleanup, err
-}
-
-// fromEngine returns an image of the local engine's that is for the nodes' architecture, or nil. Its layers are pushed as
-// they are, uncompressed: everything stays on this machine, where compressing them would take most of the time.
-func (r *Registry) fromEngine(ctx context.Context, image string) (v1.Image, func(), error) {
-	cleanup := func() {}
-	found, err := engine.Find(ctx, r.docker, image)
-	if err != nil || found == nil {
-		return nil, cleanup, err
-	}
-	if architecture, err := engine.Architecture(ctx, r.docker); err != nil || found.Architecture != architecture {
-		return nil, cleanup, err
-	}
-	archive, err := newArchive()
-	if err != nil {
-		return nil, cleanup, err
-	}
-	if err := r.save(ctx, found.ID, archive); err != nil {
-		return nil, archive.remove, messages.Errorf("%s cannot be exported from the Docker Engine", image).Because(err).
-			WithHint("check the free space in %s, then run the same command again", os.TempDir())
-	}
-	loaded, err := tarball.Image(archive.open, nil)
-	if err != nil {
-		return nil, archive.remove, err
-	}
-	plain, err := uncompressed(loaded)
-	return plain, archive.remove, err
-}
-
-// save writes the engine's archive of an image.
-func (r *Registry) save(ctx context.Context, id string, into io.Writer) error {
-	saved, err := r.docker.ImageSave(ctx, []string{id})
-	if err != nil {
-		return err
-	}
-	defer saved.Close()
-	_, err = io.Copy(into, saved)
-	return err
-}
-
-// archiveFile is a temporary file for an image, which may be large. Where the system allows it, the file has no name any
-// more when it is filled, so that it ends with this process, however that ends.
-type archiveFile struct {
-	*os.File
-	named bool
-}
-
-func newArchive() (archiveFile, error) {
-	file, err := os.CreateTemp("", "hellolab-image-*.tar")
-	if err != nil {
-		return archiveFile{}, err
-	}
-	return archiveFile{file, os.Remove(file.Name()) != nil}, nil
-}
-
-// open returns a reader of the whole file; several may read at a time.
-func (a archiveFile) open() (io.ReadCloser, error) {
-	return io.NopCloser(io.NewSectionReader(a.File, 0, math.MaxInt64)), nil
-}
-
-func (a archiveFile) remove() {
-	a.Close()
-	if a.named {
-		os.Remove(a.Name())
-	}
 }
 
 func (r *Registry) write(ctx context.Context, target name.Reference, image v1.Image, progress func(float64)) error {
@@ -234,47 +142,3 @@ func (r *Registry) write(ctx context.Context, target name.Reference, image v1.Im
 	<-done
 	return err
 }
-
-// uncompressed returns image with its layers as plain tar files.
-func uncompressed(image v1.Image) (v1.Image, error) {
-	config, err := image.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	layers, err := image.Layers()
-	if err != nil {
-		return nil, err
-	}
-	plain := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	for _, layer := range layers {
-		unpacked, err := unpack(layer)
-		if err != nil {
-			return nil, err
-		}
-		if plain, err = mutate.AppendLayers(plain, unpacked); err != nil {
-			return nil, err
-		}
-	}
-	return mutate.ConfigFile(plain, config)
-}
-
-// plainLayer is a layer that is stored as the tar file that it is.
-type plainLayer struct {
-	v1.Layer
-	size int64
-}
-
-func unpack(layer v1.Layer) (plainLayer, error) {
-	content, err := layer.Uncompressed()
-	if err != nil {
-		return plainLayer{}, err
-	}
-	defer content.Close()
-	size, err := io.Copy(io.Discard, content)
-	return plainLayer{layer, size}, err
-}
-
-func (l plainLayer) Digest() (v1.Hash, error)            { return l.DiffID() }
-func (l plainLayer) Compressed() (io.ReadCloser, error)  { return l.Uncompressed() }
-func (l plainLayer) Size() (int64, error)                { return l.size, nil }
-func (l plainLayer) MediaType() (types.MediaType, error) { return types.OCIUncompressedLayer, nil }

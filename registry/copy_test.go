@@ -42,7 +42,7 @@ func TestUncompressed(t *testing.T) {
 	t.Parallel()
 	layers := [][]byte{archive(t, "etc/motd", 1000), archive(t, "bin/app", 300_000), archive(t, "empty", 0)}
 	image := compressedImage(t, layers)
-	plain, err := uncompressed(image)
+	plain, err := mirror.Uncompressed(image)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestUncompressedInARegistry(t *testing.T) {
 	t.Parallel()
 	layers := [][]byte{archive(t, "etc/motd", 1000), archive(t, "bin/app", 300_000)}
 	image := compressedImage(t, layers)
-	plain, err := uncompressed(image)
+	plain, err := mirror.Uncompressed(image)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -422,7 +422,7 @@ func TestCopyFromOrigin(t *testing.T) {
 	if err := remote.Write(target, compressedImage(t, [][]byte{archive(t, "bin/app", 5000)})); err != nil {
 		t.Fatal(err)
 	}
-	found, cleanup, err := serve(t, enginetest.New(t).Client()).find(t.Context(), place, func(messages.Text) {})
+	found, cleanup, err := serve(t, enginetest.New(t).Client()).images.Open(t.Context(), place, func(messages.Text) {})
 	defer cleanup()
 	if err != nil {
 		t.Fatal(err)
@@ -442,7 +442,7 @@ func TestCopyTellsBothReasons(t *testing.T) {
 	})
 	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
 	t.Cleanup(origin.Close)
-	_, cleanup, err := serve(t, docker.Client()).find(t.Context(), strings.TrimPrefix(origin.URL, "http://")+"/web:1", func(messages.Text) {})
+	_, cleanup, err := serve(t, docker.Client()).images.Open(t.Context(), strings.TrimPrefix(origin.URL, "http://")+"/web:1", func(messages.Text) {})
 	defer cleanup()
 	if err == nil {
 		t.Fatal("no error")

@@ -19,7 +19,7 @@ func (r *Registry) Push(ctx context.Context, image string) (digest string, err e
 		return "", err
 	}
 	step := r.story.Start(messages.T("pushing %s to %s", image, r.Address()))
-	found, cleanup, err := r.find(ctx, image, step.Detail)
+	found, cleanup, err := r.images.Open(ctx, image, step.Detail)
 	if err == nil {
 		digest, err = r.Put(ctx, image, found, func(share float64) { step.Detail(messages.Percent(share)) })
 	}

@@ -113,8 +113,7 @@ func (r *Registry) Ensure(ctx context.Context) error {
 			}
 		}
 		if err := engine.Start(ctx, r.docker, r.Name()); err != nil {
-			return messages.Errorf("the image registry %s does not start", r.Name()).Because(err).
-				Next(r.logs())
+			return r.advised(ctx, messages.Errorf("the image registry %s does not start", r.Name()).Because(err))
 		}
 		return r.untilAnswers(ctx)
 	})
@@ -254,8 +253,15 @@ func (r *Registry) create(ctx context.Context) error {
 	return err
 }
 
-// logs is the command that shows why the registry does not work.
-func (r *Registry) logs() messages.Command { return messages.Shell("docker", "logs", r.Name()) }
+// advised adds to an error about the registry what to do: its container tells why it does not work, if it is there.
+func (r *Registry) advised(ctx context.Context, failure *messages.Error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), respondWithin)
+	defer cancel()
+	if found, err := r.inspect(ctx); err == nil && found == nil {
+		return failure.WithHint("its container has been removed: run the same command again, which makes another one")
+	}
+	return failure.Next(messages.Shell("docker", "logs", r.Name()))
+}
 
 // answers reports whether a registry answers at the lab's port, and not just any server.
 func (r *Registry) answers(ctx context.Context) bool {
@@ -280,8 +286,7 @@ func (r *Registry) untilAnswers(ctx context.Context) error {
 	for !r.answers(ctx) {
 		select {
 		case <-ctx.Done():
-			return messages.Errorf("the image registry at %s does not answer", r.Address()).Because(context.Cause(ctx)).
-				Next(r.logs())
+			return r.advised(ctx, messages.Errorf("the image registry at %s does not answer", r.Address()).Because(context.Cause(ctx)))
 		case <-tick.C:
 		}
 	}
