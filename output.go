@@ -72,6 +72,9 @@ func (p *program) printJSON(content []byte) error {
 
 // printList is print for a list of names: a line each.
 func (p *program) printList(c *cli.Context, names []string) error {
+	if len(names) == 0 {
+		return p.print(c, []string{}, func() string { return "" })
+	}
 	return p.print(c, names, func() string { return strings.Join(names, "\n") + "\n" })
 }
 

@@ -49,7 +49,7 @@ func Save(ctx context.Context, story *progress.Progress, source Source, content 
 	hash := sha256.New()
 	err = write(ctx, story, source, content, io.MultiWriter(file, hash))
 	if err == nil {
-		err = file.Sync()
+		err = errors.Join(file.Chmod(0o644), file.Sync()) // it is for others
 	}
 	if err = errors.Join(err, file.Close()); err == nil {
 		err = os.Rename(file.Name(), path)

@@ -24,11 +24,36 @@ type engine struct {
 // insideEngine says that this process is the one that has the network namespace.
 const insideEngine = "HELLOLAB_E2E_ISOLATED"
 
+// isInside reports whether this process is that one.
+func isInside() bool {
+	_, inside := os.LookupEnv(insideEngine)
+	return inside
+}
+
 // onItsOwn runs a test on an engine of its own. The test binary runs once more for that, in the network namespace.
 func onItsOwn(t *testing.T, test func(e *engine)) {
 	t.Helper()
-	if os.Getenv(insideEngine) != "" {
-		e := &engine{T: t, folder: filepath.Join(cache(), "engine")}
+	images := strings.Fields(docker(t, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "dangling=false"))
+	onEngine(t, "engine", needed(images), test)
+}
+
+// onEmpty is onItsOwn with an engine that has nothing.
+func onEmpty(t *testing.T, test func(e *engine)) {
+	t.Helper()
+	folder := filepath.Join(cache(), "engine-empty")
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if !isInside() {
+		t.Cleanup(func() { os.RemoveAll(folder) })
+	}
+	onEngine(t, "engine-empty", nil, test)
+}
+
+func onEngine(t *testing.T, folder string, images []string, test func(e *engine)) {
+	t.Helper()
+	if isInside() {
+		e := &engine{T: t, folder: filepath.Join(cache(), folder)}
 		e.setUp()
 		test(e)
 		return
@@ -36,9 +61,8 @@ func onItsOwn(t *testing.T, test func(e *engine)) {
 	if os.Getuid() != 0 {
 		t.Fatal("an engine of its own needs root")
 	}
-	images := strings.Fields(docker(t, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "dangling=false"))
 	command := exec.Command("unshare", "--net", os.Args[0], "-test.v", "-test.timeout=0", "-test.run="+flag.Lookup("test.run").Value.String())
-	command.Env = append(os.Environ(), insideEngine+"="+strings.Join(needed(images), " "))
+	command.Env = append(os.Environ(), insideEngine+"="+strings.Join(images, " "))
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	if err := command.Run(); err != nil {
 		t.Fatal("it failed on an engine of its own: ", err)
@@ -63,11 +87,16 @@ func (e *engine) setUp() {
 	run(e.T, "ip", "link", "set", "lo", "up")
 	images := strings.Fields(os.Getenv(insideEngine))
 	archive := filepath.Join(e.TempDir(), "images.tar")
-	run(e.T, "docker", append([]string{"save", "--output", archive}, images...)...)
+	if len(images) > 0 {
+		run(e.T, "docker", append([]string{"save", "--output", archive}, images...)...)
+	}
 	e.Setenv("DOCKER_HOST", "unix://"+filepath.Join(e.folder, "docker.sock"))
 	e.start()
 	e.Cleanup(e.stop)
 	e.thaws()
+	if len(images) == 0 {
+		return
+	}
 	run(e.T, "docker", "load", "--input", archive)
 	if err := os.Remove(archive); err != nil {
 		e.Fatal(err)

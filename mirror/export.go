@@ -8,11 +8,15 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/docker/docker/api/types/versions"
+	"github.com/docker/docker/client"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
@@ -25,17 +29,18 @@ func (f *Fetcher) Open(ctx context.Context, image string, detail func(messages.T
 	if err != nil {
 		return nil, func() {}, err
 	}
-	if found, close, err = f.fromEngine(ctx, image, architecture); found != nil || err != nil {
-		return found, close, err
-	}
-	pulling := f.Pull(ctx, image, detail)
-	if pulling == nil {
-		if found, close, err = f.fromEngine(ctx, image, architecture); found != nil || err != nil {
-			return found, close, err
+	found, close, failed := f.fromEngine(ctx, image, architecture)
+	if found == nil && failed == nil {
+		if failed = f.Pull(ctx, image, detail); failed == nil {
+			found, close, failed = f.fromEngine(ctx, image, architecture)
 		}
 	}
-	found, err = f.Fetch(ctx, image, architecture, pulling)
-	return found, close, err
+	if found != nil || ctx.Err() != nil || errors.Is(failed, syscall.ENOSPC) {
+		return found, close, failed
+	}
+	close()
+	found, err = f.Fetch(ctx, image, architecture, failed)
+	return found, func() {}, err
 }
 
 // fromEngine returns an image of the local engine's that is for that architecture, or nil. Its layers are taken as
@@ -53,7 +58,7 @@ func (f *Fetcher) fromEngine(ctx context.Context, image, architecture string) (v
 	if err != nil {
 		return nil, cleanup, err
 	}
-	if err := f.save(ctx, found.ID, archive); err != nil {
+	if err := f.save(ctx, found.ID, architecture, archive); err != nil {
 		failure := messages.Errorf("%s cannot be exported from the Docker Engine", image).Because(err)
 		if errors.Is(err, syscall.ENOSPC) {
 			failure = failure.WithHint("check the free space in %s, then run the same command again", os.TempDir())
@@ -69,8 +74,12 @@ func (f *Fetcher) fromEngine(ctx context.Context, image, architecture string) (v
 }
 
 // save writes the engine's archive of an image.
-func (f *Fetcher) save(ctx context.Context, id string, into io.Writer) error {
-	saved, err := f.docker.ImageSave(ctx, []string{id})
+func (f *Fetcher) save(ctx context.Context, id, architecture string, into io.Writer) error {
+	var options []client.ImageSaveOption
+	if versions.GreaterThanOrEqualTo(f.docker.ClientVersion(), "1.48") { // older engines have one platform of an image only
+		options = append(options, client.ImageSaveWithPlatforms(ocispec.Platform{OS: "linux", Architecture: architecture}))
+	}
+	saved, err := f.docker.ImageSave(ctx, []string{id}, options...)
 	if err != nil {
 		return err
 	}

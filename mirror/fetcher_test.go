@@ -3,6 +3,8 @@ package mirror
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -137,28 +139,51 @@ func TestUnavailable(t *testing.T) {
 	}
 }
 
+// TestOpen holds that an image which the engine has and cannot export comes from where its name says.
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	wanted, digest := served(t)
+	docker := enginetest.New(t)
+	docker.AddImage(wanted)
+	fetcher, _ := fetcher(docker, Config{})
+	found, end, err := fetcher.Open(t.Context(), wanted, func(messages.Text) {})
+	defer end()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := found.Digest(); err != nil || got != digest {
+		t.Errorf("it is %s, %v; want %s", got, err, digest)
+	}
+}
+
+// served is an image of a registry on this machine, and its digest.
+func served(t *testing.T) (image string, digest v1.Hash) {
+	t.Helper()
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
+	t.Cleanup(server.Close)
+	made, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Architecture: "amd64", OS: "linux"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	image = strings.TrimPrefix(server.URL, "http://") + "/web:1"
+	ref, err := name.ParseReference(image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(ref, made); err != nil {
+		t.Fatal(err)
+	}
+	if digest, err = made.Digest(); err != nil {
+		t.Fatal(err)
+	}
+	return image, digest
+}
+
 // TestLoaded holds that what this program gets and the engine does not is loaded into the engine, and found by its digest.
 func TestLoaded(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(registry.New())
-	defer server.Close()
-	host := strings.TrimPrefix(server.URL, "http://")
-	image, err := mutate.ConfigFile(empty.Image, &v1.ConfigFile{Architecture: "amd64", OS: "linux"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	hash, err := image.Digest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ref, err := name.ParseReference(host + "/web:1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := remote.Write(ref, image); err != nil {
-		t.Fatal(err)
-	}
-	for _, wanted := range []string{host + "/web:1", host + "/web:1@" + hash.String()} {
+	image, digest := served(t)
+	for _, wanted := range []string{image, image + "@" + digest.String()} {
 		docker := enginetest.New(t)
 		fetcher, _ := fetcher(docker, Config{})
 		got, err := fetcher.Ensure(t.Context(), wanted)
