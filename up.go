@@ -29,6 +29,9 @@ func (p *program) up(c *cli.Context) error {
 	if err := p.loadFrom(c.Context, s, c.String("from")); err != nil {
 		return err
 	}
+	if err := p.translateProxies(c.Context, s.lab); err != nil {
+		return err
+	}
 	if err := s.lab.Up(c.Context, content); err != nil {
 		return err
 	}

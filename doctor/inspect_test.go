@@ -208,13 +208,12 @@ func TestInspectEarly(t *testing.T) {
 	place, docker, set := newPlace(t)
 	set["DOCKER_HOST"] = "unix:///nonexistent"
 	place.Docker = docker.Client()
-	docker.SetInfo(func(info *system.Info) { info.OSType = "windows" })
-	set["HTTPS_PROXY"] = "http://127.0.0.1:7890"
+	docker.SetInfo(func(info *system.Info) { info.OSType, info.MemTotal = "windows", 1<<30 })
 	stops, mentioned := Early(InspectEarly(t.Context(), place))
 	if len(stops) == 0 || stops[0].ID != "engine-windows" {
 		t.Errorf("the obstacles are %v", stops)
 	}
-	if !slices.ContainsFunc(mentioned, func(f Finding) bool { return f.ID == "proxy-loopback" }) {
+	if !slices.ContainsFunc(mentioned, func(f Finding) bool { return f.ID == "memory-low" }) {
 		t.Errorf("it mentions %v", mentioned)
 	}
 }

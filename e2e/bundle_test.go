@@ -33,12 +33,20 @@ func TestBundle(t *testing.T) {
 			l.Fatal("no bundle")
 		}
 		caches := l.emptyCaches() // of programs, which the bundle has
-		noWayOut(e)
 		part := func(name string, do func(l *lab)) { t.Run(name, func(t *testing.T) { do(l.in(t)) }) }
+		part("nothing", (*lab).hasNothing)
+		noWayOut(e)
 		part("damaged", func(l *lab) { l.refusesDamaged(file) })
 		part("loaded", func(l *lab) { l.livesFrom(file) })
 		part("served", func(l *lab) { l.isServed(file, saved.stdout, caches) })
 	})
+}
+
+// hasNothing holds that where nothing can be reached, it is said what is missing, what was tried, and which ways there are.
+func (l *lab) hasNothing() {
+	l.fails(1, []string{"up"}, words{"not on this machine", "kindest/node:", "registry:3", "nginx", "busybox", "ingress-nginx/controller",
+		"through Docker: docker.io: ", "through Docker: https://docker.m.daocloud.io: ", "directly: ", "registry.mirrors=cn", "proxy", "bundle load"})
+	l.must("down")
 }
 
 // noWayOut gives the namespace a default route to nowhere, and fails if anything has taken it.

@@ -211,6 +211,21 @@ func TestMirrors(t *testing.T) {
 		l.check(os.WriteFile(filepath.Join(config, "config.json"), content, 0o600))
 		l.copies("login", private, private, []string{"DOCKER_CONFIG=" + config})
 	})
+	t.Run("a name by docker tag alone", func(t *testing.T) {
+		l := l.in(t)
+		hand := l.mirror(nil)
+		digest := hand.has("library/e2e-tagged:1", l.someImage())
+		there := strings.TrimPrefix(hand.URL, "http://") + "/library/e2e-tagged@" + digest
+		docker(t, "pull", there)
+		docker(t, "tag", there, "e2e-tagged:1")
+		t.Cleanup(func() { docker(t, "image", "rm", there, "e2e-tagged:1") })
+		hand.Close()
+		for _, image := range []string{"e2e-tagged:1@" + digest, "e2e-tagged:1"} {
+			if done := l.must("up", "--no-images", "--set", "registry.images=["+image+"]"); strings.Contains(done.stderr, "passed over") {
+				l.Errorf("it says\n%s", done.stderr)
+			}
+		}
+	})
 	t.Run("nobody", func(t *testing.T) {
 		l := l.in(t)
 		away := httptest.NewServer(nil)
