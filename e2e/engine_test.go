@@ -61,7 +61,11 @@ func onEngine(t *testing.T, folder string, images []string, test func(e *engine)
 	if os.Getuid() != 0 {
 		t.Fatal("an engine of its own needs root")
 	}
-	command := exec.Command("unshare", "--net", os.Args[0], "-test.v", "-test.timeout=0", "-test.run="+flag.Lookup("test.run").Value.String())
+	pattern := flag.Lookup("test.run").Value.String()
+	if !strings.HasPrefix(pattern, t.Name()+"/") { // which is about parts of this test
+		pattern = "^" + t.Name() + "$"
+	}
+	command := exec.Command("unshare", "--net", os.Args[0], "-test.v", "-test.timeout=0", "-test.run="+pattern)
 	command.Env = append(os.Environ(), insideEngine+"="+strings.Join(images, " "))
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	if err := command.Run(); err != nil {

@@ -102,6 +102,8 @@ func isManifest(r *http.Request) bool { return strings.Contains(r.URL.Path, "/ma
 // TestMirrors holds that an image comes from the first place that gives it, that a bad mirror costs little, and that it is said why it
 // is passed over. Docker Hub itself cannot be reached from where this is tested, or has no such images.
 func TestMirrors(t *testing.T) {
+	forgetMirrored(t) // what a killed run left would be found by its digest
+	t.Cleanup(func() { forgetMirrored(t) })
 	l := newLab(t, "e2e-mirrors", nil)
 	good := l.mirror(nil)
 	silent := l.mirror(func(_ http.ResponseWriter, r *http.Request, _ bool) bool {
@@ -114,7 +116,6 @@ func TestMirrors(t *testing.T) {
 	l.check(err)
 	digest := good.has("library/e2e-registry:1", image)
 	removed := "e2e-registry:1@" + digest
-	t.Cleanup(func() { l.forgets(good, "library/e2e-registry@"+digest) })
 
 	l.writeSettings("settings.yaml", map[string]any{"registry": map[string]any{"image": removed},
 		"bootstrap": map[string]any{"ingress": map[string]any{"enabled": false}}})
@@ -218,7 +219,7 @@ func TestMirrors(t *testing.T) {
 		there := strings.TrimPrefix(hand.URL, "http://") + "/library/e2e-tagged@" + digest
 		docker(t, "pull", there)
 		docker(t, "tag", there, "e2e-tagged:1")
-		t.Cleanup(func() { docker(t, "image", "rm", there, "e2e-tagged:1") })
+		t.Cleanup(func() { docker(t, "image", "rm", "e2e-tagged:1") })
 		hand.Close()
 		for _, image := range []string{"e2e-tagged:1@" + digest, "e2e-tagged:1"} {
 			if done := l.must("up", "--no-images", "--set", "registry.images=["+image+"]"); strings.Contains(done.stderr, "passed over") {
@@ -242,8 +243,6 @@ func (l *lab) copies(what string, first, second source, env []string) result {
 	repository := "library/e2e-" + what
 	digest := first.has(repository+":1", image)
 	second.has(repository+":1", image)
-	l.Cleanup(func() { l.forgets(first, repository+"@"+digest) })
-	l.Cleanup(func() { l.forgets(second, repository+"@"+digest) })
 	command := l.command("up", "--no-images", "--set", fmt.Sprintf("registry.images=[e2e-%s:1@%s]", what, digest),
 		"--set", fmt.Sprintf("registry.mirrors.docker.io=[%s, %s]", first.URL, second.URL))
 	command.Env = append(command.Env, env...)
@@ -254,11 +253,13 @@ func (l *lab) copies(what string, first, second source, env []string) result {
 	return done
 }
 
-// forgets removes what a mirror gave from the engine.
-func (l *lab) forgets(from source, image string) {
-	command := strings.TrimPrefix(from.URL, "http://") + "/" + image
-	if docker(l.T, "image", "ls", "--quiet", command) != "" {
-		docker(l.T, "image", "rm", command)
+// forgetMirrored removes what mirrors of this test gave from the engine.
+func forgetMirrored(t *testing.T) {
+	t.Helper()
+	for _, image := range strings.Fields(docker(t, "image", "ls", "--digests", "--format", "{{.Repository}}@{{.Digest}}")) {
+		if strings.HasPrefix(image, "127.0.0.1:") && strings.Contains(image, "/library/e2e-") {
+			docker(t, "image", "rm", image)
+		}
 	}
 }
 
