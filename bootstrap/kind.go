@@ -119,12 +119,37 @@ func (l *Lab) createCluster(ctx context.Context) error {
 				return context.Cause(ctx)
 			}
 			l.log.Debug(withOutput(err))
+			if disturbed := l.disturbed(ctx); disturbed != nil {
+				return disturbed
+			}
 			return messages.Errorf("kind cannot create the cluster %s", l.name()).Because(cause(err)) // whose words tell what to do
 		}
 		// even where something beside has failed meanwhile: the cluster itself is good
 		return l.finish(context.WithoutCancel(ctx))
 	})
 }
+
+// disturbed returns what has happened to the engine or to the control plane's container while kind was at work, or nil: what kind says then
+// is about what follows from it.
+func (l *Lab) disturbed(ctx context.Context) error {
+	if _, err := l.docker.Ping(ctx); err != nil {
+		return err
+	}
+	found, err := l.docker.ContainerInspect(ctx, l.controlPlane())
+	if err != nil || found.State == nil {
+		return nil
+	}
+	created, failed := time.Parse(time.RFC3339Nano, found.Created)
+	started, err := time.Parse(time.RFC3339Nano, found.State.StartedAt)
+	if again := failed == nil && err == nil && started.Sub(created) > startsWithin; found.State.Running && !again {
+		return nil
+	}
+	return messages.Errorf("the node %s was stopped or restarted while Kubernetes was being set up in it", l.controlPlane()).
+		WithHint("run the same command again: it begins anew")
+}
+
+// startsWithin is how long after its creation the engine starts a container for the first time, at most.
+const startsWithin = 10 * time.Second
 
 // createsWithin bounds kind's work: kubeadm gives up by itself after 4 minutes, but a docker command never does.
 const createsWithin = 15 * time.Minute
@@ -185,13 +210,26 @@ func cause(err error) error {
 		return errors.New(text)
 	}
 	lines := strings.Split(strings.TrimSpace(string(failed.Output)), "\n")
+	lines = slices.DeleteFunc(lines, beside)
 	for _, line := range slices.Backward(lines) {
 		if strings.Contains(strings.ToLower(line), "error") {
 			return errors.New(strings.TrimPrefix(strings.TrimSpace(line), "docker: "))
 		}
 	}
-	if last := strings.TrimSpace(lines[len(lines)-1]); last != "" {
-		return errors.New(last)
+	if len(lines) > 0 {
+		return errors.New(strings.TrimSpace(lines[len(lines)-1]))
 	}
 	return failed.Inner
+}
+
+// beside reports whether a line of a command's output cannot be why it failed: what kubeadm logs as it works, JSON, and usage.
+func beside(line string) bool {
+	line = strings.TrimSpace(line)
+	return line == "" || strings.HasPrefix(line, "{") || strings.HasPrefix(line, "Run 'docker") || isLog(line)
+}
+
+// isLog reports whether a line is one of klog's that tells no error
+// (https://github.com/kubernetes/klog/blob/main/klog.go): "I1128 13:31:24.360023 ...".
+func isLog(line string) bool {
+	return len(line) > 5 && strings.Contains("IW", line[:1]) && strings.Trim(line[1:5], "0123456789") == "" && line[5] == ' '
 }

@@ -139,6 +139,9 @@ func TestCause(t *testing.T) {
 		{"a command's", printed("abc123\ndocker: Error response from daemon: no space left.\n\nRun 'docker run --help'\n"), "Error response from daemon: no space left."},
 		{"a command's without the word", printed("first\nlast\n"), "last"},
 		{"a command's that said nothing", printed(""), "exit status 125"},
+		{"JSON of an engine that is away", printed(`{"ID":"","Swarm":{"Error":""}}`), "exit status 125"},
+		{"kubeadm's log", printed("error: no route\nI1128 13:31:24.360023     197 round_trippers.go:632] \"Response\" error=\"\"\n"), "error: no route"},
+		{"usage", printed("docker: no such network\n\nRun 'docker run --help' for more information\n"), "no such network"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

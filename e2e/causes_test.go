@@ -251,9 +251,10 @@ func (l *lab) tellsWhileItWaits() {
 	l.must("lab", "deployment/scale")
 }
 
-// hasAProxy has the shell name what readers behind a firewall have: a proxy on this machine, which the nodes cannot reach.
+// hasAProxy has docker's configuration name what readers behind a firewall have: a proxy on this machine, which the nodes cannot reach. The
+// docker command gives it to them all the same.
 func (l *lab) hasAProxy() {
-	l.env = append(l.env, "HTTP_PROXY=http://127.0.0.1:9", "HTTPS_PROXY=http://127.0.0.1:9")
+	l.env = append(l.env, dockerConfig(`{"proxies": {"default": {"httpProxy": "http://127.0.0.1:9", "httpsProxy": "http://127.0.0.1:9"}}}`)(l)...)
 }
 
 // mends types what the check of a step says, but for what has been typed, until it passes.

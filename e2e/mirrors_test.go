@@ -256,8 +256,9 @@ func (l *lab) copies(what string, first, second source, env []string) result {
 // forgetMirrored removes what mirrors of this test gave from the engine.
 func forgetMirrored(t *testing.T) {
 	t.Helper()
-	for _, image := range strings.Fields(docker(t, "image", "ls", "--digests", "--format", "{{.Repository}}@{{.Digest}}")) {
-		if strings.HasPrefix(image, "127.0.0.1:") && strings.Contains(image, "/library/e2e-") {
+	for _, image := range strings.Fields(docker(t, "image", "ls", "--digests", "--format", "{{.Repository}}@{{.Digest}} {{.Repository}}:{{.Tag}}")) {
+		pulled := strings.HasPrefix(image, "127.0.0.1:") && strings.Contains(image, "/library/e2e-") && strings.Contains(image, "@sha256:")
+		if loaded := strings.HasPrefix(image, "e2e-") && strings.Contains(image, ":sha256-"); pulled || loaded {
 			docker(t, "image", "rm", image)
 		}
 	}

@@ -104,11 +104,13 @@ func (f *Fetcher) Unreachable() (upstreams []string) {
 		if answer.have == 0 {
 			continue
 		}
-		refused := answer.places[answer.have:]
+		away := slices.Clone(answer.places[answer.have:])
 		for _, refusal := range answer.refusals {
-			refused = append(slices.Clone(refused), refusal.place)
+			if !answered(refusal.why) {
+				away = append(away, refusal.place)
+			}
 		}
-		for _, place := range refused {
+		for _, place := range away {
 			if place.origin && !slices.Contains(upstreams, place.host) {
 				upstreams = append(upstreams, place.host)
 			}
@@ -171,6 +173,12 @@ func (f *Fetcher) ask(ctx context.Context, image string) (answer, error) {
 	defer f.mutex.Unlock()
 	f.answers[image] = result
 	return result, nil
+}
+
+// answered reports whether a refusal is a registry's own: it can be reached, then.
+func answered(err error) bool {
+	said := strings.ToLower(err.Error())
+	return unknown(err) || strings.Contains(said, "toomanyrequests") || strings.Contains(said, "unauthorized")
 }
 
 // unknown reports whether a registry's answer is that it has no such image, or none for this user.
@@ -336,6 +344,9 @@ func (f *Fetcher) Load(ctx context.Context, image string, fetched v1.Image, deta
 // Pull has the engine pull an image from the first place that gives it: places that send too little are left while there are others,
 // and waited for where there are none. The image has its own name then, wherever it came from.
 func (f *Fetcher) Pull(ctx context.Context, image string, detail func(messages.Text)) error {
+	if there, err := f.pulledByHand(ctx, image); err != nil || there {
+		return err
+	}
 	answer, err := f.ask(ctx, image)
 	if err != nil {
 		return err
@@ -375,9 +386,35 @@ func (f *Fetcher) Pull(ctx context.Context, image string, detail func(messages.T
 	}
 }
 
+// pulledByHand reports whether the engine has an image under the name that it has at a mirror. It gets its own name then, too. (One with
+// a digest is found by that.)
+func (f *Fetcher) pulledByHand(ctx context.Context, wanted string) (bool, error) {
+	places, err := f.config.places(wanted)
+	if err != nil || strings.Contains(wanted, "@") {
+		return false, err
+	}
+	for _, place := range places {
+		if place.origin {
+			continue
+		}
+		found, err := engine.Find(ctx, f.docker, place.image)
+		if err != nil {
+			return false, err
+		}
+		if found != nil {
+			return true, f.docker.ImageTag(ctx, place.image, wanted)
+		}
+	}
+	return false, nil
+}
+
 // rename gives an image that was pulled from a mirror its own name; with a digest, it is found by that.
 func (f *Fetcher) rename(ctx context.Context, wanted string, from place) error {
-	if from.origin || strings.Contains(wanted, "@") {
+	if from.origin {
+		return nil
+	}
+	f.story.Say(messages.T("%s comes from %s", tagged(wanted), from.host))
+	if strings.Contains(wanted, "@") {
 		return nil
 	}
 	if err := f.docker.ImageTag(ctx, from.image, wanted); err != nil {

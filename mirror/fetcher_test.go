@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,15 +45,16 @@ func TestEnsure(t *testing.T) {
 		pulls       int
 		says        string
 	}{
-		"there":                     {mirrors, []string{"nginx:1"}, nil, "nginx:1", "nginx:1", 0, ""},
-		"there by its digest":       {mirrors, []string{"any.example/x" + digest}, nil, "nginx:1" + digest, "any.example/x" + digest, 0, ""},
-		"at its origin":             {Config{}, nil, []string{"nginx:1"}, "nginx:1", "nginx:1", 1, "pulling nginx:1"},
-		"at the first mirror":       {mirrors, nil, []string{"one.example/library/nginx:1", "nginx:1"}, "nginx:1", "nginx:1", 1, ""},
-		"at the second mirror":      {mirrors, nil, []string{"two.example/library/nginx:1"}, "nginx:1", "nginx:1", 1, "https://one.example is passed over: "},
-		"at no mirror":              {mirrors, nil, []string{"nginx:1"}, "nginx:1", "nginx:1", 1, "https://two.example is passed over: "},
-		"by its digest at a mirror": {mirrors, nil, []string{"two.example/library/nginx:1" + digest}, "nginx:1" + digest, "two.example/library/nginx" + digest, 1, ""},
-		"auto, at its origin":       {Config{Preset: Auto}, nil, []string{"nginx:1", "docker.m.daocloud.io/library/nginx:1"}, "nginx:1", "nginx:1", 1, ""},
-		"auto, at a mirror":         {Config{Preset: Auto}, nil, []string{"docker.m.daocloud.io/library/nginx" + digest}, "nginx:1" + digest, "docker.m.daocloud.io/library/nginx" + digest, 1, "docker.io is passed over: "},
+		"there":                        {mirrors, []string{"nginx:1"}, nil, "nginx:1", "nginx:1", 0, ""},
+		"there by its digest":          {mirrors, []string{"any.example/x" + digest}, nil, "nginx:1" + digest, "any.example/x" + digest, 0, ""},
+		"at its origin":                {Config{}, nil, []string{"nginx:1"}, "nginx:1", "nginx:1", 1, "pulling nginx:1"},
+		"at the first mirror":          {mirrors, nil, []string{"one.example/library/nginx:1", "nginx:1"}, "nginx:1", "nginx:1", 1, ""},
+		"at the second mirror":         {mirrors, nil, []string{"two.example/library/nginx:1"}, "nginx:1", "nginx:1", 1, "https://one.example is passed over: "},
+		"at no mirror":                 {mirrors, nil, []string{"nginx:1"}, "nginx:1", "nginx:1", 1, "https://two.example is passed over: "},
+		"pulled from a mirror by hand": {mirrors, []string{"two.example/library/nginx:1"}, []string{"two.example/library/nginx:1"}, "nginx:1", "nginx:1", 0, ""},
+		"by its digest at a mirror":    {mirrors, nil, []string{"two.example/library/nginx:1" + digest}, "nginx:1" + digest, "two.example/library/nginx" + digest, 1, ""},
+		"auto, at its origin":          {Config{Preset: Auto}, nil, []string{"nginx:1", "docker.m.daocloud.io/library/nginx:1"}, "nginx:1", "nginx:1", 1, ""},
+		"auto, at a mirror":            {Config{Preset: Auto}, nil, []string{"docker.m.daocloud.io/library/nginx" + digest}, "nginx:1" + digest, "docker.m.daocloud.io/library/nginx" + digest, 1, "docker.io is passed over: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,10 +77,35 @@ func TestEnsure(t *testing.T) {
 			if !strings.Contains(said.String(), test.says) {
 				t.Errorf("it says %q, want %q in it", said, test.says)
 			}
-			if test.want == "nginx:1" && docker.HasImage("two.example/library/nginx:1") {
-				t.Error("the mirror's name is left")
+			if by := slices.Contains(test.has, "two.example/library/nginx:1"); test.want == "nginx:1" && docker.HasImage("two.example/library/nginx:1") != by {
+				t.Errorf("that the mirror's name is there is %v, and was %v", !by, by)
 			}
 		})
+	}
+}
+
+// TestUnreachable holds that a registry counts as out of reach where it gives no answer of its own, and mirrors have the image.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	for said, want := range map[string]bool{
+		"dial tcp: lookup registry-1.docker.io: no such host": true, "net/http: TLS handshake timeout": true,
+		"toomanyrequests: You have reached your pull rate limit": false, "manifest unknown: manifest unknown": false,
+		"unauthorized: authentication required": false,
+	} {
+		docker := enginetest.New(t)
+		docker.Handle("GET /distribution/{name...}", func(w http.ResponseWriter, r *http.Request) {
+			if !strings.Contains(r.URL.Path, "daocloud") {
+				w.WriteHeader(http.StatusInternalServerError)
+				fmt.Fprintf(w, `{"message":%q}`, said)
+				return
+			}
+			fmt.Fprint(w, `{"Descriptor":{}}`)
+		})
+		fetcher, _ := fetcher(docker, Config{Preset: Auto})
+		fetcher.Survey(t.Context(), "registry:3"+digest)
+		if got := fetcher.Unreachable(); (len(got) == 1) != want {
+			t.Errorf("%q: out of reach are %q", said, got)
+		}
 	}
 }
 
