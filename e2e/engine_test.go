@@ -30,11 +30,23 @@ func isInside() bool {
 	return inside
 }
 
-// onItsOwn runs a test on an engine of its own. The test binary runs once more for that, in the network namespace.
+// onItsOwn runs a test on an engine of its own that has a lab's images, which come as a reader gets them without a network. The test
+// binary runs once more for that, in the network namespace.
 func onItsOwn(t *testing.T, test func(e *engine)) {
 	t.Helper()
-	images := strings.Fields(docker(t, "image", "ls", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "dangling=false"))
-	onEngine(t, "engine", needed(images), test)
+	onEngine(t, "engine", func(e *engine) {
+		file := filepath.Join(t.TempDir(), "lab.bundle")
+		save := exec.Command(program(t), "bundle", "save", file)
+		save.Env = append(os.Environ(), "DOCKER_HOST=") // the engine that has the images
+		if said, err := save.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, said)
+		}
+		run(t, program(t), "bundle", "load", file)
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		test(e)
+	})
 }
 
 // onEmpty is onItsOwn with an engine that has nothing.
@@ -47,14 +59,18 @@ func onEmpty(t *testing.T, test func(e *engine)) {
 	if !isInside() {
 		t.Cleanup(func() { os.RemoveAll(folder) })
 	}
-	onEngine(t, "engine-empty", nil, test)
+	onEngine(t, "engine-empty", test)
 }
 
-func onEngine(t *testing.T, folder string, images []string, test func(e *engine)) {
+func onEngine(t *testing.T, folder string, test func(e *engine)) {
 	t.Helper()
 	if isInside() {
 		e := &engine{T: t, folder: filepath.Join(cache(), folder)}
-		e.setUp()
+		run(t, "ip", "link", "set", "lo", "up")
+		t.Setenv("DOCKER_HOST", "unix://"+filepath.Join(e.folder, "docker.sock"))
+		e.start()
+		t.Cleanup(e.stop)
+		e.thaws()
 		test(e)
 		return
 	}
@@ -66,44 +82,10 @@ func onEngine(t *testing.T, folder string, images []string, test func(e *engine)
 		pattern = "^" + t.Name() + "$"
 	}
 	command := exec.Command("unshare", "--net", os.Args[0], "-test.v", "-test.timeout=0", "-test.run="+pattern)
-	command.Env = append(os.Environ(), insideEngine+"="+strings.Join(images, " "))
+	command.Env = append(os.Environ(), insideEngine+"=yes")
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
 	if err := command.Run(); err != nil {
 		t.Fatal("it failed on an engine of its own: ", err)
-	}
-}
-
-// needed are the images that a lab is made from.
-func needed(images []string) (found []string) {
-	for _, image := range images {
-		for _, name := range []string{"kindest/node:", "registry:3", "registry.k8s.io/ingress-nginx/controller:", "nginx:latest", "busybox:latest"} {
-			if strings.HasPrefix(image, name) {
-				found = append(found, image)
-			}
-		}
-	}
-	return found
-}
-
-// setUp starts the engine, and gives it the images that a lab needs.
-func (e *engine) setUp() {
-	e.Helper()
-	run(e.T, "ip", "link", "set", "lo", "up")
-	images := strings.Fields(os.Getenv(insideEngine))
-	archive := filepath.Join(e.TempDir(), "images.tar")
-	if len(images) > 0 {
-		run(e.T, "docker", append([]string{"save", "--output", archive}, images...)...)
-	}
-	e.Setenv("DOCKER_HOST", "unix://"+filepath.Join(e.folder, "docker.sock"))
-	e.start()
-	e.Cleanup(e.stop)
-	e.thaws()
-	if len(images) == 0 {
-		return
-	}
-	run(e.T, "docker", "load", "--input", archive)
-	if err := os.Remove(archive); err != nil {
-		e.Fatal(err)
 	}
 }
 
