@@ -135,7 +135,7 @@ func (p *program) bundleServe(c *cli.Context) error {
 	path := c.Args().First()
 	digest, err := bundle.Digest(path)
 	if err != nil {
-		return messages.Usagef("the bundle cannot be read").Because(err).WithHint("name a file that %s wrote", messages.Hellolab("bundle", "save"))
+		return messages.Usagef("the bundle cannot be read").Because(err).WithHint("name a file that %s wrote", messages.Hellolab("bundle", "save").Usage("FILE"))
 	}
 	listener, err := net.Listen("tcp", net.JoinHostPort(c.String("address"), strconv.Itoa(c.Int("port"))))
 	if err != nil {

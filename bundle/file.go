@@ -148,7 +148,7 @@ const mostText = 1 << 20
 // Unpack reads a bundle into an empty folder, and returns its images. Everything has been compared with its digest then. A bundle
 // that is damaged, incomplete, of another version, or that wants to write elsewhere is refused.
 func Unpack(ctx context.Context, bundle io.Reader, folder string) ([]Image, error) {
-	compressed, err := zstd.NewReader(bundle)
+	compressed, err := zstd.NewReader(reading{ctx, bundle})
 	if err != nil {
 		return nil, damaged(err)
 	}
@@ -166,10 +166,40 @@ func Unpack(ctx context.Context, bundle io.Reader, folder string) ([]Image, erro
 		case err != nil:
 			return nil, damaged(err)
 		}
-		if err := unpack(header, files, folder); err != nil {
+		err = unpack(header, files, folder)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
+}
+
+// reading ends with its context.
+type reading struct {
+	context.Context
+	io.Reader
+}
+
+func (r reading) Read(into []byte) (int, error) {
+	if r.Err() != nil {
+		return 0, context.Cause(r)
+	}
+	return r.Reader.Read(into)
+}
+
+// writing ends with its context.
+type writing struct {
+	context.Context
+	io.Writer
+}
+
+func (w writing) Write(content []byte) (int, error) {
+	if w.Err() != nil {
+		return 0, context.Cause(w)
+	}
+	return w.Writer.Write(content)
 }
 
 // unpack writes one file of a bundle.
@@ -207,7 +237,7 @@ func unpack(header *tar.Header, content io.Reader, folder string) error {
 
 func damaged(err error) error {
 	return messages.Errorf("the file is no bundle of this version of hellolab, or it is damaged").Because(err).
-		WithHint("fetch it once more, and compare its digest with the one that %s said", messages.Hellolab("bundle", "save"))
+		WithHint("fetch it once more, and compare its digest with the one that %s said", messages.Hellolab("bundle", "save").Usage("FILE"))
 }
 
 // images are those of an unpacked bundle, each complete.

@@ -71,7 +71,7 @@ func Load(ctx context.Context, story *progress.Progress, path, architecture stri
 func verified(ctx context.Context, story *progress.Progress, path, folder string) (all []Image, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, messages.Usagef("the bundle cannot be read").Because(err).WithHint("name a file that %s wrote", messages.Hellolab("bundle", "save"))
+		return nil, messages.Usagef("the bundle cannot be read").Because(err).WithHint("name a file that %s wrote", messages.Hellolab("bundle", "save").Usage("FILE"))
 	}
 	defer file.Close()
 	about, err := file.Stat()

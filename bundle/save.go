@@ -47,7 +47,7 @@ func Save(ctx context.Context, story *progress.Progress, source Source, content 
 		return "", messages.Usagef("%s cannot be written", path).Because(err).WithHint("name a file in a folder that you may write to")
 	}
 	hash := sha256.New()
-	err = write(ctx, story, source, content, io.MultiWriter(file, hash))
+	err = write(ctx, story, source, content, writing{ctx, io.MultiWriter(file, hash)})
 	if err == nil {
 		err = errors.Join(file.Chmod(0o644), file.Sync()) // it is for others
 	}

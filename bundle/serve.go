@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -76,6 +77,9 @@ func Download(ctx context.Context, story *progress.Progress, server, folder stri
 	return path, err
 }
 
+// tagOf is the ETag of a bundle.
+var tagOf = regexp.MustCompile(`^"sha256:([0-9a-f]{64})"$`)
+
 func download(ctx context.Context, address, folder string, detail func(messages.Text)) (string, error) {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.Proxy = proxyFor
@@ -86,10 +90,11 @@ func download(ctx context.Context, address, folder string, detail func(messages.
 	}
 	head.Body.Close()
 	tag := head.Header.Get("ETag")
-	digest, found := strings.CutPrefix(strings.Trim(tag, `"`), "sha256:")
-	if !found || len(digest) != 64 {
+	said := tagOf.FindStringSubmatch(tag) // a file is named by it
+	if said == nil {
 		return "", unreachable(address, messages.Errorf("this is no server of a bundle"))
 	}
+	digest := said[1]
 	file, err := os.OpenFile(filepath.Join(folder, digest+".part"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return "", err
@@ -111,9 +116,17 @@ func download(ctx context.Context, address, folder string, detail func(messages.
 			}
 			have = 0
 		}
-		if _, err := io.Copy(file, &arriving{rest.Body, have, head.ContentLength, detail}); err != nil {
+		_, err = io.Copy(file, &arriving{rest.Body, have, head.ContentLength, detail})
+		var written *os.PathError
+		switch {
+		case errors.As(err, &written): // on this machine's disk
+			return "", err
+		case err != nil:
 			return "", unreachable(address, err)
 		}
+	}
+	if err := file.Close(); err != nil { // before it may be removed: Windows removes no open file
+		return "", err
 	}
 	if got, err := Digest(file.Name()); err != nil || got != "sha256:"+digest {
 		return "", errors.Join(err, os.Remove(file.Name()), messages.Errorf("what has arrived from %s is damaged", address).

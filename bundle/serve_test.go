@@ -108,11 +108,15 @@ func TestDownloadOfAnother(t *testing.T) {
 	if _, err := Download(t.Context(), story(), changing.URL, folder); err == nil || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("another file gives %v", err)
 	}
+	climbing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", `"sha256:`+strings.Repeat("../", 20)+`pwn!"`)
+	}))
+	defer climbing.Close()
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }))
 	defer page.Close()
 	gone := httptest.NewServer(nil)
 	gone.Close()
-	for _, server := range []string{page.URL, gone.URL, "://"} {
+	for _, server := range []string{page.URL, gone.URL, climbing.URL, "://"} {
 		_, err := Download(t.Context(), story(), server, t.TempDir())
 		if err == nil || (messages.Printer{}).Hint(err) == "" && !messages.IsUsage(err) {
 			t.Errorf("%s gives %v", server, err)
@@ -131,6 +135,27 @@ func TestProxyFor(t *testing.T) {
 		if proxy, err := proxyFor(request); err != nil || (proxy == nil) != direct {
 			t.Errorf("%s is asked through %v, %v", address, proxy, err)
 		}
+	}
+}
+
+// TestInterrupted holds that Ctrl-C ends the writing and the reading of a bundle in the middle of an image, with nothing left.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	ctx, interrupt := context.WithCancel(t.Context())
+	folder := t.TempDir()
+	content := Content{Images: []string{"a:1"}, Architectures: []string{"amd64"}, Engine: "amd64",
+		Course: func(context.Context, string) ([]Image, error) {
+			interrupt()
+			return nil, nil
+		}}
+	if _, err := Save(ctx, story(), sources{"a:1": image(t, "a:1", "amd64").Image}, content, filepath.Join(folder, "bundle")); !errors.Is(err, context.Canceled) {
+		t.Errorf("writing ends with %v", err)
+	}
+	if _, err := Unpack(ctx, bytes.NewReader(bundled(t, image(t, "a:1", "amd64"))), filepath.Join(folder, "in")); !errors.Is(err, context.Canceled) {
+		t.Errorf("reading ends with %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(folder, "*bundle*")); err != nil || len(left) != 0 {
+		t.Errorf("there is left %q, %v", left, err)
 	}
 }
 

@@ -368,6 +368,9 @@ func (f *Fetcher) Pull(ctx context.Context, image string, detail func(messages.T
 				Progress: func(share float64) { detail(messages.Percent(share)) }, Say: f.story.Say})
 			switch {
 			case err == nil:
+				f.mutex.Lock()
+				delete(f.answers, image) // it is not missing any more
+				f.mutex.Unlock()
 				return f.rename(ctx, image, place)
 			case ctx.Err() != nil:
 				return err
