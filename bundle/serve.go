@@ -71,8 +71,12 @@ func Download(ctx context.Context, story *progress.Progress, server, folder stri
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return "", err
 	}
-	step := story.Start(messages.T("downloading %s", server+Path))
-	path, err = download(ctx, strings.TrimSuffix(server, "/")+Path, folder, step.Detail)
+	if !strings.Contains(server, "://") { // as people write it
+		server = "http://" + server
+	}
+	address := strings.TrimSuffix(strings.TrimSuffix(server, "/"), Path) + Path
+	step := story.Start(messages.T("downloading %s", address))
+	path, err = download(ctx, address, folder, step.Detail)
 	step.End(err)
 	return path, err
 }

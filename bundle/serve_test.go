@@ -76,6 +76,11 @@ func TestDownload(t *testing.T) {
 			}
 		})
 	}
+	for _, server := range []string{strings.TrimPrefix(server, "http://"), server + Path} {
+		if _, err := Download(t.Context(), story(), server, t.TempDir()); err != nil {
+			t.Errorf("%s gives %v", server, err)
+		}
+	}
 	folder := t.TempDir()
 	part := filepath.Join(folder, strings.TrimPrefix(digest, "sha256:")+".part")
 	if err := os.WriteFile(part, bytes.Repeat([]byte("x"), 500), 0o600); err != nil {
