@@ -27,7 +27,7 @@ func (m missingArgument) Unwrap() error { return m.error }
 // (https://github.com/urfave/cli/issues/427), and says little about wrong input. So all that can be wrong with a
 // command line is found here: unknown commands and flags, missing values, too few or too many arguments.
 func arrange(app *cli.App, args []string) ([]string, error) {
-	line := commandLine{flags: [][]string{nil}, levels: [][]cli.Flag{app.Flags}, next: app.Commands}
+	line := newCommandLine(app)
 	for i := 1; i < len(args); i++ {
 		used, err := line.take(args[i:])
 		if err != nil {
@@ -35,7 +35,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 		}
 		i += used - 1
 	}
-	if line.help || len(line.commands) == 0 {
+	if line.help {
 		return nil, helpAsked{line.commands}
 	}
 	if err := line.complete(); err != nil {
@@ -52,6 +52,10 @@ type commandLine struct {
 	flags     [][]string     // those that were, by level
 	arguments []string
 	help      bool
+}
+
+func newCommandLine(app *cli.App) commandLine {
+	return commandLine{flags: [][]string{nil}, levels: [][]cli.Flag{app.Flags}, next: app.Commands}
 }
 
 // take reads what stands first in args, and tells how many of them that was.
@@ -201,6 +205,9 @@ func (l *commandLine) command() messages.Command { return messages.Hellolab(l.na
 
 // complete checks the number of arguments against the command's own words: "NAME", "[TAG...]".
 func (l *commandLine) complete() error {
+	if len(l.commands) == 0 {
+		return nil
+	}
 	last := l.last()
 	if len(last.Subcommands) > 0 && last.ArgsUsage == "" {
 		var names []string

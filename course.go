@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +18,6 @@ import (
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
-	"github.com/hellolab/hellolab/progress"
 )
 
 // beginCourse finds the lab, and reads the course that it has. Where the lab cannot be looked for, it says first what is
@@ -139,6 +137,10 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		return err
 	}
 	guide := p.printer.Text(l.Checker.Place.Guide(step))
+	next, err := p.afterStep(c.Context, l, step)
+	if err != nil {
+		return err
+	}
 	p.tellContext()
 	return p.print(c, installed{p.checkResult(step, rows), guide}, func() string {
 		text := p.rowsText(rows)
@@ -147,10 +149,13 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		}
 		text += guide
 		if before {
-			text += "\n" + progress.Wrap(p.printer.Text(messages.T("%s shows the files, %s what is still missing",
-				messages.Hellolab("lab", "show", step.ID()), messages.Hellolab("lab", "check", step.ID()))), "", columns)
+			text += "\n" + p.wrapped(messages.T("%s shows the files, %s what is still missing",
+				messages.Hellolab("lab", "show", step.ID()), messages.Hellolab("lab", "check", step.ID())), "")
 		} else if len(step.Manifests()) > 0 {
-			text += "\n" + progress.Wrap(p.printer.Text(messages.T("all of this is done; %s shows the files", messages.Hellolab("lab", "show", step.ID()))), "", columns)
+			text += "\n" + p.wrapped(messages.T("all of this is done; %s shows the files", messages.Hellolab("lab", "show", step.ID())), "")
+		}
+		if !before {
+			text += next
 		}
 		return text
 	})
@@ -177,7 +182,13 @@ func (p *program) labCheck(c *cli.Context, l *labs.Labs) error {
 	if err != nil {
 		return err
 	}
-	if err := p.print(c, p.checkResult(step, rows), func() string { return p.checkText(step, rows) }); err != nil {
+	next := ""
+	if check.Met(rows) {
+		if next, err = p.afterStep(c.Context, l, step); err != nil {
+			return err
+		}
+	}
+	if err := p.print(c, p.checkResult(step, rows), func() string { return p.checkText(step, rows) + next }); err != nil {
 		return err
 	}
 	if !check.Met(rows) {
@@ -222,16 +233,21 @@ func (p *program) labWatch(c *cli.Context, l *labs.Labs, step *course.Step) erro
 			}
 			return p.printJSON(line)
 		case first:
-			_, err := fmt.Fprint(p.stdout, p.checkText(step, rows))
-			return err
+			return p.printText(p.checkText(step, rows))
 		}
-		_, err := fmt.Fprint(p.stdout, p.rowsText(changed)+p.summary(rows))
-		return err
+		return p.printText(p.rowsText(changed) + p.summary(rows))
 	})
 	if c.Context.Err() != nil { // Ctrl-C is how a reader stops looking
 		return errNotYet{}
 	}
-	return err
+	if err != nil || c.String("output") == "json" {
+		return err
+	}
+	next, err := p.afterStep(c.Context, l, at)
+	if err != nil {
+		return err
+	}
+	return p.printText(next)
 }
 
 // marks are what has to change of a row for it to be shown again: not an answer that differs each time.
@@ -308,7 +324,10 @@ func (p *program) labShow(c *cli.Context) error {
 		parts = append(parts, p.stepText(step, shown[len(shown)-1]))
 	}
 	p.tellContext()
-	return p.print(c, shown, func() string { return strings.Join(parts, "\n") })
+	return p.print(c, shown, func() string {
+		return strings.Join(parts, "\n") + "\n" + p.wrapped(messages.T("do this, then compare: %s, or %s while you work",
+			messages.Hellolab("lab", "check", steps[0].ID()), messages.Hellolab("lab", "check", name, "--watch")), "")
+	})
 }
 
 // labSave writes the state of the course's namespaces into a file, and prints its name; "-" is stdout.

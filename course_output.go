@@ -64,20 +64,21 @@ func (p *program) rowsText(rows []check.Row) string {
 			continue
 		}
 		b.WriteString("✗ " + p.printer.Text(row.Subject) + "\n")
-		b.WriteString(fields([]field{{p.say("have"), p.printer.Text(row.Have), false}, {p.say("expected"), p.printer.Text(row.Expected), false},
-			{p.say("why"), p.printer.Text(row.Why), false}, {p.say("do"), p.printer.Text(row.Next), true}}))
+		b.WriteString(p.fields([]field{{p.say("have"), row.Have, false}, {p.say("expected"), row.Expected, false},
+			{p.say("why"), row.Why, false}, {p.say("do"), row.Next, true}}))
 	}
 	return b.String()
 }
 
 // field is a part of a paragraph. A command stays on one line, so that it can be copied.
 type field struct {
-	label, text string
-	command     bool
+	label   string
+	text    messages.Text
+	command bool
 }
 
 // fields lines up what a paragraph tells, without what is "".
-func fields(all []field) string {
+func (p *program) fields(all []field) string {
 	widest := 0
 	for _, each := range all {
 		widest = max(widest, progress.Columns(each.label))
@@ -86,14 +87,21 @@ func fields(all []field) string {
 	for _, each := range all {
 		indent := "    " + each.label + strings.Repeat(" ", widest-progress.Columns(each.label)+2)
 		switch {
-		case each.text == "":
+		case each.text.IsZero() || p.printer.Text(each.text) == "":
 		case each.command:
-			text += indent + each.text + "\n"
+			text += indent + p.printer.Text(each.text) + "\n"
 		default:
-			text += progress.Wrap(each.text, indent, columns)
+			text += p.wrapped(each.text, indent)
 		}
 	}
 	return text
+}
+
+// wrapped is a sentence behind a prefix, in lines that are not too wide. Commands stay whole, so that they can be copied.
+func (p *program) wrapped(text messages.Text, prefix string) string {
+	printer := p.printer
+	printer.Glued = true
+	return messages.Unglued(progress.Wrap(printer.Text(text), prefix, columns))
 }
 
 // columns is how wide what is for people may be.

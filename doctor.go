@@ -61,7 +61,7 @@ func (p *program) diagnosesText(findings []doctor.Finding) string {
 		if found.Severity == doctor.Warning {
 			severity = p.say("warning: ")
 		}
-		text.WriteString(severity + found.Text + " [" + found.ID + "]\n  " + found.Cause + "\n")
+		text.WriteString(p.wrapped(messages.Verbatim(found.Text+" ["+found.ID+"]"), severity) + p.wrapped(messages.Verbatim(found.Cause), "  "))
 		if found.Next != "" {
 			text.WriteString("  " + p.say("next: ") + found.Next + "\n")
 		}

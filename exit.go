@@ -53,7 +53,8 @@ func (p *program) exit(ctx context.Context, err error) int {
 	if interrupted {
 		err = messages.Errorf("interrupted").WithHint("run the same command again: it makes what is missing")
 	}
-	fmt.Fprint(p.stderr, redact.New(nil).Userinfo(p.printer.Report(explain(err))))
+	report := p.story.Fold(func(printer messages.Printer) string { return printer.Report(explain(err)) })
+	fmt.Fprint(p.stderr, redact.New(nil).Userinfo(report))
 	switch {
 	case interrupted:
 		return exitInterrupted

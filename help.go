@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -8,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/hellolab/hellolab/progress"
 )
 
 // build is what this program is built from, and for.
@@ -45,6 +48,16 @@ func thisBuild() build {
 // version is set by the Makefile.
 var version = "devel"
 
+// man prints the manual page, for those who make packages.
+func (p *program) man(c *cli.Context) error {
+	p.document("", c.App.Commands)
+	page, err := c.App.ToManWithSection(1)
+	if err != nil {
+		return err
+	}
+	return p.printText(page)
+}
+
 // printHelp writes the help on the program, or on the last of commands, to stdout.
 func (p *program) printHelp(app *cli.App, commands []*cli.Command) {
 	name, usage, children := app.Name, app.Usage, app.Commands
@@ -63,16 +76,34 @@ func (p *program) printHelp(app *cli.App, commands []*cli.Command) {
 	}
 	var rows [][]string
 	for _, child := range children {
-		rows = append(rows, []string{"  " + child.Name, child.Usage})
+		if !child.Hidden {
+			rows = append(rows, []string{"  " + child.Name, child.Usage})
+		}
 	}
 	if len(rows) > 0 {
-		fmt.Fprintf(p.stdout, "\n%s\n%s", p.say("Commands:"), table(rows))
+		fmt.Fprintf(p.stdout, "\n%s\n%s", p.say("Commands:"), list(rows))
 	}
 	rows = nil
 	for _, flag := range slices.Concat(own, app.Flags) {
 		rows = append(rows, []string{"  " + flagNames(flag), flag.(cli.DocGenerationFlag).GetUsage()})
 	}
-	fmt.Fprintf(p.stdout, "\n%s\n%s", p.say("Flags, before or after the arguments:"), table(rows))
+	fmt.Fprintf(p.stdout, "\n%s\n%s", p.say("Flags, before or after the arguments:"), list(rows))
+	if text := p.examplesText(strings.TrimPrefix(strings.TrimPrefix(name, app.Name), " ")); text != "" {
+		fmt.Fprintf(p.stdout, "\n%s\n%s", p.say("Examples:"), text)
+	}
+}
+
+// list lines up names and what is to be said of each, in lines that are not too wide.
+func list(rows [][]string) string {
+	widest := 0
+	for _, row := range rows {
+		widest = max(widest, progress.Columns(row[0]))
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		b.WriteString(progress.Wrap(row[1], row[0]+strings.Repeat(" ", widest-progress.Columns(row[0])+2), columns))
+	}
+	return b.String()
 }
 
 func flagNames(flag cli.Flag) string {
@@ -86,7 +117,12 @@ func flagNames(flag cli.Flag) string {
 	}
 	text := strings.Join(names, ", ")
 	if _, isBool := flag.(*cli.BoolFlag); !isBool {
-		text += " " + strings.ToUpper(flag.Names()[0])
+		text += " " + cmp.Or(placeholders()[flag.Names()[0]], strings.ToUpper(flag.Names()[0]))
 	}
 	return text
+}
+
+// placeholders stand for the values of flags, where that is not the flag's own name.
+func placeholders() map[string]string {
+	return map[string]string{"config": "FILE", "set": "KEY=VALUE", "course": "DIR", "source": "DIR", "output": "json", "workers": "N", "from": "ADDRESS"}
 }

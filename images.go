@@ -150,16 +150,21 @@ func (p *program) imagesExport(c *cli.Context) error {
 // variable is one of the environment variables that `images env` sets.
 type variable struct{ name, value string }
 
+// shells are those that hellolab knows, with the line that sets a variable in each.
+func shells() map[string]string {
+	return map[string]string{
+		"bash": "export %s=%q\n", "zsh": "export %s=%q\n", "sh": "export %s=%q\n", "fish": "set -gx %s %q;\n",
+		"powershell": "$Env:%s = %q\n", "cmd": "SET %s=%s\n",
+	}
+}
+
 // imagesEnv prints the lines that let a shell's docker push reach the lab's registry.
 func (p *program) imagesEnv(c *cli.Context) error {
 	shell := c.String("shell")
 	if shell == "" {
 		shell = p.shell()
 	}
-	set, found := map[string]string{
-		"bash": "export %s=%q\n", "zsh": "export %s=%q\n", "sh": "export %s=%q\n", "fish": "set -gx %s %q;\n",
-		"powershell": "$Env:%s = %q\n", "cmd": "SET %s=%s\n",
-	}[shell]
+	set, found := shells()[shell]
 	if !found {
 		return messages.Usagef("%q is not a shell that hellolab knows", shell).
 			WithHint("name one of: bash, zsh, sh, fish, powershell, cmd: %s", messages.Hellolab("images", "env", "--shell").Usage("SHELL"))

@@ -31,10 +31,15 @@ func (p *program) kubectl(c *cli.Context) error {
 	if len(args) > 0 && args[0] == "--" { // as in minikube kubectl -- get pods
 		args = args[1:]
 	}
+	return p.runKubectl(bootstrap.Context(all.Bootstrap.Name), args)
+}
+
+// runKubectl runs kubectl with a context, unless args name another one.
+func (p *program) runKubectl(context string, args []string) error {
 	signal.Reset(ends()...)                        // kubectl ends by them, or handles them itself
 	os.Args = append([]string{"kubectl"}, args...) // it tells the API server its name, and the reader in advice
 	next := func(command messages.Command) string { return p.say("next: ") + p.printer.Command(command) }
-	status := kubectl.Run(bootstrap.Context(all.Bootstrap.Name), kubectl.Hints{Lost: next(messages.Hellolab("up")), Refused: next(messages.Hellolab("status"))},
+	status := kubectl.Run(context, kubectl.Hints{Lost: next(messages.Hellolab("up")), Refused: next(messages.Hellolab("status"))},
 		os.Args, kubectl.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	if status != exitDone {
 		return exitStatus(status)

@@ -128,6 +128,7 @@ func (p *program) app() *cli.App {
 			&cli.StringFlag{Name: "lang", Usage: say("en or zh; otherwise the system's language")},
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: say("show the messages of the lab's parts")},
 		},
+		Action: p.overview,
 		Before: func(c *cli.Context) error {
 			if c.Bool("verbose") {
 				p.log.SetLevel(logrus.DebugLevel)
@@ -202,7 +203,10 @@ func (p *program) app() *cli.App {
 			{Name: "tunnel", Usage: say("give LoadBalancer Services addresses, until Ctrl-C"), Action: p.tunnel},
 			{Name: "ip", Usage: say("print the lab's address"), Action: p.ip, Flags: []cli.Flag{output}},
 			{Name: "config", Usage: say("show the settings"), Action: p.showConfig, Flags: []cli.Flag{output}},
+			{Name: "completion", ArgsUsage: "SHELL", Usage: say("print the script that completes commands in bash, zsh, fish or PowerShell"), Action: p.completion},
 			{Name: "version", Usage: say("show the version"), Action: p.version, Flags: []cli.Flag{output}},
+			{Name: completing, ArgsUsage: "[WORD...]", SkipFlagParsing: true, HideHelp: true, Hidden: true, Action: p.complete},
+			{Name: "man", Hidden: true, Usage: say("print the manual page"), Action: p.man},
 		},
 	}
 }

@@ -51,8 +51,7 @@ func (p *program) print(c *cli.Context, value any, text func() string) error {
 		}
 		return p.printJSON(content)
 	}
-	_, err := fmt.Fprint(p.stdout, text())
-	return err
+	return p.printText(text())
 }
 
 // printJSON writes a JSON value and ends the line. What a terminal would act on is escaped, where JSON does not ask for it
@@ -67,6 +66,12 @@ func (p *program) printJSON(content []byte) error {
 		b.WriteRune(r)
 	}
 	_, err := fmt.Fprintln(p.stdout, b.String())
+	return err
+}
+
+// printText writes a result that only people read.
+func (p *program) printText(text string) error {
+	_, err := fmt.Fprint(p.stdout, text)
 	return err
 }
 

@@ -308,7 +308,7 @@ func TestCourse(t *testing.T) {
 	m := newMachine(t)
 	m.addLab("hellolab")
 	m.pushed("guangzhengli/hellok8s:v1", "nginx")
-	m.must(exitUsage, []string{"lab", "check"}, "no chapter is installed")
+	m.must(exitDone, []string{"lab", "check"}, "container/build-run-push", "next: hellolab lab show pod/nginx")
 	before := m.must(exitDone, []string{"lab", "deployment/create", "--before", "-o", "json"})
 	var made installed
 	if err := json.Unmarshal([]byte(before.stdout), &made); err != nil || made.Step != "deployment/create" || made.Guide == "" {
@@ -328,7 +328,7 @@ func TestCourse(t *testing.T) {
 	m.must(exitUsage, []string{"lab", "save", "lab.yaml"}, "lab.yaml exists already")
 	m.must(exitDone, []string{"lab", "restore", "lab.yaml"})
 	m.must(exitDone, []string{"lab", "reset"})
-	m.must(exitUsage, []string{"lab", "check"}, "no chapter is installed")
+	m.must(exitNotYet, []string{"lab", "check"}, "pod/nginx  The first pod")
 }
 
 // TestListWhileSick holds that progress which cannot be read is an error, and not no progress.

@@ -24,6 +24,19 @@ func (p *program) status(c *cli.Context) error {
 }
 
 func (p *program) statusText(status bootstrap.Status) string {
+	text := table(p.statusRows(status))
+	if next, found := nextStep(status.State); found {
+		text += p.next(next)
+	}
+	return text
+}
+
+// next is the line that names what to type next.
+func (p *program) next(command messages.Command) string {
+	return p.say("next: ") + p.printer.Command(command) + "\n"
+}
+
+func (p *program) statusRows(status bootstrap.Status) [][]string {
 	rows := [][]string{{p.say("lab"), status.Name + "  " + p.state(status.State)}}
 	if status.State != bootstrap.Absent {
 		rows = append(rows, []string{p.say("kubectl context"), status.Context})
@@ -48,11 +61,7 @@ func (p *program) statusText(status bootstrap.Status) string {
 			rows = append(rows, []string{p.printer.Text(messages.T("mirrors of %s", upstream)), strings.Join(status.Mirrors[upstream], ", ")})
 		}
 	}
-	text := table(rows)
-	if next, found := nextStep(status.State); found {
-		text += p.say("next: ") + p.printer.Command(next) + "\n"
-	}
-	return text
+	return rows
 }
 
 // nextStep is the command that makes a lab in that state run, if it does not.

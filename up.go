@@ -35,7 +35,7 @@ func (p *program) up(c *cli.Context) error {
 	if err := s.lab.Up(c.Context, content); err != nil {
 		return err
 	}
-	return p.welcome(s.lab)
+	return p.welcome(c.Context, s)
 }
 
 // start starts a lab that is there. Images of the course's that it lacks are built when a step needs them.
@@ -70,9 +70,9 @@ func (p *program) content(s session, withImages bool) (bootstrap.Course, error) 
 	return bootstrap.Course{Fill: fill, Charts: files}, err
 }
 
-// welcome tells what there is now, and what to try first.
-func (p *program) welcome(lab *bootstrap.Lab) error {
-	settings, at := lab.Settings().Bootstrap, lab.Addresses()
+// welcome tells what there is now, and what to type first.
+func (p *program) welcome(ctx context.Context, s session) error {
+	settings, at := s.lab.Settings().Bootstrap, s.lab.Addresses()
 	if p.story.Steps() == 0 {
 		p.story.Say(messages.T("the lab %s is up already; nothing to change", settings.Name))
 		if !settings.KeepContext {
@@ -83,9 +83,10 @@ func (p *program) welcome(lab *bootstrap.Lab) error {
 	p.story.Say(messages.T("the lab %s is up; kubectl's context for it is %s", settings.Name, bootstrap.Context(settings.Name)))
 	p.story.Say(messages.T("  image registry      %s", at.Registry))
 	if settings.Ingress.Enabled {
-		p.story.Say(messages.T("  Ingress             %s", at.Ingress+"/"))
+		p.story.Say(messages.T("  Ingress             %s  (404 until you make an Ingress)", at.Ingress+"/"))
 	}
-	p.story.Say(messages.T("  NodePort 30000      %s", at.NodePort+"/"))
+	p.story.Say(messages.T("  NodePort 30000      %s  (no answer until you make a Service)", at.NodePort+"/"))
+	p.story.Say(messages.T("next: %s", p.firstSteps(ctx, s)))
 	return nil
 }
 

@@ -147,8 +147,9 @@ func (p *program) whyText(what string, result whyResult) string {
 		if len(finding.Way) > 1 {
 			way = strings.Join(finding.Way, " → ")
 		}
-		text += fields([]field{{p.say("way"), way, false}, {p.say("why"), finding.Why, false}, {p.say("do"), finding.Next, true},
-			{p.say("learn"), finding.Learn, true}})
+		said := messages.Verbatim
+		text += p.fields([]field{{p.say("way"), said(way), false}, {p.say("why"), said(finding.Why), false}, {p.say("do"), said(finding.Next), true},
+			{p.say("learn"), said(finding.Learn), true}})
 	}
 	return text
 }

@@ -172,6 +172,20 @@ func (p *portSearch) owner(ctx context.Context, number int) messages.Text {
 	return messages.T("another program")
 }
 
+// Names returns the names of the labs that an engine has on record, in their order.
+func Names(ctx context.Context, docker *client.Client) ([]string, error) {
+	found, err := docker.VolumeList(ctx, volume.ListOptions{Filters: filters.NewArgs(filters.Arg("label", settingsLabel))})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, recorded := range found.Volumes {
+		names = append(names, recorded.Labels[engine.Label])
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
 // portsOfOthers are those that other labs have on record: they may be stopped, or just about to start. "auto" keeps away
 // from them.
 func portsOfOthers(ctx context.Context, docker *client.Client, name string) (map[int]bool, error) {

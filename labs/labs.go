@@ -211,15 +211,41 @@ func (l *Labs) present(ctx context.Context, namespaces []string, owned bool) (th
 	return there, missing, nil
 }
 
-// Current returns the step whose snapshot is installed, or the one to be done next if that is the snapshot before it.
+// Current returns the step that a reader who names none means: the one whose snapshot is installed, or else the one that is next.
 func (l *Labs) Current(ctx context.Context) (*course.Step, error) {
 	state, err := l.State(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if state.Step == "" {
-		return nil, messages.Usagef("no chapter is installed").
-			WithHint("name a step: %s; %s shows all", messages.Hellolab("lab", "check").Usage("CHAPTER/STEP"), messages.Hellolab("lab", "list"))
+	if state.Step != "" {
+		return l.Course.Find(state.Step)
 	}
-	return l.Course.Find(state.Step)
+	if next := state.Next(l.Course); next != nil {
+		return next, nil
+	}
+	return nil, messages.Usagef("all steps of the course are done").
+		WithHint("name a step: %s; %s shows all", messages.Hellolab("lab", "check").Usage("CHAPTER/STEP"), messages.Hellolab("lab", "list"))
+}
+
+// After returns the step that is next once that one is done, or nil where the course is.
+func (l *Labs) After(ctx context.Context, step *course.Step) (*course.Step, error) {
+	state, err := l.State(ctx)
+	state.Step, state.Before, state.Installing = step.ID(), false, false
+	return state.Next(l.Course), err
+}
+
+// Next returns the step that the reader of a course in that state has to do next, or nil where the course is done: the first that no check
+// has passed on, from the one on whose snapshot is installed.
+func (s State) Next(lessons *course.Course) *course.Step {
+	steps := lessons.Steps()
+	at := max(0, slices.IndexFunc(steps, func(step *course.Step) bool { return step.ID() == s.Step }))
+	if at < len(steps) && steps[at].ID() == s.Step && !s.Before && !s.Installing {
+		at++ // what its snapshot is
+	}
+	for _, step := range slices.Concat(steps[at:], steps[:at]) {
+		if !slices.Contains(s.Passed, step.ID()) && (step.ID() != s.Step || s.Before || s.Installing) {
+			return step
+		}
+	}
+	return nil
 }

@@ -365,8 +365,8 @@ func TestState(t *testing.T) {
 	if state, err := w.State(t.Context()); err != nil || state.Step != "" {
 		t.Errorf("at first the state is %+v, %v", state, err)
 	}
-	if _, err := w.Current(t.Context()); err == nil || err.Error() != "no chapter is installed" {
-		t.Errorf("at first the step is %v", err)
+	if step, err := w.Current(t.Context()); err != nil || step != w.Course.Steps()[0] {
+		t.Errorf("at first the step is %v, %v", step, err)
 	}
 	if err := w.remember(t.Context(), State{Step: "web/second"}); err != nil { // there was no namespace
 		t.Fatal(err)
@@ -384,5 +384,39 @@ func TestState(t *testing.T) {
 	}
 	if _, err := w.Current(t.Context()); err == nil {
 		t.Error("a broken server has a step")
+	}
+}
+
+// TestNext holds what a reader is told to do next: the first step that is not done from where the cluster is, then what was left out.
+func TestNext(t *testing.T) {
+	t.Parallel()
+	lessons := begin(t).Course
+	var ids []string
+	for _, step := range lessons.Steps() {
+		ids = append(ids, step.ID())
+	}
+	last := len(ids) - 1
+	for _, test := range []struct {
+		name  string
+		state State
+		want  string
+	}{
+		{"nothing is done", State{}, ids[0]},
+		{"the first is done", State{Passed: ids[:1]}, ids[1]},
+		{"a snapshot is installed", State{Step: ids[1]}, ids[2]},
+		{"the one before a step is", State{Step: ids[1], Before: true}, ids[1]},
+		{"the step has been done from there", State{Step: ids[1], Before: true, Passed: ids[1:2]}, ids[2]},
+		{"its installation was interrupted", State{Step: ids[1], Installing: true}, ids[1]},
+		{"the last is installed", State{Step: ids[last]}, ids[0]},
+		{"all is done", State{Step: ids[last], Passed: ids}, ""},
+		{"the step is of another course", State{Step: "other/step"}, ids[0]},
+	} {
+		got := ""
+		if next := test.state.Next(lessons); next != nil {
+			got = next.ID()
+		}
+		if got != test.want {
+			t.Errorf("%s: next is %q, not %q", test.name, got, test.want)
+		}
 	}
 }

@@ -107,6 +107,8 @@ type Printer struct {
 	Lab func() Lab
 	// Advise returns what to do about a failure that comes without any hint; nil adds nothing.
 	Advise func(error) Text
+	// Glued has no-break spaces hold the words of a command together, for who breaks sentences into lines: see [Unglued].
+	Glued bool
 }
 
 // In returns the printer for the first of tags that hellolab speaks, or for English.
@@ -232,6 +234,9 @@ func (p Printer) argument(arg any) any {
 	case []string:
 		return p.list(arg)
 	case Command:
+		if p.Glued {
+			return strings.ReplaceAll(p.Command(arg), " ", noBreak)
+		}
 		return p.Command(arg)
 	case error:
 		return p.Error(arg)
@@ -241,6 +246,12 @@ func (p Printer) argument(arg any) any {
 		return fmt.Sprint(arg)
 	}
 }
+
+// noBreak is a space at which no line ends.
+const noBreak = "\u00a0"
+
+// Unglued is a text in which commands have common spaces again, as they are typed.
+func Unglued(text string) string { return strings.ReplaceAll(text, noBreak, " ") }
 
 func (p Printer) list(items []string) string {
 	if p.chinese == nil {

@@ -146,13 +146,29 @@ func (s *Step) End(err error) {
 	p.draw()
 }
 
-// Say writes one line of the story between the steps.
+// Say writes one line of the story between the steps; on a terminal as many as its width takes.
 func (p *Progress) Say(text messages.Text) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
-	fmt.Fprintln(p.Out, p.text(text))
+	io.WriteString(p.Out, p.Fold(func(printer messages.Printer) string { return printer.Text(text) + "\n" }))
 	p.draw()
+}
+
+// Fold renders lines of text, on a terminal broken where that ends, but not within a command, which has to be copied in one piece.
+func (p *Progress) Fold(render func(messages.Printer) string) string {
+	if p.Columns == nil {
+		return messages.Clean(render(p.Printer))
+	}
+	printer := p.Printer
+	printer.Glued = true
+	var b strings.Builder
+	for line := range strings.Lines(messages.Clean(render(printer))) {
+		line = strings.TrimRight(line, "\n")
+		words := strings.TrimLeft(line, " ")
+		b.WriteString(Wrap(words, line[:len(line)-len(words)], p.Columns()))
+	}
+	return messages.Unglued(b.String())
 }
 
 // Steps returns how many steps have been started: none means that there was nothing to do.

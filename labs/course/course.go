@@ -169,6 +169,14 @@ func (c *Course) Find(name string) (*Step, error) {
 	return nil, messages.Usagef("the chapter %s has no step %q", chapter.Name, stepName).WithHint("its steps are: %s", names)
 }
 
+// Steps are all of the course's, in its order.
+func (c *Course) Steps() (all []*Step) {
+	for _, chapter := range c.Chapters {
+		all = append(all, chapter.Steps...)
+	}
+	return all
+}
+
 // Runs reports whether one of the course's containers runs an image.
 func (c *Course) Runs(image string) bool { return slices.Contains(c.Images(), image) }
 
