@@ -20,7 +20,7 @@ fuzzed = grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' . | sed 's|/[^/
 
 SHELL = bash
 
-.PHONY: up test lint vulnerabilities test-unit test-e2e test-long fuzz cover cross bench build clean
+.PHONY: up test lint vulnerabilities test-unit test-e2e test-long fuzz cover cross bench build release-tools release-files release-snapshot clean
 
 up: build ## bring up the lab: a cluster, a registry and an ingress controller
 	$(prepared) bin/hellolab up
@@ -65,5 +65,21 @@ cross: ## go vet for the other systems, which compiles everything once more for 
 bench: build ## hellolab against kind, and against the same by hand
 	$(prepared) PATH=$$PATH:$${TESTBED_CACHE:-$$HOME/.cache/hellolab-testbed}/bin/tools BENCH=1 $(e2e) -run Bench -timeout 1h
 
+# The programs that make a release are pinned in release/go.mod; dist/tools has them.
+release-tools: ## goreleaser and its like
+	cd release && go build -o ../dist/tools/ tool
+
+# dist/files is what goes into the archives beside the program: licences by system, as Windows links other modules than Linux does.
+release-files: build release-tools ## the manual page, the completions and the licences of a release
+	rm -rf dist/files && mkdir -p dist/files/man dist/files/completions dist/files/licences
+	bin/hellolab --lang en man | gzip -n9 > dist/files/man/hellolab.1.gz
+	set -e; for shell in bash zsh fish powershell; do bin/hellolab completion $$shell > dist/files/completions/hellolab.$$shell; done
+	set -e; export GOROOT="$$(go env GOROOT)"; for system in linux darwin windows; do \
+		GOOS=$$system dist/tools/go-licenses save . --ignore $$(go list -m) --save_path dist/files/licences/$$system 2> dist/licences.log || { cat dist/licences.log; exit 1; }; \
+		mkdir -p dist/files/licences/$$system/go.dev && cp "$$GOROOT/LICENSE" dist/files/licences/$$system/go.dev/; done
+
+release-snapshot: release-files ## the archives, packages and checksums of a release, in dist/release; nothing is published
+	PATH="$$PWD/dist/tools:$$PATH" dist/tools/goreleaser release --snapshot --clean --skip=publish
+
 clean: ## what was built; the lab stays
-	rm -rf bin
+	rm -rf bin dist

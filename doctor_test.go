@@ -96,7 +96,7 @@ func TestExplain(t *testing.T) {
 func TestLogsCommand(t *testing.T) {
 	m := newMachine(t)
 	t.Setenv("HTTPS_PROXY", "http://me:pl4nted-word@proxy.example:3128")
-	if done := m.must(exitDone, []string{"logs", "report.zip"}, "not all could be had: ", "look into it"); done.stdout != "report.zip\n" {
+	if done := m.must(exitDone, []string{"logs", "report.zip"}, "some of it could not be collected: ", "look into it"); done.stdout != "report.zip\n" {
 		t.Errorf("it prints %q", done.stdout)
 	}
 	files := m.unpack("report.zip")

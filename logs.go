@@ -43,7 +43,7 @@ func (p *program) logs(c *cli.Context) error {
 		missing = append(missing, part.Part)
 	}
 	if len(missing) > 0 {
-		p.story.Say(messages.T("not all could be had: %s; missing.json in the archive says why", missing))
+		p.story.Say(messages.T("some of it could not be collected: %s; missing.json in the archive says why", missing))
 	}
 	p.story.Say(messages.T("passwords, tokens and keys are blanked, but look into it before you send it to anybody"))
 	return p.print(c, map[string]any{"file": file, "missing": missing}, func() string { return file + "\n" })

@@ -122,7 +122,7 @@ func (p *program) app() *cli.App {
 		ErrWriter:                 p.stderr,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Usage: say("a file with settings that differ from the defaults (HELLOLAB_CONFIG)")},
-			&cli.StringSliceFlag{Name: "set", Usage: say("one setting, KEY=VALUE: bootstrap.ports.http=8080, say")},
+			&cli.StringSliceFlag{Name: "set", Usage: say("one setting, KEY=VALUE: for example bootstrap.ports.http=8080")},
 			&cli.StringFlag{Name: "name", Usage: say("the lab's name (hellolab)")},
 			&cli.StringFlag{Name: "course", Usage: say("a folder with another course")},
 			&cli.StringFlag{Name: "lang", Usage: say("en or zh; otherwise the system's language")},
@@ -137,7 +137,7 @@ func (p *program) app() *cli.App {
 		},
 		Commands: []*cli.Command{
 			{Name: "up", Usage: say("start the lab, or add what is missing"), Action: p.up, Flags: []cli.Flag{
-				&cli.IntFlag{Name: "workers", Usage: say("nodes beside the control plane")},
+				&cli.IntFlag{Name: "workers", Usage: say("nodes in addition to the control plane")},
 				&cli.BoolFlag{Name: "no-ingress", Usage: say("leave the ingress controller out")},
 				&cli.BoolFlag{Name: "no-images", Usage: say("do not build the course's images")},
 				&cli.StringFlag{Name: "from", Usage: say("take the images from a class' server: the address that bundle serve says")},

@@ -102,7 +102,7 @@ func (p *program) meant(cluster *kube.Cluster, namespace, what string) ([]*unstr
 	case apierrors.IsNotFound(err) && named:
 		return nil, messages.Errorf("there is no %s %s in the namespace %s", kind, name, namespace).Next(messages.Kubectl(namespace, "get", kind))
 	case meta.IsNoMatchError(err), err != nil && apierrors.ReasonForError(err) == metav1.StatusReasonUnknown && !kube.Passing(err):
-		return nil, messages.Usagef("%q is no object of the lab's", what).Because(err).
+		return nil, messages.Usagef("%q is not an object in the lab", what).Because(err).
 			WithHint("say which kind of object you mean, as kubectl does: %s", messages.Hellolab("why").Usage("KIND/NAME"))
 	case err == nil && len(objects) == 0:
 		return nil, messages.Errorf("there is no %s in the namespace %s", kind, namespace).Next(messages.Kubectl(namespace, "get", "all"))

@@ -45,8 +45,8 @@ func TestMeant(t *testing.T) {
 		{"pods", "", 1, false},
 		{"pod/b", "there is no pod b in the namespace default", 0, false},
 		{"services", "there is no services in the namespace default", 0, false},
-		{"a", "is no object of the lab's", 0, true},
-		{"gadget/a", "is no object of the lab's", 0, true},
+		{"a", "is not an object in the lab", 0, true},
+		{"gadget/a", "is not an object in the lab", 0, true},
 	} {
 		found, err := (&program{}).meant(cluster, "default", test.what)
 		if len(found) != test.found || messages.IsUsage(err) != test.usage || test.said != "" && (err == nil || !strings.Contains(err.Error(), test.said)) {

@@ -94,7 +94,7 @@ func expired(err error) error {
 		return nil
 	}
 	return messages.Errorf("the certificate of the API server is not valid at this machine's time, %s", time.Now().Format(time.DateTime)).Because(err).
-		WithHint("correct this machine's clock, or begin anew (the cluster is lost): %s, then %s", messages.Hellolab("down"), messages.Hellolab("up"))
+		WithHint("correct this machine's clock, or start over (the cluster is lost): %s, then %s", messages.Hellolab("down"), messages.Hellolab("up"))
 }
 
 // Releases returns a client for the Helm releases of a namespace of the lab.

@@ -66,7 +66,7 @@ func (c Config) Validate() error {
 		wrong("bootstrap.workers: %v is not between 0 and 9", c.Workers)
 	}
 	if c.Timeout < time.Second {
-		wrong("bootstrap.timeout: %s is too short: use 5m, say", c.Timeout)
+		wrong("bootstrap.timeout: %s is too short: use 5m, for example", c.Timeout)
 	}
 	for _, named := range []struct{ setting, image string }{{"bootstrap.nodeImage", c.NodeImage}, {"bootstrap.ingress.image", c.Ingress.Image}} {
 		if _, err := reference.ParseNormalizedNamed(named.image); err != nil && named.image != "" {

@@ -150,7 +150,7 @@ func (l *Lab) Stop(ctx context.Context) error {
 	if err := work.Wait(); err != nil {
 		return err
 	}
-	l.story.Say(messages.T("the lab %s is stopped; to go on with it: %s", l.name(), messages.Hellolab("start")))
+	l.story.Say(messages.T("the lab %s is stopped; to start it again: %s", l.name(), messages.Hellolab("start")))
 	return nil
 }
 

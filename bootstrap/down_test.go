@@ -78,7 +78,7 @@ func TestDownWaitsForTheName(t *testing.T) {
 		{"no image", http.StatusNotFound, 1 << 30, ""},
 		{"a node that a killed docker command is creating", http.StatusConflict, 2, ""},
 		{"one that it never gets done with", http.StatusConflict, 1 << 30,
-			"error: the node web-control-plane cannot be removed: it was not done within 1s\nthe Docker Engine is still creating it\n" +
+			"error: the node web-control-plane cannot be removed: timed out after 1s\nthe Docker Engine is still creating it\n" +
 				"next: docker rm -fv web-control-plane, then run the same command again\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -169,12 +169,12 @@ func TestLife(t *testing.T) {
 	ctx := t.Context()
 	stopped := "web-control-plane:exited web-registry:exited"
 	step("up", func(l *Lab) error { _, err := l.IP(); return err }, "", running, Running, "")
-	step("pause", func(l *Lab) error { return l.Pause(ctx) }, "the lab web is paused; to go on with it: hellolab resume", "web-control-plane:paused web-registry:running", Paused, paused)
+	step("pause", func(l *Lab) error { return l.Pause(ctx) }, "the lab web is paused; to resume it: hellolab resume", "web-control-plane:paused web-registry:running", Paused, paused)
 	step("pause again", func(l *Lab) error { return l.Pause(ctx) }, "is paused", "web-control-plane:paused web-registry:running", Paused, paused)
 	step("resume", func(l *Lab) error { return l.Resume(ctx) }, "the lab web runs", running, Running, "")
 	step("pause", func(l *Lab) error { return l.Pause(ctx) }, "is paused", "web-control-plane:paused web-registry:running", Paused, paused)
 	step("start of what is paused", func(l *Lab) error { return l.Start(ctx, Course{}) }, "starting node web-control-plane", running, Running, "")
-	step("stop", func(l *Lab) error { return l.Stop(ctx) }, "the lab web is stopped; to go on with it: hellolab start", stopped, Stopped, notRunning)
+	step("stop", func(l *Lab) error { return l.Stop(ctx) }, "the lab web is stopped; to start it again: hellolab start", stopped, Stopped, notRunning)
 	step("stop again", func(l *Lab) error { return l.Stop(ctx) }, "is stopped", stopped, Stopped, notRunning)
 	wants(t, w.open().Pause(ctx), notRunning)
 	wants(t, w.open().Resume(ctx), notRunning)
@@ -207,7 +207,7 @@ func TestIncomplete(t *testing.T) {
 	incomplete := "error: the lab web is not complete\nnext: hellolab up\n"
 	gone := "error: something else than hellolab has removed the cluster of the lab web, and all that was in it\n" +
 		"next: docker system prune does that to a stopped lab; hellolab up makes a new, empty one, and hellolab lab restore FILE brings back what you have saved\n"
-	lost := "error: the cluster web has 1 nodes, not 2\nnext: begin anew, without what is in the cluster: hellolab down, then hellolab up\n"
+	lost := "error: the cluster web has 1 nodes, not 2\nnext: start over, without what is in the cluster: hellolab down, then hellolab up\n"
 	for _, test := range []struct {
 		name    string
 		break_  func(*world)

@@ -145,7 +145,7 @@ func (l *Lab) disturbed(ctx context.Context) error {
 		return nil
 	}
 	return messages.Errorf("the node %s was stopped or restarted while Kubernetes was being set up in it", l.controlPlane()).
-		WithHint("run the same command again: it begins anew")
+		WithHint("run the same command again: it starts over")
 }
 
 // startsWithin is how long after its creation the engine starts a container for the first time, at most.
@@ -166,7 +166,7 @@ func (l *Lab) create(ctx context.Context, options ...cluster.CreateOption) error
 		case err := <-done:
 			return err
 		case <-limit.C:
-			return messages.Errorf("it was not done within %s", createsWithin)
+			return messages.Errorf("timed out after %s", createsWithin)
 		case <-ended:
 			if errors.Is(context.Cause(ctx), context.Canceled) {
 				return context.Canceled

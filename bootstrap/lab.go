@@ -181,8 +181,8 @@ func (l *Lab) lockPorts(ctx context.Context) (unlock func(), err error) {
 func (l *Lab) within(ctx context.Context) (context.Context, context.CancelFunc) {
 	limit := l.settings.Bootstrap.Timeout
 	longer := []string{"up", "--set", "bootstrap.timeout=" + (2 * limit).String()}
-	return context.WithTimeoutCause(ctx, limit, messages.Errorf("it was not done within %s", limit).
-		WithHint("%s shows what is there; to go on with more time: %s", messages.Hellolab("status"), messages.Hellolab(longer...)))
+	return context.WithTimeoutCause(ctx, limit, messages.Errorf("timed out after %s", limit).
+		WithHint("%s shows what is there; to continue with more time: %s", messages.Hellolab("status"), messages.Hellolab(longer...)))
 }
 
 // missing is the error for a lab that does not exist.

@@ -115,7 +115,7 @@ func (l *Lab) finished(ctx context.Context, nodes []container.Summary) (bool, er
 	}
 	if wanted := 1 + l.settings.Bootstrap.Workers; err == nil && len(nodes) != wanted {
 		return false, messages.Errorf("the cluster %s has %v nodes, not %v", l.name(), len(nodes), wanted).
-			WithHint("begin anew, without what is in the cluster: %s, then %s", messages.Hellolab("down"), messages.Hellolab("up"))
+			WithHint("start over, without what is in the cluster: %s, then %s", messages.Hellolab("down"), messages.Hellolab("up"))
 	}
 	return err == nil, err
 }
@@ -338,7 +338,7 @@ func (l *Lab) startNode(ctx context.Context, node container.Summary) error {
 // which is gone where IPv6 has been switched off since.
 func notStarting(failure *messages.Error) error {
 	if strings.Contains(failure.Error(), "[::1]") && len(port.Localhost()) == 1 {
-		return failure.WithHint("this machine has lost IPv6, which the lab is published at: switch it on, or begin anew (the cluster is lost): %s, then %s",
+		return failure.WithHint("this machine has lost IPv6, which the lab is published at: switch it on, or start over (the cluster is lost): %s, then %s",
 			messages.Hellolab("down"), messages.Hellolab("up"))
 	}
 	return failure // the engine's words tell what to do

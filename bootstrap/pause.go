@@ -20,7 +20,7 @@ func (l *Lab) Pause(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l.story.Say(messages.T("the lab %s is paused; to go on with it: %s", l.name(), messages.Hellolab("resume")))
+	l.story.Say(messages.T("the lab %s is paused; to resume it: %s", l.name(), messages.Hellolab("resume")))
 	return nil
 }
 

@@ -77,7 +77,7 @@ func recorded(ctx context.Context, docker *client.Client, defaults Settings) (Se
 	settings.Others, settings.Bootstrap.Ingress.Values, settings.Registry.Mirrors = nil, nil, mirror.Config{}
 	if err := yaml.Unmarshal([]byte(labels[settingsLabel]), &settings); err != nil {
 		return defaults, record{}, messages.Errorf("the lab %s was made by another version of hellolab", name).Because(err).
-			WithHint("use that version, or begin anew: %s, %s, then %s", messages.Shell("docker", "rm", "-fv").Usage(strings.Join(nodeNames(name, settings.Bootstrap.Workers), " ")),
+			WithHint("use that version, or start over: %s, %s, then %s", messages.Shell("docker", "rm", "-fv").Usage(strings.Join(nodeNames(name, settings.Bootstrap.Workers), " ")),
 				messages.Shell("docker", "volume", "rm", settingsVolume(name)), messages.Hellolab("up"))
 	}
 	if settings.Registry.Mirrors.IsZero() {

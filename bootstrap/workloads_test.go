@@ -72,8 +72,8 @@ func TestAPIServerThatIsNotReady(t *testing.T) {
 	w.settings.Bootstrap.Timeout = time.Second
 	w.setDown(true)
 	_, err := w.open("bootstrap.timeout").API(t.Context())
-	if err == nil || !strings.HasPrefix(err.Error(), "the API server does not become ready: it was not done within 1s") ||
-		(messages.Printer{}).Hint(err) != "hellolab status shows what is there; to go on with more time: hellolab up --set bootstrap.timeout=2s" {
+	if err == nil || !strings.HasPrefix(err.Error(), "the API server does not become ready: timed out after 1s") ||
+		(messages.Printer{}).Hint(err) != "hellolab status shows what is there; to continue with more time: hellolab up --set bootstrap.timeout=2s" {
 		t.Errorf("the error is %v", err)
 	}
 	if status, err := w.open().Status(t.Context()); err != nil || status.State != Broken || status.Kubernetes != "" {

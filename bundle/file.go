@@ -236,7 +236,7 @@ func unpack(header *tar.Header, content io.Reader, folder string) error {
 }
 
 func damaged(err error) error {
-	return messages.Errorf("the file is no bundle of this version of hellolab, or it is damaged").Because(err).
+	return messages.Errorf("the file is not a bundle of this version of hellolab, or it is damaged").Because(err).
 		WithHint("fetch it once more, and compare its digest with the one that %s said", messages.Hellolab("bundle", "save").Usage("FILE"))
 }
 

@@ -96,7 +96,7 @@ func download(ctx context.Context, address, folder string, detail func(messages.
 	tag := head.Header.Get("ETag")
 	said := tagOf.FindStringSubmatch(tag) // a file is named by it
 	if said == nil {
-		return "", unreachable(address, messages.Errorf("this is no server of a bundle"))
+		return "", unreachable(address, messages.Errorf("this is not a bundle server"))
 	}
 	digest := said[1]
 	file, err := os.OpenFile(filepath.Join(folder, digest+".part"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -188,6 +188,6 @@ func ask(ctx context.Context, client *http.Client, method, url string, from int6
 }
 
 func unreachable(url string, err error) error {
-	return messages.Errorf("the bundle at %s cannot be had", url).Because(err).
+	return messages.Errorf("the bundle at %s cannot be fetched", url).Because(err).
 		WithHint("whoever has it runs %s, which says the address; then run the same command again: it goes on where it was", messages.Hellolab("bundle", "serve").Usage("FILE"))
 }

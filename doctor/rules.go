@@ -128,7 +128,7 @@ func unusable(reason engine.Reason, why messages.Text) Rule {
 
 // askDoctor is for an error that names no port, or the port of a lab that has it on record.
 func askDoctor() messages.Text {
-	return messages.T("%s says who has it, and how to go on", messages.Hellolab("doctor"))
+	return messages.T("%s says what is using it, and what to do", messages.Hellolab("doctor"))
 }
 
 func otherPorts() messages.Text {

@@ -65,7 +65,7 @@ func unwritableFolders(seen Machine) []Case {
 		case folder.Use == Temporary && denied:
 			next = messages.T("give it its usual rights back: %s", messages.Shell("chmod", "1777", folder.Path).Sudo())
 		case denied:
-			next = messages.T("make that folder your own: %s", messages.Shell("chown", "$USER", folder.Path).Sudo())
+			next = messages.T("take ownership of that folder: %s", messages.Shell("chown", "$USER", folder.Path).Sudo())
 		}
 		cases = append(cases, Case{messages.T("nothing can be written in %s: %s", folder.Path, folder.Err), next})
 	}

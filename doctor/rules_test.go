@@ -14,13 +14,14 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
+	"golang.org/x/text/language"
 
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
 )
 
-var update = flag.Bool("update", false, "write the table of docs/doctor.md anew")
+var update = flag.Bool("update", false, "write the rules in docs/troubleshooting anew")
 
 // good is a machine that nothing is wrong with.
 func good() Machine {
@@ -197,38 +198,48 @@ func TestEveryRuleFires(t *testing.T) {
 	}
 }
 
-// TestDocumented holds docs/doctor.md to what the rules say of their samples; -update writes its table.
+// TestDocumented holds docs/troubleshooting to what the rules say of their samples, in both languages; -update writes what is between the
+// marks.
 func TestDocumented(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join("..", "docs", "doctor.md")
-	content, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, after, marked := strings.Cut(string(content), "<!-- rules -->\n")
-	_, after, ends := strings.Cut(after, "<!-- end -->\n")
-	if !marked || !ends {
-		t.Fatal("docs/doctor.md has no place for the table")
-	}
-	all := samples()
-	var table strings.Builder
-	table.WriteString("| rule | | what is said | why it matters | next |\n|---|---|---|---|---|\n")
-	for _, rule := range Rules() {
-		found := all[rule.ID].found(rule.ID)[0]
-		cells := []string{"`" + rule.ID + "`", string(rule.Severity), found.What.String(), rule.Why.String(), found.Case.Next.String()}
-		for i, cell := range cells {
-			cells[i] = strings.ReplaceAll(cell, "|", `\|`)
-		}
-		table.WriteString("| " + strings.Join(cells, " | ") + " |\n")
-	}
-	wanted := before + "<!-- rules -->\n" + table.String() + "<!-- end -->\n" + after
-	if *update {
-		if err := os.WriteFile(file, []byte(wanted), 0o644); err != nil {
+	for name, tag := range map[string]language.Tag{"troubleshooting.md": language.English, "troubleshooting.zh-CN.md": language.SimplifiedChinese} {
+		file := filepath.Join("..", "docs", name)
+		content, err := os.ReadFile(file)
+		if err != nil {
 			t.Fatal(err)
 		}
-	} else if string(content) != wanted {
-		t.Error("docs/doctor.md is not what the rules say: go test ./doctor -update")
+		before, after, marked := strings.Cut(string(content), "<!-- rules -->\n")
+		_, after, ends := strings.Cut(after, "<!-- end -->\n")
+		if !marked || !ends {
+			t.Fatalf("docs/%s has no place for the rules", name)
+		}
+		wanted := before + "<!-- rules -->\n" + document(messages.In(tag)) + "<!-- end -->\n" + after
+		if *update {
+			if err := os.WriteFile(file, []byte(wanted), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if string(content) != wanted {
+			t.Errorf("docs/%s is not what the rules say: go test ./doctor -update", name)
+		}
 	}
+}
+
+// document is a section for every rule, as the program tells it of its sample: what a reader sees can be found in the page.
+func document(printer messages.Printer) string {
+	all, why, next := samples(), "Why it matters: %s.\n\n", "What to do: %s.\n\n"
+	severities := map[Severity]string{Error: printer.Text(messages.T("error: ")), Warning: printer.Text(messages.T("warning: "))}
+	if printer.Language() == language.SimplifiedChinese {
+		why, next = "影响：%s。\n\n", "办法：%s。\n\n"
+	}
+	escape := strings.NewReplacer("<", "\\<")
+	var text strings.Builder
+	for _, rule := range Rules() {
+		found := all[rule.ID].found(rule.ID)[0]
+		fmt.Fprintf(&text, "## `%s`\n\n> %s%s\n\n", rule.ID, severities[rule.Severity], escape.Replace(printer.Text(found.What)))
+		fmt.Fprintf(&text, why, escape.Replace(printer.Text(rule.Why)))
+		fmt.Fprintf(&text, next, escape.Replace(printer.Text(found.Case.Next)))
+	}
+	return text.String()
 }
 
 // TestEdges holds where rules begin to fire.

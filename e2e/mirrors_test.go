@@ -232,7 +232,7 @@ func TestMirrors(t *testing.T) {
 		away := httptest.NewServer(nil)
 		away.Close()
 		l.fails(1, []string{"images", "push", "e2e-nobody:1", "--set", "registry.mirrors.docker.io=" + away.URL}, words{
-			"not on this machine, and not to be had: e2e-nobody:1", "through Docker: " + away.URL + ": ", "connection refused", "through Docker: docker.io: ", "directly: "})
+			"neither on this machine nor to be pulled: e2e-nobody:1", "through Docker: " + away.URL + ": ", "connection refused", "through Docker: docker.io: ", "directly: "})
 	})
 }
 

@@ -19,7 +19,7 @@ var (
 	notRunning   = words{"hellolab start"}
 	isPaused     = words{"paused", "hellolab resume"}
 	noAnswer     = words{"hellolab status"}
-	keepsTrying  = words{"goes on trying|keeps trying|trying again|retry"}
+	keepsTrying  = words{"keeps trying|trying again|retry"}
 	noLab        = words{"no lab", "hellolab up"}
 	locked       = words{"another hellolab"}
 	secondTunnel = words{"another.* tunnel"}

@@ -354,6 +354,6 @@ func PullHint(name string, cause error) messages.Text {
 
 // mirrorHint is for a registry that cannot be reached.
 func mirrorHint(host string) messages.Text {
-	return messages.T("check that Docker can reach %s, through the proxy of its own settings if it needs one; or have the images come from a mirror, by the same command with %s (in China) or %s; or from a file: %s",
+	return messages.T("check that Docker can reach %s, through the proxy of its own settings if it needs one; or take the images from a mirror: the same command with %s (in China) or %s; or from a file: %s",
 		host, "--set registry.mirrors=cn", "--set registry.mirrors."+host+"=https://MIRROR", messages.Hellolab("bundle", "load").Usage("FILE"))
 }

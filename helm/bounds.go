@@ -35,7 +35,7 @@ func (b bounds) within(work func(over func()) error) error {
 		case <-over:
 			return <-ended
 		case <-deadline:
-			return messages.Errorf("the chart's templates do not come to an end within %s", b.time)
+			return messages.Errorf("the chart's templates take longer than %s", b.time)
 		case <-tick.C:
 			if now := inUse(); now > before+b.memory {
 				return messages.Errorf("the chart's templates take more than %v MiB of memory", b.memory>>20)

@@ -26,7 +26,7 @@ func TestRenderEnds(t *testing.T) {
 		limits   bounds
 		want     string
 	}{
-		{long, bounds{50 * time.Millisecond, 1 << 40}, "do not come to an end within"},
+		{long, bounds{50 * time.Millisecond, 1 << 40}, "take longer than"},
 		{much, bounds{time.Minute, 64 << 20}, "take more than 64 MiB"},
 		{"{{ range 100 }}{{ end }}a: b", bounds{time.Minute, 1 << 40}, ""},
 		{`{{ fail "so" }}`, usual(), "so"},

@@ -68,7 +68,7 @@ func TestDeleteStuck(t *testing.T) {
 		}}}
 		server := kubetest.New(t, namespace, &corev1.Pod{ObjectMeta: held}, &corev1.Pod{ObjectMeta: named("dev", "b")}, &corev1.Pod{ObjectMeta: named("default", "c")})
 		server.Fail(http.MethodDelete, "/pods/c", -1, apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "c", nil))
-		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Minute, messages.Errorf("it was not done within 3m"))
+		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Minute, messages.Errorf("timed out after 3m"))
 		defer cancel()
 		var said []string
 		cluster, before := patient(t, server, &said), time.Now()

@@ -160,7 +160,7 @@ func (c *Cluster) conversion(ctx context.Context, group, kind string, err error)
 		itsKind, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "kind")
 		if itsGroup == group && itsKind == kind {
 			return messages.Errorf("the objects of %s cannot be read", Refer(definition)).Because(err).
-				WithHint("have them read as they are: %s; then run the same command again",
+				WithHint("turn the conversion off: %s; then run the same command again",
 					messages.Kubectl("", "patch", Refer(definition).kindName(), "--type=merge", "-p", `{"spec":{"conversion":{"strategy":"None","webhook":null}}}`))
 		}
 	}

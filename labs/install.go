@@ -76,7 +76,7 @@ func (l *Labs) finish(ctx context.Context) error {
 
 // within bounds one wait.
 func (l *Labs) within(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, l.Timeout, messages.Errorf("it was not done within %s", l.Timeout))
+	return context.WithTimeoutCause(ctx, l.Timeout, messages.Errorf("timed out after %s", l.Timeout))
 }
 
 // make makes a snapshot on a cleared cluster, and waits until everything is as it expects.

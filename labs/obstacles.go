@@ -120,7 +120,7 @@ func (l *Labs) lastData(ctx context.Context, there inventory, plan room, again m
 		return nil
 	}
 	return messages.Usagef("volumes would be deleted, with what is in them: %s", names).
-		WithHint("copy what you need (%s); then %s has them deleted", messages.Kubectl("", "cp").Usage("POD:PATH FILE"), again)
+		WithHint("copy what you need (%s); then %s deletes them", messages.Kubectl("", "cp").Usage("POD:PATH FILE"), again)
 }
 
 // removesOwner reports whether a claim goes along with what made it, but for a pod: what a pod claims for itself alone is

@@ -144,7 +144,7 @@ func TestLastData(t *testing.T) {
 	w := begin(t, disk, claim)
 	err := w.Reset(t.Context())
 	if !messages.IsUsage(err) || err.Error() != "volumes would be deleted, with what is in them: persistentvolumeclaim/data" ||
-		(messages.Printer{}).Hint(err) != "copy what you need (kubectl cp POD:PATH FILE); then hellolab lab reset --force has them deleted" {
+		(messages.Printer{}).Hint(err) != "copy what you need (kubectl cp POD:PATH FILE); then hellolab lab reset --force deletes them" {
 		t.Errorf("it ends with %v, hint %s", err, (messages.Printer{}).Hint(err))
 	}
 	nothingRemoved(t, w)

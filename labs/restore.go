@@ -45,7 +45,7 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 	}
 	slices.Sort(images)
 	if err := l.Lab.FetchImages(ctx, slices.Compact(images)); err != nil {
-		l.Story.Say(messages.T("not every image can be had: %s", err))
+		l.Story.Say(messages.T("some images cannot be pulled: %s", err))
 	}
 	return l.Story.Do(ctx, messages.T("restoring %s", file), func(ctx context.Context) error {
 		again := messages.Hellolab("lab", "restore", "--force", file)

@@ -69,7 +69,7 @@ func within(file string, lab savedLab) error {
 	for _, object := range lab.objects {
 		name := placeOf(object)
 		if name == "" || course.Reserved(name) {
-			return messages.Usagef("%s holds %s, which is no course's", file, kube.Refer(object)).
+			return messages.Usagef("%s holds %s, which belongs to no course", file, kube.Refer(object)).
 				WithHint("use %s, if that is what you want", messages.Kubectl("", "apply", "--server-side", "-f", file))
 		}
 	}

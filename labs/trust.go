@@ -96,7 +96,7 @@ func refused(whose messages.Text, dangers []course.Danger, again messages.Comman
 		return nil
 	}
 	lines := []error{messages.Usagef("%s could do more than to run containers in its namespaces; nothing was changed", whose).
-		WithHint("where you trust whoever made it with all of this lab and its engine: %s", again)}
+		WithHint("if you trust whoever made it with all of this lab and its engine: %s", again)}
 	for i, danger := range dangers {
 		if i == mostNamed {
 			lines = append(lines, messages.Usagef("and %v more", len(dangers)-i))

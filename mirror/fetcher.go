@@ -498,7 +498,7 @@ func (f *Fetcher) unavailable(image string, pulling, fetching error) error {
 	}
 	f.mutex.Unlock()
 	slices.Sort(missing[1:])
-	failure := messages.Errorf("not on this machine, and not to be had: %s", missing).Because(cause)
+	failure := messages.Errorf("neither on this machine nor to be pulled: %s", missing).Because(cause)
 	failure.Hint = engine.PullHint(image, cause)
 	return failure
 }

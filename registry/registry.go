@@ -143,7 +143,7 @@ func (r *Registry) EnsureConnected(ctx context.Context, networkName string) erro
 	}
 	if err != nil && !connected() {
 		return messages.Errorf("the image registry cannot join the Docker network %s", networkName).Because(err).
-			WithHint("begin anew: %s, then %s (everything in the cluster is lost)", messages.Hellolab("down"), messages.Hellolab("up"))
+			WithHint("start over: %s, then %s (everything in the cluster is lost)", messages.Hellolab("down"), messages.Hellolab("up"))
 	}
 	return nil
 }

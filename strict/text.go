@@ -61,10 +61,10 @@ func readable(file string, content []byte, most int) error {
 		// a text of another encoding is mostly none in this one
 		if meant, err := simplifiedchinese.GB18030.NewDecoder().Bytes(line); err == nil && !bytes.ContainsRune(meant, utf8.RuneError) {
 			return messages.Usagef("%s, line %v: this is GBK (%q), not UTF-8", file, number+1, strings.TrimSpace(string(meant))).
-				WithHint("save the file as UTF-8: editors have that among the encodings of “save as”")
+				WithHint("save the file as UTF-8: most editors offer that encoding under “Save as”")
 		}
 		return messages.Usagef("%s, line %v: this is not UTF-8", file, number+1).
-			WithHint("save the file as UTF-8: editors have that among the encodings of “save as”")
+			WithHint("save the file as UTF-8: most editors offer that encoding under “Save as”")
 	}
 	return nil
 }

@@ -118,7 +118,7 @@ func (r *run) gone(ctx context.Context) bool { return r.Gone != nil && r.Gone(ct
 // trouble reports an error of the API server, once until it answers again.
 func (r *run) trouble(ctx context.Context, err error) {
 	if ctx.Err() == nil && err != nil && !r.troubled {
-		r.Say(messages.T("%s; the tunnel goes on trying", err))
+		r.Say(messages.T("%s; the tunnel keeps trying", err))
 	}
 	r.troubled = err != nil
 }

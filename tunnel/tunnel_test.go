@@ -468,7 +468,7 @@ func TestGone(t *testing.T) {
 		r.waitFor("service/web: 127.0.0.2:80")
 		broken.Store(true)
 		r.change("web", touch)
-		r.waitFor("the tunnel goes on trying")
+		r.waitFor("the tunnel keeps trying")
 		gone.Store(true)
 		r.change("web", touch)
 		if err := <-r.ended; err == nil || err.Error() != "the lab is gone, and the tunnel with it" {
@@ -530,12 +530,12 @@ func TestFailures(t *testing.T) {
 			}
 			return nil
 		}))
-		r.waitFor("cannot be listed: connection refused; the tunnel goes on trying")
+		r.waitFor("cannot be listed: connection refused; the tunnel keeps trying")
 		r.change("web", func(object *corev1.Service) { object.Spec.Ports[0].Port = 81 })
 		r.change("web", touch)
 		r.change("web", touch)
 		r.waitFor("service/web: 127.0.0.2:81")
-		if n := r.times("goes on trying"); n != 1 {
+		if n := r.times("keeps trying"); n != 1 {
 			t.Errorf("it was told %d times", n)
 		}
 	}))

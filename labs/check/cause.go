@@ -140,7 +140,7 @@ func unseen(object *unstructured.Unstructured) look {
 			return cause{}, nil
 		}
 		r := kube.Refer(object)
-		return cause{why: messages.T("%s was changed a moment ago, and its controller has not come to it yet", r), next: describeIt(r), passing: true}, nil
+		return cause{why: messages.T("%s was changed a moment ago, and its controller has not processed that yet", r), next: describeIt(r), passing: true}, nil
 	}
 }
 

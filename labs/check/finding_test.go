@@ -92,7 +92,7 @@ func TestExplain(t *testing.T) {
 		{"paused", strings.Replace(web("{}"), "replicas: 1\n", "replicas: 1\n  paused: true\n", 1), "deployment/web",
 			"deployment/web: deployment/web is paused, so it makes no new pods; do: kubectl rollout resume deployment/web"},
 		{"a change that nobody has seen", strings.Replace(web("{}"), "metadata: {name: web, uid: d}", "metadata: {name: web, uid: d, generation: 2}", 1), "deployment/web",
-			"deployment/web: deployment/web was changed a moment ago, and its controller has not come to it yet; do: kubectl describe deployment web"},
+			"deployment/web: deployment/web was changed a moment ago, and its controller has not processed that yet; do: kubectl describe deployment web"},
 		{"nothing but too few pods", web("{}"), "deployment/web", "deployment/web: 0 of 1 pods are Ready; do: kubectl describe deployment web"},
 
 		{"a cordoned node", web(unscheduled) + node + "{unschedulable: true}\n", "pod/web-1",

@@ -401,7 +401,7 @@ func (c *Checker) exitCause(ctx context.Context, pod corev1.Pod, status corev1.C
 		found.why = messages.T("the container %s of pod %s has nothing more to do and ends, and is started again and again", status.Name, pod.Name)
 		found.next = c.change(ctx, pod)
 	case last != "":
-		found.why = messages.T("the container %s of pod %s ended with status %v; its last words: %s", status.Name, pod.Name, ended.ExitCode, last)
+		found.why = messages.T("the container %s of pod %s ended with status %v; its last output: %s", status.Name, pod.Name, ended.ExitCode, last)
 	}
 	return found, nil
 }

@@ -56,7 +56,7 @@ func (c *Checker) taken(ctx context.Context, step *course.Step, e *course.Releas
 			return cause{why: messages.T("%s belongs to the release %s, and two releases cannot have the same object", reference, owner),
 				next: messages.Helm(namespace, "uninstall", owner).Text()}, nil
 		} else if owner == "" {
-			return cause{why: messages.T("there is %s already, which is no release's, and Helm does not take it over", reference),
+			return cause{why: messages.T("there is %s already, which belongs to no release, and Helm does not take it over", reference),
 				next: messages.Kubectl(reference.Namespace, "delete", typed(reference)).Text()}, nil
 		}
 	}

@@ -29,7 +29,7 @@ func (c *Checker) settle(ctx context.Context) error {
 				return nil
 			}
 			if yes {
-				return messages.Errorf("the cluster has not come to the latest changes")
+				return messages.Errorf("the cluster has not processed the latest changes yet")
 			}
 		}
 		return nil

@@ -384,13 +384,13 @@ func TestPodCauses(t *testing.T) {
 		{"another fault of the environment", deploymentOf("us/web:v2", waiting("CreateContainerConfigError", "no idea")),
 			"why: pod web-1 cannot start: no idea; do: kubectl edit deployment/web", nil},
 		{"a container that ended", deploymentOf("us/web:v2", ended),
-			"why: the container web of pod web-1 ended with status 3; its last words: no more; do: kubectl logs web-1", map[string]string{"log web-1/web": "no more\n"}},
+			"why: the container web of pod web-1 ended with status 3; its last output: no more; do: kubectl logs web-1", map[string]string{"log web-1/web": "no more\n"}},
 		{"a container that ended without a log", deploymentOf("us/web:v2", ended),
-			"why: the container web of pod web-1 ended with status 3; its last words: from the kubelet; do: kubectl logs web-1", nil},
+			"why: the container web of pod web-1 ended with status 3; its last output: from the kubelet; do: kubectl logs web-1", nil},
 		{"a container that ended without a word", deploymentOf("us/web:v2", crashing),
 			"why: the container web of pod web-1 ended with status 3; do: kubectl logs web-1 --previous", nil},
 		{"one of two containers that starts again and again", withHelper(deploymentOf("us/web:v2", crashing)),
-			"why: the container web of pod web-1 ended with status 3; its last words: no more; do: kubectl logs web-1 -c web --previous", map[string]string{"log web-1/web": "no more\n"}},
+			"why: the container web of pod web-1 ended with status 3; its last output: no more; do: kubectl logs web-1 -c web --previous", map[string]string{"log web-1/web": "no more\n"}},
 		{"the newest event, whatever its name", deploymentOf("us/web:v2", "{}") +
 			event("a", "eventTime: '2026-01-01T12:00:09.000000Z'", "newest") + event("b", "lastTimestamp: '2026-01-01T12:00:08Z'", "older"),
 			"why: pod web-1: newest; do: kubectl describe pod web-1", nil},
@@ -567,7 +567,7 @@ func TestTaken(t *testing.T) {
 	for cluster, want := range map[string]string{
 		"": "; do: " + guide,
 		config("meta.helm.sh/release-name: web, meta.helm.sh/release-namespace: default"): "; do: " + guide,
-		config(""): "why: there is configmap/config already, which is no release's, and Helm does not take it over; do: kubectl delete configmap/config",
+		config(""): "why: there is configmap/config already, which belongs to no release, and Helm does not take it over; do: kubectl delete configmap/config",
 		config("meta.helm.sh/release-name: old, meta.helm.sh/release-namespace: dev"): "why: configmap/config belongs to the release old, " +
 			"and two releases cannot have the same object; do: helm uninstall old -n dev",
 	} {

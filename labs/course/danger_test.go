@@ -178,7 +178,7 @@ func TestLoadIsBounded(t *testing.T) {
 		"a large file": {pod("# " + strings.Repeat("x", 5<<20) + "\n" + soundPod), "pod.yaml is too large"},
 		"a long guide": {step("guide: {en: \""+strings.Repeat("x", longest+1)+"\"}", "expect: [absent: {kind: Pod, name: web}]"), "a text may have 64 KiB"},
 		"a guide that repeats": {step("guide: {en: \"{{range 1000000000}}x{{end}}\"}", "expect: [absent: {kind: Pod, name: web}]"),
-			`it is no guide: "{{range 1000000000}}x{{end}}" is not {{.NAME}}`},
+			`it is not a valid guide: "{{range 1000000000}}x{{end}}" is not {{.NAME}}`},
 		"aliases": {pod("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\na: &a " + strings.Repeat("x", 1<<20) + "\nb: [*a, *a, *a, *a, *a]\n"), "pod.yaml is too large"},
 	} {
 		t.Run(name, func(t *testing.T) {

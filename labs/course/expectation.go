@@ -63,11 +63,11 @@ func (e *Expectation) check(at spot) {
 		return
 	}
 	if _, err := (Place{}).fill(e.Next); err != nil {
-		at.wrong(messages.T("%q is no command: %s", e.Next, err))
+		at.wrong(messages.T("%q is not a valid command: %s", e.Next, err))
 	}
 	for _, why := range []string{e.Why.English, e.Why.Chinese} {
 		if _, err := (Place{}).fill(why); err != nil {
-			at.wrong(messages.T("%q is no explanation: %s", why, err))
+			at.wrong(messages.T("%q is not a valid explanation: %s", why, err))
 		}
 	}
 	e.Condition.check(at)
@@ -112,7 +112,7 @@ func (s spot) leaves(node *yaml.Node) {
 		return
 	}
 	if _, err := NewMatcher(node); err != nil {
-		s.refuse(s.file, node.Line, messages.T("%s %s is no pattern: %s", node.Tag, node.Value, err))
+		s.refuse(s.file, node.Line, messages.T("%s %s is not a valid pattern: %s", node.Tag, node.Value, err))
 	}
 }
 
@@ -208,7 +208,7 @@ func (h *HTTP) check(at spot) {
 func (s spot) path(key, path string) {
 	parsed, err := url.Parse("http://localhost" + path)
 	if err != nil || !strings.HasPrefix(path, "/") || parsed.Host != "localhost" || slices.Contains(strings.Split(parsed.Path, "/"), "..") {
-		s.wrong(messages.T("%s: %q is no path: it has to begin with / and to lead on from there", key, path))
+		s.wrong(messages.T("%s: %q is not a valid path: it has to begin with / and must not lead back", key, path))
 	}
 }
 
@@ -225,7 +225,7 @@ func count(conditions ...bool) (n int) {
 // labels refuses what cannot select pods.
 func (s spot) labels(selector string) {
 	if _, err := labels.Parse(selector); err != nil {
-		s.wrong(messages.T("%q is no list of labels: %s", selector, err))
+		s.wrong(messages.T("%q is not a valid list of labels: %s", selector, err))
 	}
 }
 
@@ -368,7 +368,7 @@ func (s spot) pattern(key string, pattern *Pattern) {
 	}
 	compiled, err := regexp.Compile(pattern.text)
 	if err != nil {
-		s.refuse(s.file, pattern.line, messages.T("%s %s is no pattern: %s", key, pattern.text, err))
+		s.refuse(s.file, pattern.line, messages.T("%s %s is not a valid pattern: %s", key, pattern.text, err))
 	}
 	pattern.Regexp = compiled
 }

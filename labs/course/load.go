@@ -74,7 +74,7 @@ func (l *loader) content(file string) ([]byte, error) {
 		return nil, err
 	}
 	if !about.Mode().IsRegular() {
-		return nil, messages.Usagef("it is no file")
+		return nil, messages.Usagef("it is not a regular file")
 	}
 	if l.bytes += int(min(about.Size(), mostBytes)); l.bytes > mostBytes {
 		return nil, messages.Usagef("the course is too large: all of its files may have %v MiB", mostBytes>>20)
@@ -129,7 +129,7 @@ func (l *loader) course(account string) *Course {
 		at := line(lines, "chapters", i)
 		switch {
 		case !validName.MatchString(name):
-			l.refuse(courseFile, at, messages.T("%q is no name: small letters, digits and - only", name))
+			l.refuse(courseFile, at, messages.T("%q is not a valid name: use lower-case letters, digits and - only", name))
 		case slices.Index(course.Order, name) < i:
 			l.refuse(courseFile, at, messages.T("%q is there twice", name))
 		default:
@@ -177,7 +177,7 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 		at := line(lines, "steps", i)
 		switch {
 		case !validName.MatchString(step.Name) || step.Name == nothing:
-			l.refuse(file, at, messages.T("%q is no name: small letters, digits and - only", step.Name))
+			l.refuse(file, at, messages.T("%q is not a valid name: use lower-case letters, digits and - only", step.Name))
 		case chapter.step(step.Name) != step:
 			l.refuse(file, at, messages.T("%q is there twice", step.Name))
 		}
@@ -206,7 +206,7 @@ func (l *loader) step(file string, lines *yaml.Node, step *Step) {
 			guide = step.Guide.Chinese
 		}
 		if _, err := (Place{}).fill(guide); err != nil {
-			l.refuse(file, line(lines, "guide", language), messages.T("it is no guide: %s", err))
+			l.refuse(file, line(lines, "guide", language), messages.T("it is not a valid guide: %s", err))
 		}
 	}
 	if len(step.Do) == 0 {
@@ -297,7 +297,7 @@ func (l *loader) objectsIn(file string, content []byte, complete func(o *unstruc
 		}
 		object, err := DecodeObject(node)
 		if err != nil {
-			l.refuse(file, node.Line, messages.T("it is no object: %s", err))
+			l.refuse(file, node.Line, messages.T("it is not a valid object: %s", err))
 			continue
 		}
 		if object.GetName() == "" || object.GetKind() == "" || object.GetAPIVersion() == "" {
