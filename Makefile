@@ -20,7 +20,7 @@ fuzzed = grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9]*' . | sed 's|/[^/
 
 SHELL = bash
 
-.PHONY: up test lint vulnerabilities test-unit test-e2e test-long fuzz cover cross bench build release-tools release-files release-snapshot clean
+.PHONY: up test lint vulnerabilities test-unit test-e2e test-long fuzz cover cross bench build release-tools release-files release-snapshot release clean
 
 up: build ## bring up the lab: a cluster, a registry and an ingress controller
 	$(prepared) bin/hellolab up
@@ -50,9 +50,11 @@ cover: ## how much of the code unit tests run
 	go test -cover . ./bootstrap ./labs/...
 
 test-e2e: build ## real clusters; TEST=name runs one test
+	testbed/shells
 	set -o pipefail; $(prepared) $(e2e) -timeout 40m | awk -f e2e/report.awk
 
 test-long: cross fuzz build ## every step, chapter after every other, kills; other systems; fuzz tests
+	testbed/shells
 	set -o pipefail; $(prepared) LONG=1 $(e2e) -timeout 3h | awk -f e2e/report.awk
 
 fuzz: ## every fuzz test for FUZZTIME (10m), one after another; inputs that fail are kept in testdata/fuzz
@@ -78,8 +80,13 @@ release-files: build release-tools ## the manual page, the completions and the l
 		GOOS=$$system dist/tools/go-licenses save . --ignore $$(go list -m) --save_path dist/files/licences/$$system 2> dist/licences.log || { cat dist/licences.log; exit 1; }; \
 		mkdir -p dist/files/licences/$$system/go.dev && cp "$$GOROOT/LICENSE" dist/files/licences/$$system/go.dev/; done
 
+goreleaser = PATH="$$PWD/dist/tools:$$PATH" KUBECTL_VERSION=$(kubectl) dist/tools/goreleaser release --clean
+
 release-snapshot: release-files ## the archives, packages and checksums of a release, in dist/release; nothing is published
-	PATH="$$PWD/dist/tools:$$PATH" dist/tools/goreleaser release --snapshot --clean --skip=publish
+	$(goreleaser) --snapshot --skip=publish
+
+release: release-files ## the same for the tag that is checked out, published: .github/workflows/release.yaml
+	$(goreleaser)
 
 clean: ## what was built; the lab stays
 	rm -rf bin dist

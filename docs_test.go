@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -44,4 +45,89 @@ func TestFaultsAreTested(t *testing.T) {
 			t.Errorf("there is no %s%s", test[1], test[2])
 		}
 	}
+}
+
+// pages are the documents for readers, which are there in both languages.
+func pages() []string {
+	return []string{"README", "docs/commands", "docs/comparison", "docs/contributing", "docs/courses", "docs/differences", "docs/troubleshooting"}
+}
+
+// span is a piece of code in a document: between backticks, or a line that is indented or in a block.
+var span = regexp.MustCompile("`[^`\n]+`")
+
+// codeOf returns all pieces of code in a document, in their order.
+func codeOf(document string) (all []string) {
+	inBlock, inSession := false, false
+	for line := range strings.Lines(document) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case strings.HasPrefix(strings.TrimSpace(line), "```"):
+			inBlock, inSession = !inBlock, strings.HasSuffix(line, "console")
+		case inSession && !strings.HasPrefix(line, "$ "): // what a command prints
+		case inBlock || strings.HasPrefix(line, "    "):
+			all = append(all, strings.TrimSpace(line))
+		default:
+			for _, piece := range span.FindAllString(line, -1) {
+				all = append(all, strings.Trim(piece, "`"))
+			}
+		}
+	}
+	return all
+}
+
+// commandIn is a command of hellolab's in a piece of code, without what follows it: a comment, or what it is good for.
+var commandIn = regexp.MustCompile(`^(?:\$ )?(?:.*[("]|eval "\$\()?(hellolab(?: [^#;|>()]*)?)`)
+
+// commandsIn are the commands of hellolab's in a document, in their order.
+func commandsIn(document string) (all []string) {
+	for _, piece := range codeOf(document) {
+		if found := commandIn.FindStringSubmatch(piece); found != nil && piece != "hellolab" {
+			command, _, _ := strings.Cut(found[1], "  ") // two spaces begin what it is good for
+			all = append(all, strings.Trim(command, ` "。，`))
+		}
+	}
+	return all
+}
+
+// TestPages holds that both languages of a page name the same commands in the same order, that the program's parser takes them, and that
+// what the page links to is there.
+func TestPages(t *testing.T) {
+	t.Parallel()
+	linked := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+	for _, page := range pages() {
+		read := func(file string) string {
+			content, err := os.ReadFile(filepath.FromSlash(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, link := range linked.FindAllStringSubmatch(string(content), -1) {
+				if _, err := os.Stat(filepath.Join(filepath.Dir(file), filepath.FromSlash(link[1]))); err != nil {
+					t.Errorf("%s links to %s, which is not there", file, link[1])
+				}
+			}
+			return string(content)
+		}
+		english, chinese := commandsIn(read(page+".md")), commandsIn(read(page+".zh-CN.md"))
+		for i := range max(len(english), len(chinese)) {
+			if i >= len(english) || i >= len(chinese) || english[i] != chinese[i] {
+				t.Errorf("%s: the %dth command differs: %q, %q", page, i+1, english[min(i, len(english)):min(i+3, len(english))], chinese[min(i, len(chinese)):min(i+3, len(chinese))])
+				break
+			}
+		}
+		for _, command := range english {
+			words := stoodIn(command)
+			if len(words) == 1 && slices.Contains([]string{"images", "bundle"}, words[0]) { // all commands of that name
+				continue
+			}
+			if err := understood(words); err != nil {
+				t.Errorf("%s: %s is refused: %v", page, command, err)
+			}
+		}
+	}
+}
+
+// stoodIn are the words of a command behind its first, with stand-ins for what a reader has to fill in.
+func stoodIn(command string) []string {
+	fill := strings.NewReplacer("STEP", "pod/nginx", "KIND/NAME", "pod/nginx-pod", "VALUE", "auto", "KEY=auto", "registry.port=auto", "...", "", "[", "", "]", "", "'", "", "COMMAND", "up")
+	return strings.Fields(fill.Replace(command))[1:]
 }

@@ -29,7 +29,7 @@ func TestDoctorCommand(t *testing.T) {
 		t.Errorf("of a good machine it says %q", done.stdout)
 	}
 	t.Setenv("MINIKUBE_ACTIVE_DOCKERD", "minikube")
-	m.must(exitFailed, []string{"doctor"}, "error: this shell's DOCKER_HOST", "[engine-minikube]", "\n  next: have this shell use this machine's engine: unset DOCKER_HOST MINIKUBE_ACTIVE_DOCKERD\n")
+	m.must(exitFailed, []string{"doctor"}, "error: this shell's DOCKER_HOST", "[engine-minikube]", "\n  next: make this shell use this machine's engine: unset DOCKER_HOST MINIKUBE_ACTIVE_DOCKERD\n")
 	var found []struct{ ID, Severity, Text, Cause, Next string }
 	m.check(json.Unmarshal([]byte(m.must(exitFailed, []string{"doctor", "-o", "json", "--lang", "zh"}).stdout), &found))
 	if len(found) == 0 || found[0].ID != "engine-minikube" || found[0].Severity != "error" || !strings.Contains(found[0].Text, "指向 minikube") || found[0].Cause == "" || found[0].Next == "" {

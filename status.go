@@ -85,7 +85,7 @@ func (p *program) state(state string) string {
 	case bootstrap.Running:
 		return p.say("running")
 	case bootstrap.Lost:
-		return p.say("lost: something else than hellolab has removed its cluster")
+		return p.say("lost: something other than hellolab has removed its cluster")
 	case bootstrap.Broken:
 		return p.say("broken")
 	}

@@ -48,7 +48,10 @@ func (p *program) start(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.lab.Start(c.Context, content)
+	if err := s.lab.Start(c.Context, content); err != nil || p.story.Steps() == 0 {
+		return err
+	}
+	return p.welcome(c.Context, s)
 }
 
 // content is what the course puts into a lab.

@@ -205,7 +205,7 @@ func TestStartWhereAPortIsTaken(t *testing.T) {
 // TestIncomplete holds what is said of a lab that lacks something, and that up completes it where that can be done.
 func TestIncomplete(t *testing.T) {
 	incomplete := "error: the lab web is not complete\nnext: hellolab up\n"
-	gone := "error: something else than hellolab has removed the cluster of the lab web, and all that was in it\n" +
+	gone := "error: something other than hellolab has removed the cluster of the lab web, and all that was in it\n" +
 		"next: docker system prune does that to a stopped lab; hellolab up makes a new, empty one, and hellolab lab restore FILE brings back what you have saved\n"
 	lost := "error: the cluster web has 1 nodes, not 2\nnext: start over, without what is in the cluster: hellolab down, then hellolab up\n"
 	for _, test := range []struct {

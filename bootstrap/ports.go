@@ -139,9 +139,9 @@ func (p *portSearch) refuse(ctx context.Context, taken []publishedPort) []error 
 		words = append(words, "--set", wanted.setting+"=auto")
 	}
 	choose := messages.Hellolab(words...)
-	hint := messages.T("stop what has it, or have hellolab choose another port: %s", choose)
+	hint := messages.T("stop what is using it, or let hellolab choose another port: %s", choose)
 	if slices.ContainsFunc(taken, func(wanted publishedPort) bool { return p.forbidden(wanted.port.Number) }) {
-		hint = messages.T("have hellolab choose another port: %s", choose)
+		hint = messages.T("let hellolab choose another port: %s", choose)
 	}
 	var problems []error
 	for _, wanted := range taken {

@@ -197,7 +197,7 @@ func TestClaimPorts(t *testing.T) {
 			t.Errorf("%q does not name the port of %s, %v", problems[i], published.setting, published.port)
 		}
 	}
-	hint := "next: stop what has it, or have hellolab choose another port: hellolab up"
+	hint := "next: stop what is using it, or let hellolab choose another port: hellolab up"
 	for _, published := range wanted.ports() {
 		hint += " --set " + published.setting + "=auto"
 	}
@@ -265,7 +265,7 @@ func TestClaimPortsOfRootlessDocker(t *testing.T) {
 	})
 	settings, err := settings.claimPorts(t.Context(), docker.Client(), ipv4, nil)
 	if err == nil || !strings.HasPrefix(err.Error(), "rootless Docker") || !strings.Contains(err.Error(), "443") ||
-		(messages.Printer{}).Hint(err) != "have hellolab choose another port: hellolab up --set bootstrap.ports.https=auto" {
+		(messages.Printer{}).Hint(err) != "let hellolab choose another port: hellolab up --set bootstrap.ports.https=auto" {
 		t.Errorf("port 443 is claimed with the error %v", err)
 	}
 	if chosen := settings.Bootstrap.Ports.HTTP; chosen.Auto || chosen.Number < 1024 {

@@ -128,7 +128,7 @@ func (l *Lab) tellLoss(nodes []container.Summary, asked *Asked) error {
 	case lost && asked == nil:
 		return l.lost()
 	case lost:
-		l.story.Say(messages.T("something else than hellolab has removed the cluster of the lab %s, and all that was in it; a new, empty one follows", l.name()))
+		l.story.Say(messages.T("something other than hellolab has removed the cluster of the lab %s, and all that was in it; a new, empty one follows", l.name()))
 	case !l.record.exists && l.kubectl.Server() != "":
 		l.story.Say(messages.T("this Docker Engine has nothing of the lab %s, which kubectl's configuration names; a new, empty one follows", l.name()))
 	}
@@ -142,7 +142,7 @@ func (l *Lab) isLost(nodes []container.Summary) bool {
 
 // lost is the error for a lab whose cluster something else than hellolab has removed.
 func (l *Lab) lost() error {
-	return messages.Errorf("something else than hellolab has removed the cluster of the lab %s, and all that was in it", l.name()).
+	return messages.Errorf("something other than hellolab has removed the cluster of the lab %s, and all that was in it", l.name()).
 		WithHint("%s does that to a stopped lab; %s makes a new, empty one, and %s brings back what you have saved",
 			messages.Shell("docker", "system", "prune"), messages.Hellolab("up"), messages.Hellolab("lab", "restore").Usage("FILE"))
 }

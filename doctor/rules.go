@@ -21,7 +21,7 @@ func Rules() []Rule {
 		{ID: "docker-command", Severity: Error, find: dockerCommand,
 			Why: messages.T("kind makes the lab's nodes with it")},
 		{ID: "engine-old", Severity: Error, Stops: true, find: oldEngine,
-			Why: messages.T("nodes need what Docker has from version 20.10 on")},
+			Why: messages.T("nodes need features that Docker has from version 20.10 on")},
 		{ID: "engine-windows", Severity: Error, Stops: true, find: windowsContainers,
 			Why: messages.T("the lab's nodes are Linux containers")},
 		{ID: "engine-outside", Severity: Error, Stops: true, find: insideContainer,
@@ -71,22 +71,22 @@ func Rules() []Rule {
 		{ID: "subnet-clash", Severity: Warning, Mentioned: true, find: clashes,
 			Why: messages.T("what has an address in both networks cannot be reached from one of them: the lab's nodes, or what is behind a VPN")},
 		{ID: "proxy-loopback", Severity: Warning, find: loopbackProxies,
-			Why: messages.T("hellolab gives it to the nodes of a new lab by an address that they reach, or not at all where there is none: images that the lab's registry does not hold cannot be pulled then")},
+			Why: messages.T("hellolab gives it to the nodes of a new lab by an address that they can reach, or not at all if there is none: images that the lab's registry does not hold cannot be pulled then")},
 		{ID: "default-platform", Severity: Warning, find: defaultPlatform,
-			Why: messages.T("hellolab leaves it aside, but images that you build or pull with it do not run on the lab's nodes")},
+			Why: messages.T("hellolab ignores it, but images that you build or pull with it do not run on the lab's nodes")},
 		{ID: "clock-skew", Severity: Warning, Mentioned: true, find: clockSkew,
 			Why:   messages.T("certificates are dated by one clock and checked by the other"),
 			signs: []string{"certificate has expired or is not yet valid"},
 			told:  messages.T("a certificate is not valid at the time that this machine's clock shows"),
 			next:  messages.T("set the clocks right; %s compares them", messages.Hellolab("doctor"))},
 		{ID: "lab-certificates", Severity: Error, find: labCertificates,
-			Why: messages.T("the lab's API server refuses a certificate out of its time; they are made for a year")},
+			Why: messages.T("the lab's API server refuses a certificate that has expired or is not valid yet; certificates last a year")},
 		{ID: "lab-broken", Severity: Error, find: brokenLab,
-			Why: messages.T("commands that work with the cluster fail until it is mended")},
+			Why: messages.T("commands that work with the cluster fail until it is repaired")},
 		{ID: "lab-unreadable", Severity: Error, find: unreadableLab,
 			Why: messages.T("hellolab cannot tell what there is of the lab, and so changes nothing")},
 		{ID: "lab-foreign", Severity: Error, find: foreignCluster,
-			Why: messages.T("hellolab touches no cluster that it did not make, and a name is taken once")},
+			Why: messages.T("hellolab touches no cluster that it did not make, and a name can be used only once")},
 		{ID: "lab-leftover", Severity: Warning, find: leftovers,
 			Why: messages.T("its cluster is gone, and the rest takes room and ports")},
 		{ID: "kubeconfig-broken", Severity: Error, find: brokenKubeconfig,
@@ -102,7 +102,7 @@ func Rules() []Rule {
 		{ID: "sudo", Severity: Warning, find: sudo,
 			Why: messages.T("root has another home: another kubectl configuration, other locks, maybe another engine")},
 		{ID: "docker-config", Severity: Warning, Mentioned: true, find: brokenDockerConfig,
-			Why: messages.T("the context, the proxies and the logins that it names are lost without a word")},
+			Why: messages.T("the context, the proxies and the logins that it names are silently lost")},
 		{ID: "credential-helper", Severity: Warning, find: missingHelpers,
 			Why: messages.T("pulling and pushing with the docker command fails")},
 		{ID: "ipv6-off", Severity: Error,
@@ -132,7 +132,7 @@ func askDoctor() messages.Text {
 }
 
 func otherPorts() messages.Text {
-	return messages.T("have hellolab choose other ports: %s", messages.Hellolab("up", "--set", "bootstrap.ports.http=auto",
+	return messages.T("let hellolab choose other ports: %s", messages.Hellolab("up", "--set", "bootstrap.ports.http=auto",
 		"--set", "bootstrap.ports.https=auto", "--set", "bootstrap.ports.nodePort=auto", "--set", "registry.port=auto"))
 }
 
@@ -141,7 +141,7 @@ func makeRoom() messages.Text {
 }
 
 func anew() messages.Text {
-	return messages.T("make the lab anew, without what is in it: %s, then %s", messages.Hellolab("down"), messages.Hellolab("up"))
+	return messages.T("make the lab again, without what is in it: %s, then %s", messages.Hellolab("down"), messages.Hellolab("up"))
 }
 
 func moreInotify() messages.Text {

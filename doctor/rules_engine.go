@@ -103,7 +103,7 @@ func rootlessLimits(seen Machine) []Case {
 }
 
 func delegate() messages.Text {
-	return messages.T("have systemd delegate these (Delegate=yes), then log in again: %s", "https://rootlesscontaine.rs/getting-started/common/cgroup2/")
+	return messages.T("let systemd delegate these (Delegate=yes), then log in again: %s", "https://rootlesscontaine.rs/getting-started/common/cgroup2/")
 }
 
 func rootlessPorts(seen Machine) []Case {
@@ -120,7 +120,7 @@ func rootlessPorts(seen Machine) []Case {
 }
 
 func unprivileged(port int) messages.Text {
-	return messages.T("allow it until the next restart: %s; or have hellolab choose other ports: %s",
+	return messages.T("allow it until the next restart: %s; or let hellolab choose other ports: %s",
 		messages.Shell("sysctl", "-w", "net.ipv4.ip_unprivileged_port_start="+strconv.Itoa(port)).Sudo(),
 		messages.Hellolab("up", "--set", "bootstrap.ports.http=auto", "--set", "bootstrap.ports.https=auto"))
 }

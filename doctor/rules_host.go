@@ -142,9 +142,9 @@ func clashes(seen Machine) []Case {
 func clash(route netip.Prefix, own subnet) Case {
 	what := messages.T("this machine has a route to %s, and the lab's %s is %s", route.String(), own.name, own.prefix.String())
 	if own.name.String() != messages.T("Docker network %s", engine.Network).String() {
-		return Case{what, messages.T("leave the VPN that has it while you use the lab, unless pods need nothing behind it")}
+		return Case{what, messages.T("disconnect the VPN that uses it while you use the lab, unless pods need nothing behind it")}
 	}
-	return Case{what, messages.T("leave the VPN that has it while you use the lab; or have Docker choose another subnet: %s, %s, then %s",
+	return Case{what, messages.T("disconnect the VPN that uses it while you use the lab; or let Docker choose another subnet: %s, %s, then %s",
 		messages.Hellolab("down"), messages.Shell("docker", "network", "rm", engine.Network), messages.Hellolab("up"))}
 }
 
@@ -275,7 +275,7 @@ func danglingContext(seen Machine) []Case {
 	if seen.Lab.exists() {
 		return one(what, messages.Shell("kubectl", "config", "use-context", "kind-"+seen.Lab.Name).Text())
 	}
-	return one(what, messages.T("choose one of those that there are (%s), or none: %s",
+	return one(what, messages.T("choose an existing one (%s), or none: %s",
 		messages.Shell("kubectl", "config", "get-contexts"), messages.Shell("kubectl", "config", "unset", "current-context")))
 }
 
@@ -296,7 +296,7 @@ func wslAddresses(seen Machine) []Case {
 		return nil
 	}
 	return one(messages.T("hellolab runs in WSL, whose only address for Windows is localhost"),
-		messages.T("open Services of type LoadBalancer from inside of WSL (%s), or have both share addresses: networkingMode=mirrored in .wslconfig",
+		messages.T("open Services of type LoadBalancer from inside of WSL (%s), or let both share addresses: networkingMode=mirrored in .wslconfig",
 			messages.Shell("curl").Usage("http://127.0.0.2:3000")))
 }
 
@@ -323,7 +323,7 @@ func brokenDockerConfig(seen Machine) []Case {
 func missingHelpers(seen Machine) []Case {
 	var cases []Case
 	for _, helper := range seen.Docker.Helpers {
-		cases = append(cases, Case{messages.T("the docker command's configuration %s names a program for passwords that is not there: %s", seen.Docker.File, helper),
+		cases = append(cases, Case{messages.T("the docker command's configuration %s names a credential helper that does not exist: %s", seen.Docker.File, helper),
 			messages.T("install it, or remove credsStore and credHelpers from that file")})
 	}
 	return cases
@@ -332,7 +332,7 @@ func missingHelpers(seen Machine) []Case {
 func late(seen Machine) []Case {
 	var cases []Case
 	for _, part := range seen.Late {
-		cases = append(cases, Case{messages.T("%s could not be looked at in time", part), messages.T("run the same command again when this machine is less busy")})
+		cases = append(cases, Case{messages.T("%s could not be checked in time", part), messages.T("run the same command again when this machine is less busy")})
 	}
 	return cases
 }

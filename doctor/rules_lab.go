@@ -27,16 +27,16 @@ func takenPorts(seen Machine) []Case {
 			continue
 		}
 		who := messages.T("another program")
-		next := messages.T("stop what has it, or have hellolab choose another port: %s", choose(seen))
+		next := messages.T("stop what is using it, or let hellolab choose another port: %s", choose(seen))
 		switch {
 		case port.Container != "":
 			who = messages.T("the container %s", port.Container)
-			next = messages.T("stop it (%s), or have hellolab choose another port: %s", seen.Engine.stop(port.Container), choose(seen))
+			next = messages.T("stop it (%s), or let hellolab choose another port: %s", seen.Engine.stop(port.Container), choose(seen))
 		case port.Program != "":
 			who = messages.T("the program %s", port.Program)
 		}
 		if seen.Lab.exists() { // its ports are on record
-			next = messages.T("stop what has it, then start the lab: %s", messages.Hellolab("start"))
+			next = messages.T("stop what is using it, then start the lab: %s", messages.Hellolab("start"))
 		}
 		cases = append(cases, Case{messages.T("port %v is taken by %s", port.Number, who), next})
 	}
@@ -64,10 +64,10 @@ func choose(seen Machine) messages.Command {
 
 func reservedPorts(seen Machine) []Case {
 	var cases []Case
-	next := messages.T("%s shows the ranges that it keeps; have hellolab choose another port: %s",
+	next := messages.T("%s shows the ranges that it keeps; let hellolab choose another port: %s",
 		messages.Shell("netsh", "int", "ipv4", "show", "excludedportrange", "tcp"), choose(seen))
 	if seen.Lab.exists() { // its ports are on record
-		next = messages.T("have Windows choose its ranges anew, as administrator: %s, %s; then start the lab: %s",
+		next = messages.T("let Windows choose its ranges again, as administrator: %s, %s; then start the lab: %s",
 			messages.Shell("net", "stop", "winnat"), messages.Shell("net", "start", "winnat"), messages.Hellolab("start"))
 	}
 	for _, port := range seen.Taken {
@@ -87,7 +87,7 @@ func missingHelper(seen Machine) []Case {
 		return nil
 	}
 	return one(messages.T("Docker Desktop's privileged helper is not installed, and the lab wants port %v", low[0].Number),
-		messages.T("allow it in Docker Desktop (Settings, Advanced: privileged port mapping), or have hellolab choose other ports: %s",
+		messages.T("allow it in Docker Desktop (Settings, Advanced: privileged port mapping), or let hellolab choose other ports: %s",
 			messages.Hellolab("up", "--set", "bootstrap.ports.http=auto", "--set", "bootstrap.ports.https=auto")))
 }
 
@@ -99,7 +99,7 @@ func brokenLab(seen Machine) []Case {
 		return one(messages.T("the lab %s is broken", seen.Lab.Name),
 			messages.T("%s shows what is missing; %s mends it", messages.Hellolab("status"), messages.Hellolab("up")))
 	case seen.Lab.State == lost:
-		return one(messages.T("something else than hellolab has removed the cluster of the lab %s", seen.Lab.Name),
+		return one(messages.T("something other than hellolab has removed the cluster of the lab %s", seen.Lab.Name),
 			messages.T("a new, empty one: %s; or remove the rest: %s", messages.Hellolab("up"), messages.Hellolab("down")))
 	}
 	return nil
@@ -131,7 +131,7 @@ func leftovers(seen Machine) []Case {
 	var cases []Case
 	for _, name := range seen.Engine.Records {
 		if name != seen.Lab.Name && !seen.Engine.hasNodes(name) && !seen.Lab.busy(name) {
-			cases = append(cases, Case{messages.T("of the lab %s there are leftovers", name),
+			cases = append(cases, Case{messages.T("there are leftovers of the lab %s", name),
 				messages.T("remove them: %s", messages.Shell("hellolab", "--name", name, "down"))})
 		}
 	}

@@ -43,6 +43,7 @@ func TestLab(t *testing.T) {
 		return // all that follows builds upon it
 	}
 	part("a second up changes nothing", (*lab).upAgain)
+	part("words are completed", (*lab).completesInShells)
 
 	made := l.images()
 	part("all eight images run by the course's names", (*lab).runsEveryTag)

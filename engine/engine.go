@@ -42,9 +42,9 @@ func Endpoint(getenv func(string) string) (string, error) {
 		away := Unset(getenv, "DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "MINIKUBE_ACTIVE_DOCKERD")
 		if ofMinikube(getenv, host) {
 			return "", Unusable{Minikube, messages.Errorf("this shell's DOCKER_HOST, %s, leads to minikube's own Docker Engine, whose ports are not at localhost", host).
-				WithHint("have this shell use this machine's engine: %s", away)}
+				WithHint("make this shell use this machine's engine: %s", away)}
 		}
-		return local(messages.Verbatim("DOCKER_HOST"), host, messages.T("have this shell use this machine's engine: %s", away))
+		return local(messages.Verbatim("DOCKER_HOST"), host, messages.T("make this shell use this machine's engine: %s", away))
 	}
 	folder := configFolder(getenv)
 	name := cmp.Or(getenv("DOCKER_CONTEXT"), readConfiguration(folder).CurrentContext)
