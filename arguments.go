@@ -258,6 +258,11 @@ func (l *commandLine) arranged(program string) []string {
 func nearest(word string, known []string) string {
 	best, score := "", 0.8
 	for _, candidate := range known {
+		if len(word) > 1 && strings.HasPrefix(candidate, word) { // it was not typed to its end
+			return candidate
+		}
+	}
+	for _, candidate := range known {
 		if s := smetrics.JaroWinkler(word, candidate, 0.7, 4); s > score {
 			best, score = candidate, s
 		}

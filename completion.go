@@ -157,7 +157,7 @@ func (p *program) flagValues(c *cli.Context, line *commandLine, dashed string) a
 	switch name := flag.Names()[0]; {
 	case name == "config":
 		return answer{directive: cobra.ShellCompDirectiveDefault}
-	case name == "course" || name == "source":
+	case name == "course" || name == "source" || name == "write":
 		return answer{directive: cobra.ShellCompDirectiveFilterDirs}
 	case name == "name":
 		return answer{p.labWords(c), cobra.ShellCompDirectiveNoFileComp}

@@ -147,17 +147,16 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		if text != "" {
 			text += "\n"
 		}
+		if !before && len(step.Manifests()) > 0 {
+			text += p.wrapped(messages.T("what follows is done already; %s shows its files", messages.Hellolab("lab", "show", step.ID())), "") + "\n"
+		}
 		text += guide
 		if before {
 			text += "\n" + p.wrapped(messages.T("%s shows the files, %s what is still missing",
 				messages.Hellolab("lab", "show", step.ID()), messages.Hellolab("lab", "check", step.ID())), "")
-		} else if len(step.Manifests()) > 0 {
-			text += "\n" + p.wrapped(messages.T("all of this is done; %s shows the files", messages.Hellolab("lab", "show", step.ID())), "")
+			return text
 		}
-		if !before {
-			text += next
-		}
-		return text
+		return text + "\n" + next
 	})
 }
 
@@ -317,6 +316,13 @@ func (p *program) labShow(c *cli.Context) error {
 	if !strings.Contains(name, "/") {
 		steps = step.Chapter().Steps
 	}
+	switch {
+	case c.IsSet("write") && len(steps) > 1:
+		return messages.Usagef("the steps of %s have files of the same names", name).
+			Next(messages.Hellolab("lab", "show", steps[0].ID(), "--write", c.String("write")))
+	case c.IsSet("write"):
+		return p.writeStep(c, s, lessons, step)
+	}
 	var shown []shownStep
 	var parts []string
 	for _, step := range steps {
@@ -325,7 +331,11 @@ func (p *program) labShow(c *cli.Context) error {
 	}
 	p.tellContext()
 	return p.print(c, shown, func() string {
-		return strings.Join(parts, "\n") + "\n" + p.wrapped(messages.T("do this, then compare: %s, or %s while you work",
+		text := strings.Join(parts, "\n") + "\n"
+		if files := shown[0].Files; len(files) > 0 {
+			text += p.wrapped(messages.T("to have these files in a folder: %s", messages.Hellolab("lab", "show", steps[0].ID(), "--write", ".")), "")
+		}
+		return text + p.wrapped(messages.T("do this, then compare: %s, or %s while you work",
 			messages.Hellolab("lab", "check", steps[0].ID()), messages.Hellolab("lab", "check", name, "--watch")), "")
 	})
 }

@@ -55,7 +55,7 @@ func examples() map[string][]example {
 
 		"lab":         {{"hellolab lab deployment/scale", say("set the cluster up as it is after a step")}, {"hellolab lab deployment/scale --before", say("set it up as it is before the step, and do the step yourself")}},
 		"lab list":    {{"hellolab lab list", say("see all steps, and which are done")}},
-		"lab show":    {{"hellolab lab show pod/nginx", say("read what to do in a step")}, {"hellolab lab show pod", say("read a whole chapter")}},
+		"lab show":    {{"hellolab lab show pod/nginx", say("read what to do in a step")}, {"hellolab lab show pod", say("read a whole chapter")}, {"hellolab lab show pod/nginx --write .", say("write its files into this folder")}},
 		"lab check":   {{"hellolab lab check pod/nginx", say("is the step done? if not: why, and what to type")}, {"hellolab lab check pod --watch", say("see it while you work, through the whole chapter")}},
 		"lab reset":   {{"hellolab lab reset", say("start again with an empty cluster")}},
 		"lab save":    {{"hellolab lab save friday.yaml", say("keep what you have made")}},

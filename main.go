@@ -186,7 +186,9 @@ func (p *program) app() *cli.App {
 				output,
 			}, Subcommands: []*cli.Command{
 				{Name: "list", Usage: say("list the chapters and steps, and your progress"), Action: p.labList, Flags: []cli.Flag{output}},
-				{Name: "show", ArgsUsage: "CHAPTER[/STEP]", Usage: say("show what to do, and the files"), Action: p.labShow, Flags: []cli.Flag{output}},
+				{Name: "show", ArgsUsage: "CHAPTER[/STEP]", Usage: say("show what to do, and the files"), Action: p.labShow, Flags: []cli.Flag{output,
+					&cli.StringFlag{Name: "write", Usage: say("write a step's files into this folder")},
+					&cli.BoolFlag{Name: "force", Usage: say("overwrite files that have been changed")}}},
 				{Name: "check", ArgsUsage: "[CHAPTER[/STEP]]", Usage: say("check the cluster against the step's result"), Action: p.onCourse(false, p.labCheck), Flags: []cli.Flag{output,
 					&cli.BoolFlag{Name: "watch", Usage: say("keep checking while you work, and go on to the next step")}}},
 				{Name: "reset", Usage: say("empty the course's namespaces"), Action: p.onCourse(true, p.labReset), Flags: []cli.Flag{

@@ -35,7 +35,7 @@ func (p *program) overview(c *cli.Context) error {
 		return err
 	}
 	rows := append(p.statusRows(status), []string{p.say("course"), p.printer.Text(progressed(lessons, state))})
-	return p.printText(table(rows) + p.nextInCourse(lessons, state) + p.next(messages.Hellolab("help")))
+	return p.printText(table(rows) + p.nextInCourse(lessons, state) + p.printer.Text(messages.T("all commands: %s", messages.Hellolab("help"))) + "\n")
 }
 
 // progressed tells how far the reader of a course is.

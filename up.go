@@ -86,9 +86,9 @@ func (p *program) welcome(ctx context.Context, s session) error {
 	p.story.Say(messages.T("the lab %s is up; kubectl's context for it is %s", settings.Name, bootstrap.Context(settings.Name)))
 	p.story.Say(messages.T("  image registry      %s", at.Registry))
 	if settings.Ingress.Enabled {
-		p.story.Say(messages.T("  Ingress             %s  (404 until you make an Ingress)", at.Ingress+"/"))
+		p.story.Say(messages.T("  Ingress             %s  (404 without an Ingress)", at.Ingress+"/"))
 	}
-	p.story.Say(messages.T("  NodePort 30000      %s  (no answer until you make a Service)", at.NodePort+"/"))
+	p.story.Say(messages.T("  NodePort 30000      %s  (silent without a Service)", at.NodePort+"/"))
 	p.story.Say(messages.T("next: %s", p.firstSteps(ctx, s)))
 	return nil
 }

@@ -8,8 +8,10 @@ package labs
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -80,8 +82,7 @@ const (
 	stateNamespace = kube.Namespace
 	stateName      = "labs"
 	stateKey       = "state.json"
-	// The passed steps are a key of their own, with a field manager of its own: a check may run beside an installation.
-	passedKey     = "passed.json"
+	// The passed steps are keys of their own, with field managers of their own: a check may run beside an installation.
 	passedManager = kube.Owner + "-check"
 )
 
@@ -98,7 +99,7 @@ func (l *Labs) State(ctx context.Context) (state State, err error) {
 	if json.Unmarshal([]byte(found.Data[stateKey]), &state) != nil {
 		state = State{}
 	}
-	if json.Unmarshal([]byte(found.Data[passedKey]), &state.Passed) != nil {
+	if json.Unmarshal([]byte(found.Data[l.passedKey()]), &state.Passed) != nil {
 		state.Passed = nil
 	}
 	return state, nil
@@ -138,7 +139,24 @@ func (l *Labs) pass(ctx context.Context, step *course.Step) error {
 	if err != nil || slices.Contains(state.Passed, step.ID()) {
 		return err
 	}
-	return l.write(ctx, passedManager, passedKey, append(state.Passed, step.ID()))
+	return l.rememberPassed(ctx, append(state.Passed, step.ID()))
+}
+
+// rememberPassed writes the passed steps. Each course has a key and a field manager of its own: another one may have steps of the same names.
+func (l *Labs) rememberPassed(ctx context.Context, passed []string) error {
+	return l.write(ctx, passedManager+l.courseSuffix(), l.passedKey(), passed)
+}
+
+// passedKey is where the passed steps of this course are kept.
+func (l *Labs) passedKey() string { return "passed" + l.courseSuffix() + ".json" }
+
+// courseSuffix tells the courses apart: "" is the built-in one.
+func (l *Labs) courseSuffix() string {
+	if !l.Trust.Foreign {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(l.Course.Title.English + "\n" + l.Course.Title.Chinese))
+	return fmt.Sprintf("-%x", sum[:8])
 }
 
 // Check returns a row for every expectation of a step, and records the step as passed if all are met.

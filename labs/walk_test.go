@@ -374,7 +374,7 @@ func TestState(t *testing.T) {
 	if step, err := w.Current(t.Context()); err != nil || step.ID() != "web/second" {
 		t.Errorf("the step is %v, %v", step, err)
 	}
-	w.server.Put(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: stateNamespace, Name: stateName}, Data: map[string]string{stateKey: "no JSON", passedKey: "no JSON"}})
+	w.server.Put(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: stateNamespace, Name: stateName}, Data: map[string]string{stateKey: "no JSON", w.passedKey(): "no JSON"}})
 	if state, err := w.State(t.Context()); err != nil || state.Step != "" || len(state.Passed) != 0 {
 		t.Errorf("after an edit the state is %+v, %v", state, err)
 	}
@@ -417,6 +417,28 @@ func TestNext(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%s: next is %q, not %q", test.name, got, test.want)
+		}
+	}
+}
+
+// TestMarksByCourse holds that a step which is done in one course is not done in another that has a step of the same name.
+func TestMarksByCourse(t *testing.T) {
+	t.Parallel()
+	w := begin(t)
+	if err := w.rememberPassed(t.Context(), []string{"web/second"}); err != nil {
+		t.Fatal(err)
+	}
+	other := *w.Labs
+	other.Trust.Foreign = true
+	if state, err := other.State(t.Context()); err != nil || len(state.Passed) != 0 {
+		t.Errorf("the other course begins with %q, %v", state.Passed, err)
+	}
+	if err := other.rememberPassed(t.Context(), []string{"web/first"}); err != nil {
+		t.Fatal(err)
+	}
+	for l, want := range map[*Labs]string{w.Labs: "web/second", &other: "web/first"} {
+		if state, err := l.State(t.Context()); err != nil || len(state.Passed) != 1 || state.Passed[0] != want {
+			t.Errorf("what is done is %q, and not %s (%v)", state.Passed, want, err)
 		}
 	}
 }
