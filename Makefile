@@ -67,26 +67,26 @@ cross: ## go vet for the other systems, which compiles everything once more for 
 bench: build ## hellolab against kind, and against the same by hand
 	$(prepared) PATH=$$PATH:$${TESTBED_CACHE:-$$HOME/.cache/hellolab-testbed}/bin/tools BENCH=1 $(e2e) -run Bench -timeout 1h
 
-# The programs that make a release are pinned in release/go.mod; dist/tools has them.
+# The programs that make a release are pinned in release/go.mod; .dist/tools has them.
 release-tools: ## goreleaser and its like
-	cd release && go build -o ../dist/tools/ tool
+	cd release && go build -o ../.dist/tools/ tool
 
-# dist/files is what goes into the archives beside the program: licences by system, as Windows links other modules than Linux does.
+# .dist/files is what goes into the archives beside the program: licences by system, as Windows links other modules than Linux does.
 release-files: build release-tools ## the manual page, the completions and the licences of a release
-	rm -rf dist/files && mkdir -p dist/files/man dist/files/completions dist/files/licences
-	bin/hellolab --lang en man | gzip -n9 > dist/files/man/hellolab.1.gz
-	set -e; for shell in bash zsh fish powershell; do bin/hellolab completion $$shell > dist/files/completions/hellolab.$$shell; done
+	rm -rf .dist/files && mkdir -p .dist/files/man .dist/files/completions .dist/files/licences
+	bin/hellolab --lang en man | gzip -n9 > .dist/files/man/hellolab.1.gz
+	set -e; for shell in bash zsh fish powershell; do bin/hellolab completion $$shell > .dist/files/completions/hellolab.$$shell; done
 	set -e; export GOROOT="$$(go env GOROOT)"; for system in linux darwin windows; do \
-		GOOS=$$system dist/tools/go-licenses save . --ignore $$(go list -m) --save_path dist/files/licences/$$system 2> dist/licences.log || { cat dist/licences.log; exit 1; }; \
-		mkdir -p dist/files/licences/$$system/go.dev && cp "$$GOROOT/LICENSE" dist/files/licences/$$system/go.dev/; done
+		GOOS=$$system .dist/tools/go-licenses save . --ignore $$(go list -m) --save_path .dist/files/licences/$$system 2> .dist/licences.log || { cat .dist/licences.log; exit 1; }; \
+		mkdir -p .dist/files/licences/$$system/go.dev && cp "$$GOROOT/LICENSE" .dist/files/licences/$$system/go.dev/; done
 
-goreleaser = PATH="$$PWD/dist/tools:$$PATH" KUBECTL_VERSION=$(kubectl) dist/tools/goreleaser release --clean
+goreleaser = PATH="$$PWD/.dist/tools:$$PATH" KUBECTL_VERSION=$(kubectl) .dist/tools/goreleaser release --clean
 
-release-snapshot: release-files ## the archives, packages and checksums of a release, in dist/release; nothing is published
+release-snapshot: release-files ## the archives, packages and checksums of a release, in .dist/release; nothing is published
 	$(goreleaser) --snapshot --skip=publish
 
 release: release-files ## the same for the tag that is checked out, published: .github/workflows/release.yaml
 	$(goreleaser)
 
 clean: ## what was built; the lab stays
-	rm -rf bin dist
+	rm -rf bin .dist

@@ -266,7 +266,7 @@ func sources(t *testing.T) []source {
 			return err
 		}
 		if entry.IsDir() {
-			if name != "." && (strings.HasPrefix(entry.Name(), ".") || slices.Contains([]string{"testbed", "testdata", "e2e", "bin", "dist", "images/src"}, name) ||
+			if name != "." && (strings.HasPrefix(entry.Name(), ".") || slices.Contains([]string{"testbed", "testdata", "e2e", "bin", "images/src"}, name) ||
 				strings.HasSuffix(name, "test")) { // a package named "...test" is for unit tests, and no other may import it
 				return fs.SkipDir
 			}

@@ -155,7 +155,7 @@ func inspectSources(t *testing.T, visit func(token.Position, *ast.CallExpr)) {
 		if err != nil {
 			return err
 		}
-		if entry.IsDir() && (slices.Contains([]string{".git", "testbed", "e2e", "bin", "dist", "src"}, entry.Name()) || strings.HasSuffix(entry.Name(), "test")) {
+		if entry.IsDir() && (slices.Contains([]string{".git", "testbed", "e2e", "bin", ".dist", "src"}, entry.Name()) || strings.HasSuffix(entry.Name(), "test")) {
 			return filepath.SkipDir // a package named "...test" is for unit tests
 		}
 		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
