@@ -68,3 +68,34 @@ func (l *lab) follows(file, locale string) {
 		}
 	}
 }
+
+// named is a command in a document that looks, and changes nothing: in backticks, on a line of its own, or in a session.
+var named = regexp.MustCompile("(?m)(?:`|^    |^\\$ )(hellolab (?:status|ip|config|version|doctor|why|help|completion|images list|images env|lab list|lab show|lab check)\\b[^`\n#|;()]*)")
+
+// runsWhatDocumentsName runs every such command of the documents, but for those with a word that the reader has to fill in.
+func (l *lab) runsWhatDocumentsName() {
+	files, err := filepath.Glob("../docs/*.md")
+	l.check(err)
+	ran := map[string]bool{}
+	for _, file := range append(files, "../README.md") {
+		document, err := os.ReadFile(file)
+		l.check(err)
+		for _, found := range named.FindAllStringSubmatch(string(document), -1) {
+			line, _, _ := strings.Cut(strings.TrimSpace(found[1]), "  ") // two spaces begin what it is good for
+			if ran[line] || regexp.MustCompile(`[A-Z]{3}|--watch|--write|\[`).MatchString(line) {
+				continue
+			}
+			ran[line] = true
+			command := exec.Command("bash", "-c", line)
+			command.Dir, command.Env = l.folder, l.env
+			said, _ := command.CombinedOutput()
+			if status := command.ProcessState.ExitCode(); status != 0 && status != 3 {
+				l.Errorf("%s: %s ends with status %d:\n%s", filepath.Base(file), line, status, said)
+			}
+		}
+	}
+	if len(ran) < 60 {
+		l.Errorf("the documents name %d commands", len(ran))
+	}
+	l.Logf("%d commands", len(ran))
+}

@@ -308,6 +308,7 @@ func TestCourse(t *testing.T) {
 		{"the documented course", (*lab).takesAnotherCourse},
 		{"a reader's own objects", (*lab).keepsTheReadersObjects},
 		{"killed and twice", (*lab).repairsAnInterruptedInstallation},
+		{"what the documents name", (*lab).runsWhatDocumentsName},
 		{"kubectl", (*lab).isKubectl},
 		{"tunnel", (*lab).tunnels},
 		{"ip", (*lab).printsItsAddress},
