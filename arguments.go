@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
-	"github.com/xrash/smetrics"
 
 	"github.com/hellolab/hellolab/messages"
 )
@@ -102,7 +101,7 @@ func (l *commandLine) takeCommand(name string) error {
 		return nil
 	}
 	failure := messages.Usagef("unknown command %q", name)
-	if best := cmp.Or(minikubes()[name], nearest(name, names)); slices.Contains(names, best) {
+	if best := cmp.Or(minikubes()[name], messages.Meant(name, names)); slices.Contains(names, best) {
 		return failure.WithHint("did you mean: %s", messages.Hellolab(append(l.names(), best)...))
 	}
 	return failure.Next(messages.Hellolab("help"))
@@ -121,7 +120,7 @@ func (l *commandLine) takeFlag(args []string) (int, error) {
 		if dashed == "--version" {
 			return 0, failure.WithHint("did you mean: %s", messages.Hellolab("version"))
 		}
-		if best := nearest(dashed, l.known()); best != "" {
+		if best := messages.Meant(dashed, l.known()); best != "" {
 			return 0, failure.WithHint("did you mean: %s", best)
 		}
 		return 0, failure.Next(messages.Hellolab(append([]string{"help"}, l.names()...)...))
@@ -252,20 +251,4 @@ func (l *commandLine) arranged(program string) []string {
 		args = append(args, "--")
 	}
 	return append(args, l.arguments...)
-}
-
-// nearest is the known word that a mistyped one was meant to be, or "".
-func nearest(word string, known []string) string {
-	best, score := "", 0.8
-	for _, candidate := range known {
-		if len(word) > 1 && strings.HasPrefix(candidate, word) { // it was not typed to its end
-			return candidate
-		}
-	}
-	for _, candidate := range known {
-		if s := smetrics.JaroWinkler(word, candidate, 0.7, 4); s > score {
-			best, score = candidate, s
-		}
-	}
-	return best
 }

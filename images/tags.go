@@ -42,7 +42,7 @@ func Select(names []string) ([]Tag, error) {
 		at := slices.IndexFunc(Tags(), func(tag Tag) bool { return tag.Name == name })
 		if at < 0 {
 			return nil, messages.Usagef("there is no image tag %q", name).
-				WithHint("%s, with one or more of: %s", messages.Hellolab("images", "build").Usage("TAG"), strings.Join(tagNames(), ", "))
+				WithHint("%s, with one or more of: %s", messages.Hellolab("images", "build").Usage("TAG"), strings.Join(tagNames(), ", ")).OrMeant(name, tagNames())
 		}
 		if tag := Tags()[at]; !slices.Contains(selected, tag) {
 			selected = append(selected, tag)

@@ -166,7 +166,7 @@ func (c *Course) Find(name string) (*Step, error) {
 	for _, step := range chapter.Steps {
 		names = append(names, step.Name)
 	}
-	return nil, messages.Usagef("the chapter %s has no step %q", chapter.Name, stepName).WithHint("its steps are: %s", names)
+	return nil, messages.Usagef("the chapter %s has no step %q", chapter.Name, stepName).WithHint("its steps are: %s", names).OrMeant(stepName, names)
 }
 
 // Steps are all of the course's, in its order.
@@ -231,5 +231,5 @@ func (c *Course) Chapter(name string) (*Chapter, error) {
 		}
 	}
 	return nil, messages.Usagef("there is no chapter %q", name).
-		WithHint("the chapters are: %s; %s shows them with their steps", c.Order, messages.Hellolab("lab", "list"))
+		WithHint("the chapters are: %s; %s shows them with their steps", c.Order, messages.Hellolab("lab", "list")).OrMeant(name, c.Order)
 }
