@@ -70,9 +70,13 @@ func (l *lab) follows(file, locale string) {
 }
 
 // named is a command in a document that looks, and changes nothing: in backticks, on a line of its own, or in a session.
-var named = regexp.MustCompile("(?m)(?:`|^    |^\\$ )(hellolab (?:status|ip|config|version|doctor|why|help|completion|images list|images env|lab list|lab show|lab check)\\b[^`\n#|;()]*)")
+var named = regexp.MustCompile("(?m)(?:`|^    |^\\$ )(hellolab (?:status|ip|config|version|doctor|why|help|completion|images list|images env|lab list|lab show|lab check)\\b[^`\n#|;()>]*)")
 
-// runsWhatDocumentsName runs every such command of the documents, but for those with a word that the reader has to fill in.
+// filledIn is a command with a word that the reader has to fill in, that does not end, or that is about a course or an object of another
+// test's.
+var filledIn = regexp.MustCompile(`[A-Z]{3}|--watch|--write|--course|\[|why \w+/`)
+
+// runsWhatDocumentsName runs every such command of the documents, but for those that are filled in.
 func (l *lab) runsWhatDocumentsName() {
 	files, err := filepath.Glob("../docs/*.md")
 	l.check(err)
@@ -82,7 +86,7 @@ func (l *lab) runsWhatDocumentsName() {
 		l.check(err)
 		for _, found := range named.FindAllStringSubmatch(string(document), -1) {
 			line, _, _ := strings.Cut(strings.TrimSpace(found[1]), "  ") // two spaces begin what it is good for
-			if ran[line] || regexp.MustCompile(`[A-Z]{3}|--watch|--write|\[`).MatchString(line) {
+			if ran[line] || filledIn.MatchString(line) {
 				continue
 			}
 			ran[line] = true
