@@ -74,7 +74,7 @@ release-tools: ## goreleaser and its like
 # .dist/files is what goes into the archives beside the program: licences by system, as Windows links other modules than Linux does.
 release-files: build release-tools ## the manual page, the completions and the licences of a release
 	rm -rf .dist/files && mkdir -p .dist/files/man .dist/files/completions .dist/files/licences
-	bin/hellolab --lang en man | gzip -n9 > .dist/files/man/hellolab.1.gz
+	set -o pipefail; bin/hellolab --lang en man | gzip -n9 > .dist/files/man/hellolab.1.gz
 	set -e; for shell in bash zsh fish powershell; do bin/hellolab completion $$shell > .dist/files/completions/hellolab.$$shell; done
 	set -e; export GOROOT="$$(go env GOROOT)"; for system in linux darwin windows; do \
 		GOOS=$$system .dist/tools/go-licenses save . --ignore $$(go list -m) --save_path .dist/files/licences/$$system 2> .dist/licences.log || { cat .dist/licences.log; exit 1; }; \

@@ -84,9 +84,11 @@ func (l *commandLine) take(args []string) (int, error) {
 func (l *commandLine) passesOn() bool { return len(l.commands) > 0 && l.last().SkipFlagParsing }
 
 func (l *commandLine) takeCommand(name string) error {
-	names := make([]string, len(l.next))
-	for i, command := range l.next {
-		names[i] = command.Name
+	var names []string
+	for _, command := range l.next {
+		if !command.Hidden {
+			names = append(names, command.Name)
+		}
 		if command.Name == name {
 			l.commands = append(l.commands, command)
 			l.levels = append(l.levels, command.Flags)
@@ -204,6 +206,9 @@ func (l *commandLine) command() messages.Command { return messages.Hellolab(l.na
 
 // complete checks the number of arguments against the command's own words: "NAME", "[TAG...]".
 func (l *commandLine) complete() error {
+	if len(l.commands) == 0 && len(l.arguments) > 0 { // behind --
+		return messages.Usagef("unknown command %q", l.arguments[0]).Next(messages.Hellolab("help"))
+	}
 	if len(l.commands) == 0 {
 		return nil
 	}

@@ -47,10 +47,12 @@ type answer struct {
 	directive cobra.ShellCompDirective
 }
 
-// complete answers what the last of the arguments may become, in the words that cobra's scripts read. It never fails: a shell shows
-// nothing then.
+// longestAnswer is how long a completion may take: somebody waits for it at the keyboard.
+const longestAnswer = 2 * time.Second
+
+// complete answers what the last of the arguments may become, in the words that cobra's scripts read.
 func (p *program) complete(c *cli.Context) error {
-	ctx, cancel := context.WithTimeout(c.Context, 2*time.Second) // somebody waits for it at the keyboard
+	ctx, cancel := context.WithTimeout(c.Context, longestAnswer)
 	defer cancel()
 	c.Context = ctx
 	args := c.Args().Slice()
@@ -88,7 +90,10 @@ func (p *program) completeKubectl(c *cli.Context, args []string) error {
 		return err
 	}
 	context := bootstrap.Context(all.Bootstrap.Name)
-	return p.runKubectl(context, slices.Concat([]string{completing, "--context", context}, args))
+	if len(args) > 1 && args[0] == "--" { // as in minikube kubectl -- get pods
+		args = args[1:]
+	}
+	return p.runKubectl(context, slices.Concat([]string{completing, "--context", context, "--request-timeout", longestAnswer.String()}, args))
 }
 
 // answer prints an answer as cobra's scripts read it: a line for each word, and a number.
@@ -102,8 +107,15 @@ func (p *program) candidates(c *cli.Context, line *commandLine, word string) ans
 	switch {
 	case line.help:
 		return answer{p.commandWords(line.next), cobra.ShellCompDirectiveNoFileComp}
+	case strings.HasPrefix(word, "-") && strings.Contains(word, "="):
+		dashed, _, _ := strings.Cut(word, "=")
+		values := p.flagValues(c, line, dashed)
+		for i, value := range values.words {
+			values.words[i] = dashed + "=" + value
+		}
+		return values
 	case strings.HasPrefix(word, "-"):
-		return answer{line.flagWords(), cobra.ShellCompDirectiveNoFileComp}
+		return answer{line.flagWords(c.App), cobra.ShellCompDirectiveNoFileComp}
 	case len(line.commands) == 0:
 		return answer{p.commandWords(line.next), cobra.ShellCompDirectiveNoFileComp}
 	}
@@ -175,12 +187,14 @@ func (p *program) commandWords(commands []*cli.Command) (words []string) {
 	return words
 }
 
-// flagWords are the flags that may stand here, the command's own first.
-func (l *commandLine) flagWords() (words []string) {
-	for _, flags := range slices.Backward(l.levels) {
-		for _, flag := range flags {
-			words = append(words, "--"+flag.Names()[0]+"\t"+flag.(cli.DocGenerationFlag).GetUsage())
-		}
+// flagWords are the flags that help shows here: the last command's own, and those of all.
+func (l *commandLine) flagWords(app *cli.App) (words []string) {
+	flags := app.Flags
+	if len(l.commands) > 0 {
+		flags = slices.Concat(l.last().Flags, app.Flags)
+	}
+	for _, flag := range flags {
+		words = append(words, "--"+flag.Names()[0]+"\t"+flag.(cli.DocGenerationFlag).GetUsage())
 	}
 	return words
 }

@@ -137,10 +137,6 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		return err
 	}
 	guide := p.printer.Text(l.Checker.Place.Guide(step))
-	next, err := p.afterStep(c.Context, l, step)
-	if err != nil {
-		return err
-	}
 	p.tellContext()
 	return p.print(c, installed{p.checkResult(step, rows), guide}, func() string {
 		text := p.rowsText(rows)
@@ -156,7 +152,7 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 				messages.Hellolab("lab", "show", step.ID()), messages.Hellolab("lab", "check", step.ID())), "")
 			return text
 		}
-		return text + "\n" + next
+		return text + "\n" + p.afterStep(c.Context, l, step)
 	})
 }
 
@@ -181,13 +177,13 @@ func (p *program) labCheck(c *cli.Context, l *labs.Labs) error {
 	if err != nil {
 		return err
 	}
-	next := ""
-	if check.Met(rows) {
-		if next, err = p.afterStep(c.Context, l, step); err != nil {
-			return err
+	err = p.print(c, p.checkResult(step, rows), func() string {
+		if !check.Met(rows) {
+			return p.checkText(step, rows)
 		}
-	}
-	if err := p.print(c, p.checkResult(step, rows), func() string { return p.checkText(step, rows) + next }); err != nil {
+		return p.checkText(step, rows) + p.afterStep(c.Context, l, step)
+	})
+	if err != nil {
 		return err
 	}
 	if !check.Met(rows) {
@@ -242,11 +238,7 @@ func (p *program) labWatch(c *cli.Context, l *labs.Labs, step *course.Step) erro
 	if err != nil || c.String("output") == "json" {
 		return err
 	}
-	next, err := p.afterStep(c.Context, l, at)
-	if err != nil {
-		return err
-	}
-	return p.printText(next)
+	return p.printText(p.afterStep(c.Context, l, at))
 }
 
 // marks are what has to change of a row for it to be shown again: not an answer that differs each time.
@@ -332,7 +324,7 @@ func (p *program) labShow(c *cli.Context) error {
 	p.tellContext()
 	return p.print(c, shown, func() string {
 		text := strings.Join(parts, "\n") + "\n"
-		if files := shown[0].Files; len(files) > 0 {
+		if len(steps) == 1 && len(shown[0].Files) > 0 {
 			text += p.wrapped(messages.T("to have these files in a folder: %s", messages.Hellolab("lab", "show", steps[0].ID(), "--write", ".")), "")
 		}
 		return text + p.wrapped(messages.T("do this, then compare: %s, or %s while you work",

@@ -19,6 +19,9 @@ import (
 func (p *program) writeStep(c *cli.Context, s session, lessons *course.Course, step *course.Step) error {
 	folder := c.String("write")
 	files := p.shown(p.place(s), step).Files
+	if len(files) == 0 {
+		return messages.Usagef("the step %s has no files", step.ID()).Next(messages.Hellolab("lab", "show", step.ID()))
+	}
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return filesUnwritable(err)
 	}
@@ -65,10 +68,11 @@ func (p *program) changedByReader(root *os.Root, s session, lessons *course.Cour
 		if err != nil {
 			return nil, err
 		}
-		// an editor may end lines as Windows does
-		content := strings.ReplaceAll(string(found), "\r\n", "\n")
+		lines := strings.NewReplacer("\r\n", "\n") // an editor may end them as Windows does
 		ofCourse := slices.ContainsFunc(lessons.Steps(), func(step *course.Step) bool {
-			return slices.Contains(p.shown(p.place(s), step).Files, shownFile{file.Name, content})
+			return slices.ContainsFunc(p.shown(p.place(s), step).Files, func(shown shownFile) bool {
+				return shown.Name == file.Name && lines.Replace(shown.Content) == lines.Replace(string(found))
+			})
 		})
 		if !ofCourse {
 			changed = append(changed, file.Name)

@@ -31,5 +31,9 @@ func TestShowWrite(t *testing.T) {
 	}
 	m.must(exitDone, []string{"lab", "show", "deployment/scale", "--write", "work", "--force"})
 	m.must(exitUsage, []string{"lab", "show", "deployment", "--write", "work"}, "next: hellolab lab show deployment/create --write work")
+	m.must(exitUsage, []string{"lab", "show", "container", "--write", "none"}, "has no files", "next: hellolab lab show container/build-run-push")
+	if _, err := os.Stat("none"); err == nil {
+		t.Error("there is a folder without files")
+	}
 	m.must(exitFailed, []string{"lab", "show", "pod/nginx", "--write", filepath.Join("work", "deployment.yaml", "x")}, "the files cannot be written")
 }

@@ -45,7 +45,7 @@ func thisBuild() build {
 	return built
 }
 
-// version is set by the Makefile.
+// version is set by the Makefile, and by .goreleaser.yaml.
 var version = "devel"
 
 // man prints the manual page, for those who make packages.

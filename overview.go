@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -32,56 +34,67 @@ func (p *program) overview(c *cli.Context) error {
 	}
 	state, err := p.courseState(c.Context, s, lessons)
 	if err != nil {
-		return err
+		return errors.Join(p.printText(table(p.statusRows(status))), err)
 	}
 	rows := append(p.statusRows(status), []string{p.say("course"), p.printer.Text(progressed(lessons, state))})
-	return p.printText(table(rows) + p.nextInCourse(lessons, state) + p.printer.Text(messages.T("all commands: %s", messages.Hellolab("help"))) + "\n")
+	next := ""
+	if command, found := nextInCourse(lessons, state); found {
+		next = p.next(command)
+	}
+	return p.printText(table(rows) + next + p.printer.Text(messages.T("all commands: %s", messages.Hellolab("help"))) + "\n")
 }
 
 // progressed tells how far the reader of a course is.
 func progressed(lessons *course.Course, state labs.State) messages.Text {
-	done := messages.T("%v of %v steps done", len(state.Passed), len(lessons.Steps()))
+	passed := 0
+	for _, step := range lessons.Steps() {
+		if slices.Contains(state.Passed, step.ID()) {
+			passed++
+		}
+	}
+	done := messages.T("%v of %v steps done", passed, len(lessons.Steps()))
 	if next := state.Next(lessons); next != nil {
 		return messages.T("%s; next: %s", done, messages.T("%s (%s)", next.ID(), next.Title.Text()))
 	}
 	return done
 }
 
-// afterStep is the line that leads from a step that is done to the next one, or tells that it was the last.
-func (p *program) afterStep(ctx context.Context, l *labs.Labs, step *course.Step) (string, error) {
+// afterStep is the line that leads from a step that is done to the next one, or tells that it was the last. What cannot be read now is no
+// reason to say that the step is not done: there is no line then.
+func (p *program) afterStep(ctx context.Context, l *labs.Labs, step *course.Step) string {
 	next, err := l.After(ctx, step)
 	switch {
 	case err != nil:
-		return "", err
-	case next == nil:
-		return p.say("all steps of the course are done") + "\n", nil
-	}
-	return p.next(messages.Hellolab("lab", "show", next.ID())), nil
-}
-
-// nextInCourse is the line that leads to what comes next in the course, or nothing at its end.
-func (p *program) nextInCourse(lessons *course.Course, state labs.State) string {
-	next := state.Next(lessons)
-	switch {
-	case next == nil:
 		return ""
-	case state.Installing && state.Step == next.ID():
-		return p.next(messages.Hellolab("lab", state.Step))
+	case next == nil:
+		return p.say("all steps of the course are done") + "\n"
 	}
 	return p.next(messages.Hellolab("lab", "show", next.ID()))
 }
 
-// firstSteps is what to read first in a lab that has just come up: where the reader is in the course. What cannot be read now is no
+// nextInCourse is the command that leads to what comes next in the course, if anything does.
+func nextInCourse(lessons *course.Course, state labs.State) (messages.Command, bool) {
+	next := state.Next(lessons)
+	switch {
+	case next == nil:
+		return messages.Command{}, false
+	case state.Installing && state.Before && state.Step == next.ID():
+		return messages.Hellolab("lab", state.Step, "--before"), true
+	case state.Installing && state.Step == next.ID():
+		return messages.Hellolab("lab", state.Step), true
+	}
+	return messages.Hellolab("lab", "show", next.ID()), true
+}
+
+// firstSteps is what to type first in a lab that has just come up: what comes next in the course. What cannot be read now is no
 // reason to say that the lab is not up.
 func (p *program) firstSteps(ctx context.Context, s session) messages.Command {
-	lessons, err := s.course()
-	if err != nil {
-		return messages.Hellolab("lab", "list")
+	if lessons, err := s.course(); err == nil {
+		if state, err := p.courseState(ctx, s, lessons); err == nil {
+			if next, found := nextInCourse(lessons, state); found {
+				return next
+			}
+		}
 	}
-	state, err := p.courseState(ctx, s, lessons)
-	next := state.Next(lessons)
-	if err != nil || next == nil {
-		return messages.Hellolab("lab", "list")
-	}
-	return messages.Hellolab("lab", "show", next.ID())
+	return messages.Hellolab("lab", "list")
 }

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -60,7 +61,7 @@ func (l *lab) follows(file, locale string) {
 	}
 	for _, session := range sessions {
 		command := exec.Command("bash", "-c", session.line)
-		command.Dir, command.Env = l.folder, append(l.env, "LANG="+locale, "LC_ALL=")
+		command.Dir, command.Env = l.folder, append(slices.Clip(l.env), "LANG="+locale, "LC_ALL=")
 		printed, err := command.CombinedOutput()
 		l.Logf("$ %s\n%s", session.line, printed)
 		if !session.matches(string(printed)) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,6 +33,9 @@ func (l *lab) completesInShells() {
 }
 
 func (l *lab) completesIn(shell interactive) {
+	if _, err := exec.LookPath(shell.name); err != nil {
+		l.Fatalf("there is no %s here: testbed/shells installs it", shell.name)
+	}
 	terminal := l.inTerminal(shell.start)
 	terminal.types(shell.setUp + "; echo rea''dy\r")
 	terminal.shows(`(?m)^ready`)
@@ -65,7 +69,7 @@ func (l *lab) inTerminal(line string) *terminal {
 	script, err := exec.LookPath("script")
 	l.check(err)
 	command := exec.Command(script, "-qec", "stty cols 200 rows 50; exec "+line, "/dev/null")
-	command.Dir, command.Env = l.folder, append(l.env, "SHELL=/bin/sh", "TERM=xterm", "PS1=> ", "HISTFILE=/dev/null", "HOME="+l.TempDir())
+	command.Dir, command.Env = l.folder, append(slices.Clip(l.env), "SHELL=/bin/sh", "TERM=xterm", "PS1=> ", "HISTFILE=/dev/null", "HOME="+l.TempDir())
 	keyboard, err := command.StdinPipe()
 	l.check(err)
 	t := &terminal{lab: l, keyboard: keyboard}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -150,12 +151,12 @@ func (l *Labs) rememberPassed(ctx context.Context, passed []string) error {
 // passedKey is where the passed steps of this course are kept.
 func (l *Labs) passedKey() string { return "passed" + l.courseSuffix() + ".json" }
 
-// courseSuffix tells the courses apart: "" is the built-in one.
+// courseSuffix tells the courses apart, by their titles and chapters: "" is the built-in one.
 func (l *Labs) courseSuffix() string {
 	if !l.Trust.Foreign {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(l.Course.Title.English + "\n" + l.Course.Title.Chinese))
+	sum := sha256.Sum256([]byte(strings.Join(append([]string{l.Course.Title.English, l.Course.Title.Chinese}, l.Course.Order...), "\n")))
 	return fmt.Sprintf("-%x", sum[:8])
 }
 
@@ -235,8 +236,9 @@ func (l *Labs) Current(ctx context.Context) (*course.Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	if state.Step != "" {
-		return l.Course.Find(state.Step)
+	installed := slices.IndexFunc(l.Course.Steps(), func(step *course.Step) bool { return step.ID() == state.Step })
+	if installed >= 0 && !(state.Before && slices.Contains(state.Passed, state.Step)) {
+		return l.Course.Steps()[installed], nil
 	}
 	if next := state.Next(l.Course); next != nil {
 		return next, nil

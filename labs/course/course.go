@@ -166,7 +166,11 @@ func (c *Course) Find(name string) (*Step, error) {
 	for _, step := range chapter.Steps {
 		names = append(names, step.Name)
 	}
-	return nil, messages.Usagef("the chapter %s has no step %q", chapter.Name, stepName).WithHint("its steps are: %s", names).OrMeant(stepName, names)
+	unknown := messages.Usagef("the chapter %s has no step %q", chapter.Name, stepName)
+	if meant := messages.Meant(stepName, names); meant != "" {
+		return nil, unknown.WithHint("did you mean: %s", chapter.Name+"/"+meant)
+	}
+	return nil, unknown.WithHint("its steps are: %s", names)
 }
 
 // Steps are all of the course's, in its order.

@@ -190,7 +190,7 @@ func TestFind(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"pods":        "error: there is no chapter \"pods\"\nnext: did you mean: pod\n",
-		"pod/hello":   "error: the chapter pod has no step \"hello\"\nnext: did you mean: hellok8s\n",
+		"pod/hello":   "error: the chapter pod has no step \"hello\"\nnext: did you mean: pod/hellok8s\n",
 		"volumes":     "error: there is no chapter \"volumes\"\nnext: the chapters are: container, pod, deployment, service, ingress, namespace, configmap, secret, job, helm; hellolab lab list shows them with their steps\n",
 		"pod/":        "error: the chapter pod has no step \"\"\nnext: its steps are: nginx, hellok8s\n",
 		"pod/busybox": "error: the chapter pod has no step \"busybox\"\nnext: its steps are: nginx, hellok8s\n",
