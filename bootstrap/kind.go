@@ -58,19 +58,30 @@ func kindConfig(settings Config, cgroupV1 bool) *v1alpha4.Cluster {
 		// of a section that they do not have
 		ContainerdConfigPatches: []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"" + certsFolder + "\"\n"},
 	}
-	// Each of the controller manager's controllers asks for a token of its own before any of them starts; at the default
-	// 20 requests a second that is 5 s in which the new cluster does nothing else.
-	for _, argument := range []string{"kube-api-qps", "kube-api-burst"} {
-		config.KubeadmConfigPatchesJSON6902 = append(config.KubeadmConfigPatchesJSON6902, v1alpha4.PatchJSON6902{
-			Group: "kubeadm.k8s.io", Version: "v1beta4", Kind: "ClusterConfiguration",
-			Patch: fmt.Sprintf("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: %s, value: \"300\"}\n", argument)})
-	}
+	config.KubeadmConfigPatchesJSON6902 = kubeadmPatches()
 	if cgroupV1 {
 		// kubelet 1.35 and later refuses cgroup v1 unless told otherwise
 		// (https://github.com/kubernetes/kubernetes/pull/134298)
 		config.KubeadmConfigPatches = []string{"kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\nfailCgroupV1: false\n"}
 	}
 	return config
+}
+
+// kubeadmPatches are what is changed of kind's configuration of the control plane.
+func kubeadmPatches() (all []v1alpha4.PatchJSON6902) {
+	patch := func(patch string) {
+		all = append(all, v1alpha4.PatchJSON6902{Group: "kubeadm.k8s.io", Version: "v1beta4", Kind: "ClusterConfiguration", Patch: patch})
+	}
+	// Each of the controller manager's controllers asks for a token of its own before any of them starts; at the default
+	// 20 requests a second that is 5 s in which the new cluster does nothing else.
+	for _, argument := range []string{"kube-api-qps", "kube-api-burst"} {
+		patch(fmt.Sprintf("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: %s, value: \"300\"}\n", argument))
+	}
+	// There is one control plane, so nobody to elect a leader among. After a restart of the node, the controllers and the scheduler would wait
+	// until the lease of those before is over: 15 s in which no Service gets its endpoints. kind gives the scheduler no arguments.
+	patch("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: leader-elect, value: \"false\"}\n")
+	patch("- op: add\n  path: /scheduler/extraArgs\n  value: [{name: leader-elect, value: \"false\"}]\n")
+	return all
 }
 
 func nodeImage(settings Config) string {

@@ -64,9 +64,11 @@ func defaultCluster() *v1alpha4.Cluster {
 	publish := func(inside, outside int32) v1alpha4.PortMapping {
 		return v1alpha4.PortMapping{ContainerPort: inside, HostPort: outside, ListenAddress: "127.0.0.1", Protocol: "TCP"}
 	}
+	clusterPatch := func(patch string) v1alpha4.PatchJSON6902 {
+		return v1alpha4.PatchJSON6902{Group: "kubeadm.k8s.io", Version: "v1beta4", Kind: "ClusterConfiguration", Patch: patch}
+	}
 	raise := func(setting string) v1alpha4.PatchJSON6902 {
-		return v1alpha4.PatchJSON6902{Group: "kubeadm.k8s.io", Version: "v1beta4", Kind: "ClusterConfiguration",
-			Patch: "- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: " + setting + ", value: \"300\"}\n"}
+		return clusterPatch("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: " + setting + ", value: \"300\"}\n")
 	}
 	return &v1alpha4.Cluster{
 		TypeMeta: v1alpha4.TypeMeta{Kind: "Cluster", APIVersion: "kind.x-k8s.io/v1alpha4"},
@@ -81,8 +83,10 @@ func defaultCluster() *v1alpha4.Cluster {
 				publish(30000, 30000),
 			},
 		}},
-		ContainerdConfigPatches:      []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n"},
-		KubeadmConfigPatchesJSON6902: []v1alpha4.PatchJSON6902{raise("kube-api-qps"), raise("kube-api-burst")},
+		ContainerdConfigPatches: []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n"},
+		KubeadmConfigPatchesJSON6902: []v1alpha4.PatchJSON6902{raise("kube-api-qps"), raise("kube-api-burst"),
+			clusterPatch("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: leader-elect, value: \"false\"}\n"),
+			clusterPatch("- op: add\n  path: /scheduler/extraArgs\n  value: [{name: leader-elect, value: \"false\"}]\n")},
 	}
 }
 
