@@ -192,10 +192,16 @@ func (l *lab) walksTheCourse() {
 	for _, chapter := range chapters() {
 		l.must("lab", chapter)
 	}
+	l.hasAllImages()
+	l.must("down")
+}
+
+// hasAllImages holds that the lab has the course's eight, which a bundle brings along.
+func (l *lab) hasAllImages() {
+	l.Helper()
 	if images := l.must("images", "list").stdout; strings.Count(images, "up to date") != 8 {
 		l.Errorf("of the images there is\n%s", images)
 	}
-	l.must("down")
 }
 
 // isServed takes a bundle from a server that has it, after a first attempt that was killed.
@@ -224,12 +230,14 @@ func (l *lab) isServed(file, saved, caches string) {
 	})
 	l.check(first.Process.Signal(syscall.SIGKILL))
 	first.Wait()
-	l.must("up", "--no-images", "--from", server)
+	l.must("up", "--from", server)
 	if left, _ := filepath.Glob(parts); len(left) != 0 {
 		l.Errorf("there is left %q", left)
 	}
 	again := l.must("up", "--no-images", "--from", server)
 	l.says(again.stderr, nothingToChange)
+	l.must("lab", "service")
+	l.hasAllImages()
 	l.must("down")
 
 	clients := 3
