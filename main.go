@@ -111,6 +111,7 @@ func (p *program) dispatch(ctx context.Context, args []string) error {
 func (p *program) app() *cli.App {
 	say := func(format string) string { return p.printer.Text(messages.T(format)) }
 	output := &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: say("json: output for programs")}
+	trace := &cli.StringFlag{Name: "trace", Usage: say("write what took how long into this file, for ui.perfetto.dev or chrome://tracing")}
 	return &cli.App{
 		Name:                      "hellolab",
 		Usage:                     say("a Kubernetes lab on this machine, for the hellok8s course"),
@@ -141,12 +142,13 @@ func (p *program) app() *cli.App {
 				&cli.BoolFlag{Name: "no-ingress", Usage: say("leave the ingress controller out")},
 				&cli.BoolFlag{Name: "no-images", Usage: say("do not build the course's images")},
 				&cli.StringFlag{Name: "from", Usage: say("take the images from a class' server: the address that bundle serve says")},
+				trace,
 			}},
 			{Name: "down", Usage: say("delete the lab"), Action: p.down, Flags: []cli.Flag{
 				&cli.BoolFlag{Name: "keep-registry", Usage: say("keep the image registry and what it holds")},
 			}},
 			{Name: "stop", Usage: say("stop the lab and keep its state"), Action: p.onLab((*bootstrap.Lab).Stop)},
-			{Name: "start", Usage: say("start a stopped lab"), Action: p.start},
+			{Name: "start", Usage: say("start a stopped lab"), Action: p.start, Flags: []cli.Flag{trace}},
 			{Name: "pause", Usage: say("freeze the lab"), Action: p.onLab((*bootstrap.Lab).Pause)},
 			{Name: "resume", Usage: say("resume a paused lab"), Action: p.onLab((*bootstrap.Lab).Resume)},
 			{Name: "status", Usage: say("show the state of the lab"), Action: p.status, Flags: []cli.Flag{output}},

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -13,7 +15,9 @@ import (
 )
 
 // up starts the lab, or completes it.
-func (p *program) up(c *cli.Context) error {
+func (p *program) up(c *cli.Context) error { return p.traced(c, p.bringUp) }
+
+func (p *program) bringUp(c *cli.Context) error {
 	s, err := p.begin(c)
 	if err != nil {
 		return err
@@ -39,7 +43,9 @@ func (p *program) up(c *cli.Context) error {
 }
 
 // start starts a lab that is there. Images of the course's that it lacks are built when a step needs them.
-func (p *program) start(c *cli.Context) error {
+func (p *program) start(c *cli.Context) error { return p.traced(c, p.bringBack) }
+
+func (p *program) bringBack(c *cli.Context) error {
 	s, err := p.begin(c)
 	if err != nil {
 		return err
@@ -52,6 +58,23 @@ func (p *program) start(c *cli.Context) error {
 		return err
 	}
 	return p.welcome(c.Context, s)
+}
+
+// traced does work, and writes what took how long into the file that --trace names, also where the work has failed.
+func (p *program) traced(c *cli.Context, work cli.ActionFunc) (err error) {
+	path := c.String("trace")
+	if path == "" {
+		return work(c)
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return messages.Usagef("%s is there already", path).WithHint("name another file for the trace")
+	}
+	if err != nil {
+		return messages.Usagef("the file for the trace cannot be written").Because(err).WithHint("name another file for the trace")
+	}
+	defer func() { err = errors.Join(err, p.story.WriteTrace(file), file.Close()) }()
+	return work(c)
 }
 
 // content is what the course puts into a lab.

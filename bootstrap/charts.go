@@ -8,6 +8,7 @@ import (
 
 	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/helm"
+	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -25,59 +26,77 @@ const (
 
 // ensureCharts installs the chart repository, which holds files from the start, and what users put in later, and waits
 // until it answers. Without files, one that is there is waited for. Without the image of its web server in the lab's registry there is none, and it says so.
-func (l *Lab) ensureCharts(ctx context.Context, files map[string][]byte) error {
+func (l *Lab) ensureCharts(ctx context.Context, api *kube.Cluster, files map[string][]byte) error {
 	if !l.settings.Bootstrap.Ingress.Enabled {
 		return nil
 	}
-	releases, err := l.releases(chartsNamespace)
-	if err != nil {
-		return err
-	}
-	installed, err := releases.Get(chartsName)
+	found, err := l.chartServer(ctx, api, files)
 	if err != nil {
 		return err
 	}
 	url := l.Addresses().Charts
 	answers := func(ctx context.Context) error { return answersWith(ctx, url+"/index.yaml", http.StatusOK) }
-	if len(files) == 0 {
-		if installed == nil || answers(ctx) == nil {
+	if found.whole && answers(ctx) == nil {
+		return nil
+	}
+	if len(files) == 0 && !found.exists {
+		return nil
+	}
+	if len(files) > 0 && !found.whole {
+		image, _, err := l.registry.Find(ctx, chartsImage)
+		if err != nil {
+			return err
+		}
+		if image == nil {
+			l.story.Say(l.noCharts())
 			return nil
 		}
-		return l.story.Do(ctx, messages.T("chart repository at %s", url), func(ctx context.Context) error { return l.untilCharts(ctx, answers) })
+	}
+	return l.story.Do(ctx, messages.T("chart repository at %s", url), func(ctx context.Context) error {
+		ctx, cancel := l.within(ctx)
+		defer cancel()
+		if len(files) == 0 {
+			return untilCharts(ctx, answers)
+		}
+		if found.whole && within(ctx, comeBackWithin, func(ctx context.Context) error { return untilCharts(ctx, answers) }) == nil {
+			return nil
+		}
+		if err := found.install(ctx); err != nil {
+			return messages.Errorf("the chart repository cannot be installed").Because(err).WithHint("once that is mended, run the same command again")
+		}
+		return untilCharts(ctx, answers)
+	})
+}
+
+// chartServer is the chart repository's installation. Without files it is whatever is installed.
+func (l *Lab) chartServer(ctx context.Context, api *kube.Cluster, files map[string][]byte) (installation, error) {
+	releases, err := l.releases(api, chartsNamespace)
+	if err != nil {
+		return installation{}, err
+	}
+	installed, err := releases.Get(chartsName)
+	if err != nil {
+		return installation{}, err
+	}
+	if len(files) == 0 {
+		return installation{exists: installed != nil, whole: installed != nil}, nil
 	}
 	wanted, err := helm.Load(chartRepository, chartsName)
 	if err != nil {
-		return err
+		return installation{}, err
 	}
 	encoded := map[string]any{}
 	for name, content := range files {
 		encoded[name] = base64.StdEncoding.EncodeToString(content)
 	}
 	values := map[string]any{"files": encoded}
-	if helm.Current(installed, wanted, values) && answers(ctx) == nil {
-		if whole, err := releases.Whole(ctx, installed); whole || err != nil {
-			return err
-		}
+	if l.settings.Bootstrap.Ingress.Chart == "" {
+		values["class"] = ingressClass // which is not there yet where the chart is installed before the controller's
 	}
-	image, _, err := l.registry.Find(ctx, chartsImage)
-	if err != nil {
-		return err
-	}
-	if image == nil {
-		l.story.Say(l.noCharts())
-		return nil
-	}
-	return l.story.Do(ctx, messages.T("chart repository at %s", url), func(ctx context.Context) error {
-		if err := releases.Ensure(ctx, chartsName, wanted, values); err != nil {
-			return messages.Errorf("the chart repository cannot be installed").Because(err).WithHint("once that is mended, run the same command again")
-		}
-		return l.untilCharts(ctx, answers)
-	})
+	return look(ctx, releases, chartsName, installed, wanted, values)
 }
 
-func (l *Lab) untilCharts(ctx context.Context, answers func(context.Context) error) error {
-	ctx, cancel := l.within(ctx)
-	defer cancel()
+func untilCharts(ctx context.Context, answers func(context.Context) error) error {
 	return await.Poll(ctx, messages.T("the chart repository does not answer"), answers)
 }
 

@@ -28,40 +28,28 @@ var ingressChart embed.FS
 // ingressName names the release, its namespace and its chart.
 const ingressName = "ingress-nginx"
 
+// ingressClass is the name of the built-in controller's IngressClass.
+const ingressClass = "nginx"
+
 // ensureIngress installs the ingress controller and waits until it works: an Ingress is accepted by its webhook, and
 // port 80 answers. Where it works already, nothing happens.
 func (l *Lab) ensureIngress(ctx context.Context, api *kube.Cluster) error {
-	releases, err := l.releases(ingressName)
+	found, err := l.ingressController(ctx, api)
 	if err != nil {
 		return err
 	}
-	installed, err := releases.Get(ingressName)
-	if err != nil {
-		return err
-	}
-	wanted, values, err := l.ingressChart(installed)
-	if err != nil {
-		return err
-	}
-	current := helm.Current(installed, wanted, values)
-	whole := false
-	if current {
-		if whole, err = releases.Whole(ctx, installed); err != nil {
-			return err
-		}
-	}
-	if whole && l.ingressWorks(ctx, api) == nil {
+	if found.whole && l.ingressWorks(ctx, api) == nil {
 		return l.untilNodesReady(ctx, api)
 	}
 	return l.story.Do(ctx, messages.T("ingress controller at %s", l.Addresses().Ingress), func(ctx context.Context) error {
 		ctx, cancel := l.within(ctx)
 		defer cancel()
-		if whole { // it only has to come back, after a restart of the node say
+		if found.whole { // it has been installed a moment ago, or has to come back after a restart of the node
 			if l.untilIngressWorks(ctx, api, comeBackWithin) == nil {
 				return nil
 			}
 		}
-		if err := releases.Ensure(ctx, ingressName, wanted, values); err != nil {
+		if err := found.install(ctx); err != nil {
 			return messages.Errorf("the ingress controller's chart cannot be installed").Because(err).
 				WithHint("once that is mended, run the same command again; %s shows more", messages.Helm(ingressName, "status", ingressName))
 		}
@@ -73,7 +61,24 @@ func (l *Lab) ensureIngress(ctx context.Context, api *kube.Cluster) error {
 	})
 }
 
-// comeBackWithin is longer than the ingress controller takes to work again after a restart of its node.
+// ingressController is the ingress controller's installation.
+func (l *Lab) ingressController(ctx context.Context, api *kube.Cluster) (installation, error) {
+	releases, err := l.releases(api, ingressName)
+	if err != nil {
+		return installation{}, err
+	}
+	installed, err := releases.Get(ingressName)
+	if err != nil {
+		return installation{}, err
+	}
+	wanted, values, err := l.ingressChart(installed)
+	if err != nil {
+		return installation{}, err
+	}
+	return look(ctx, releases, ingressName, installed, wanted, values)
+}
+
+// comeBackWithin is longer than what is in the cluster takes to work again after a restart of its node.
 const comeBackWithin = time.Minute
 
 func (l *Lab) untilIngressWorks(ctx context.Context, api *kube.Cluster, limit time.Duration) error {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/port"
+	"github.com/hellolab/hellolab/progress"
 	"github.com/hellolab/hellolab/scratch"
 )
 
@@ -186,22 +187,40 @@ func (l *Lab) create(ctx context.Context, options ...cluster.CreateOption) error
 	}
 }
 
-// kindLogger sends what kind says to a debug log: hellolab tells the story itself.
-type kindLogger struct{ log logrus.FieldLogger }
+// kindLogger sends what kind says to a debug log: hellolab tells the story itself. The phases of kind's work, which it says without a
+// terminal by " • NAME  ..." and " ✓ NAME", are for the trace.
+type kindLogger struct {
+	log   logrus.FieldLogger
+	story *progress.Progress
+	// end ends the phase that kind is in.
+	end *func()
+}
+
+func newKindLogger(log logrus.FieldLogger, story *progress.Progress) kindLogger {
+	end := func() {}
+	return kindLogger{log, story, &end}
+}
 
 func (k kindLogger) Warn(message string)               { k.log.Debug(message) }
 func (k kindLogger) Warnf(format string, args ...any)  { k.log.Debugf(format, args...) }
 func (k kindLogger) Error(message string)              { k.log.Debug(message) }
 func (k kindLogger) Errorf(format string, args ...any) { k.log.Debugf(format, args...) }
 func (k kindLogger) V(level kindlog.Level) kindlog.InfoLogger {
-	return kindInfo{k.log}
+	return kindInfo(k)
 }
 
-type kindInfo struct{ log logrus.FieldLogger }
+type kindInfo kindLogger
 
 func (k kindInfo) Info(message string) { k.log.Debug(strings.TrimRight(message, "\n")) }
 func (k kindInfo) Infof(format string, args ...any) {
-	k.log.Debug(strings.TrimRight(fmt.Sprintf(format, args...), "\n"))
+	message := strings.TrimRight(fmt.Sprintf(format, args...), "\n")
+	k.log.Debug(message)
+	if phase, begins := strings.CutPrefix(message, " • "); begins {
+		*k.end = k.story.Silent(messages.T("kind: %s", messages.Verbatim(strings.TrimSuffix(phase, "  ..."))))
+	} else if strings.HasPrefix(message, " ✓ ") || strings.HasPrefix(message, " ✗ ") {
+		(*k.end)()
+		*k.end = func() {}
+	}
 }
 func (k kindInfo) Enabled() bool { return true }
 

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/kind/pkg/cluster"
 	"sigs.k8s.io/kind/pkg/cluster/nodes"
 
+	"github.com/hellolab/hellolab/helm"
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/lock"
 	"github.com/hellolab/hellolab/messages"
@@ -34,8 +35,8 @@ type Lab struct {
 	images   *mirror.Fetcher
 	kind     provider
 	kubectl  kube.Kubeconfig
-	// releases returns the Helm releases of a namespace of the lab.
-	releases func(namespace string) (releases, error)
+	// releases returns the Helm releases of a namespace of a cluster.
+	releases func(api *kube.Cluster, namespace string) (releases, error)
 }
 
 // provider creates kind clusters: [cluster.Provider] is one.
@@ -54,10 +55,10 @@ func Open(ctx context.Context, docker *client.Client, story *progress.Progress, 
 		log:     log,
 		asked:   asked,
 		images:  mirror.New(docker, story, mirror.Config{}),
-		kind:    cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(kindLogger{log})),
+		kind:    cluster.NewProvider(cluster.ProviderWithDocker(), cluster.ProviderWithLogger(newKindLogger(log, story))),
 		kubectl: kube.Kubeconfig{Context: Context(asked.Bootstrap.Name)},
 	}
-	lab.releases = func(namespace string) (releases, error) { return lab.Releases(namespace) }
+	lab.releases = func(api *kube.Cluster, namespace string) (releases, error) { return helm.New(api, namespace, log) }
 	return lab, lab.load(ctx)
 }
 

@@ -232,6 +232,7 @@ type assembly struct {
 	imagesIn     gate // what can be had of the images that the course pulls
 	clusterRuns  gate
 	nodesSetUp   gate
+	tried        gate // what can be done before the cluster runs
 
 	// copied and filled are the failures that keep nothing else from getting ready.
 	copied, filled error
@@ -244,8 +245,8 @@ func (l *Lab) assemble(ctx context.Context, nodes []container.Summary, course Co
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	a := &assembly{Lab: l, course: course, nodes: nodes, started: l.watchNodes(ctx, len(nodes) == 0), work: work,
-		registryRuns: make(gate), controllerIn: make(gate), imagesIn: make(gate), clusterRuns: make(gate), nodesSetUp: make(gate)}
-	for _, part := range []func(context.Context) error{a.runRegistry, a.runCluster, a.connectNodes, a.runWorkloads} {
+		registryRuns: make(gate), controllerIn: make(gate), imagesIn: make(gate), clusterRuns: make(gate), nodesSetUp: make(gate), tried: make(gate)}
+	for _, part := range []func(context.Context) error{a.runRegistry, a.runCluster, a.connectNodes, a.installAhead, a.runWorkloads} {
 		work.Go(func() error { return part(ctx) })
 	}
 	if err := work.Wait(); err != nil {
@@ -348,13 +349,16 @@ func (a *assembly) runWorkloads(ctx context.Context) error {
 	if !a.settings.Bootstrap.Ingress.Enabled {
 		return a.untilNodesReady(ctx, api)
 	}
+	if err := a.tried.wait(ctx); err != nil {
+		return err
+	}
 	if err := a.ensureIngress(ctx, api); err != nil {
 		return err
 	}
 	if err := a.imagesIn.wait(ctx); err != nil {
 		return err
 	}
-	return a.ensureCharts(ctx, a.course.Charts)
+	return a.ensureCharts(ctx, api, a.course.Charts)
 }
 
 // builtInIngress reports whether the lab has hellolab's own ingress controller.

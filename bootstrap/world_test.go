@@ -67,6 +67,10 @@ type world struct {
 	// objectsLost says that somebody has deleted some of the charts' objects.
 	objectsLost bool
 	releases    map[string]*release.Release // by namespace/name
+	// installed are the releases in the order in which they were installed.
+	installed []string
+	// atWork happens while kind works on a cluster that can be talked to already; nil is nothing.
+	atWork func()
 }
 
 // newWorld is one without a lab.
@@ -165,7 +169,7 @@ func (w *world) open(keys ...string) *Lab {
 		w.t.Fatal(err)
 	}
 	lab.kind = fakeKind{w}
-	lab.releases = func(namespace string) (releases, error) { return fakeReleases{w, namespace}, nil }
+	lab.releases = func(_ *kube.Cluster, namespace string) (releases, error) { return fakeReleases{w, namespace}, nil }
 	return lab
 }
 
@@ -288,6 +292,9 @@ func (k fakeKind) Create(name string, _ ...cluster.CreateOption) error {
 	for range k.settings.Bootstrap.Workers {
 		k.addNode(name, "worker", nil)
 	}
+	if k.atWork != nil {
+		k.atWork()
+	}
 	return k.kindFails
 }
 
@@ -313,6 +320,7 @@ func (k fakeKind) KubeConfig(name string, _ bool) (string, error) {
 	config.Clusters["kind-"+name] = &api.Cluster{Server: fmt.Sprintf("http://127.0.0.1:%d", k.apiPort)}
 	config.AuthInfos["kind-"+name] = &api.AuthInfo{Username: "kubernetes-admin"}
 	config.Contexts["kind-"+name] = &api.Context{Cluster: "kind-" + name, AuthInfo: "kind-" + name}
+	config.CurrentContext = "kind-" + name
 	content, err := clientcmd.Write(*config)
 	return string(content), err
 }
@@ -358,6 +366,7 @@ func (r fakeReleases) Ensure(_ context.Context, name string, wanted *chart.Chart
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	r.objectsLost = false
+	r.installed = append(r.installed, name)
 	r.world.releases[r.namespace+"/"+name] = &release.Release{Name: name, Chart: wanted, Config: values, Info: &release.Info{Status: release.StatusDeployed}}
 	return nil
 }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -47,32 +48,132 @@ spec:
     - port: 80
 `
 
-// TestBenchUp measures `hellolab up` until an Ingress answers beside (a) `kind create cluster --wait` and (b) the same
-// lab made by hand: kind, a registry, hosts.toml, pushes, helm install --wait of upstream's chart. One after the other,
-// several times, so that a machine whose speed drifts does so for all three.
+// TestBenchUp measures a lab's life beside (a) `kind create cluster --wait` and (b) the same lab made by hand: kind, a registry, hosts.toml,
+// pushes, helm install --wait of upstream's chart. One after the other, several times, so that a machine whose speed drifts does so for all.
 func TestBenchUp(t *testing.T) {
 	if os.Getenv("BENCH") == "" {
 		t.Skip("make bench runs it")
 	}
 	bench := newByHand(t)
-	var ours, bare, byHand []time.Duration
+	bare, byHand := []time.Duration{}, []time.Duration{}
+	ours := map[string][]time.Duration{}
 	for range rounds {
-		ours = append(ours, benchHellolab(t))
+		for what, took := range benchLife(t) {
+			ours[what] = append(ours[what], took)
+		}
 		bare = append(bare, bench.bareKind())
 		byHand = append(byHand, bench.whole())
 	}
-	t.Logf("%-42s %8s %8s %8s", "seconds until an Ingress answers", "min", "median", "max")
-	for _, row := range []struct {
-		name  string
-		times []time.Duration
-	}{{"hellolab up", ours}, {"(a) kind create cluster --wait, no Ingress", bare}, {"(b) the same lab by hand", byHand}} {
-		t.Logf("%-42s %8.1f %8.1f %8.1f", row.name, slices.Min(row.times).Seconds(), median(row.times).Seconds(), slices.Max(row.times).Seconds())
+	t.Logf("| seconds | min | median | max | of (a) | at most |\n|---|---|---|---|---|---|")
+	row := func(name string, times []time.Duration, most string) {
+		t.Logf("| %s | %.1f | %.1f | %.1f | %.2f | %s |", name, slices.Min(times).Seconds(), median(times).Seconds(), slices.Max(times).Seconds(), ratio(times, bare), most)
 	}
-	ofBare, ofByHand := float64(median(ours))/float64(median(bare)), float64(median(ours))/float64(median(byHand))
-	t.Logf("hellolab up is %.2f of (a), at most 1.5 wanted, and %.2f of (b), at most 0.7 wanted", ofBare, ofByHand)
-	if ofBare > 1.5 || ofByHand > 0.7 {
-		t.Errorf("too slow")
+	row("(a) `kind create cluster --wait`, no Ingress", bare, "")
+	row("(b) the same lab by hand, until an Ingress answers", byHand, "")
+	for _, wanted := range []struct {
+		what        string
+		most, fails float64 // of (a): what is wanted, and where the benchmark fails
+		absolute    time.Duration
+	}{
+		{what: ofUp, most: 1.15, fails: 1.4}, {what: ofStart, most: 0.6, fails: 1}, {what: ofResume, absolute: time.Second},
+		{what: ofCheck, absolute: time.Second / 2}, {what: ofDown, absolute: 3 * time.Second},
+	} {
+		times := ours[wanted.what]
+		most := fmt.Sprintf("%.2f of (a)", wanted.most)
+		if wanted.absolute > 0 {
+			most = wanted.absolute.String()
+		}
+		row(wanted.what, times, most)
+		if wanted.fails > 0 && ratio(times, bare) > wanted.fails || wanted.absolute > 0 && median(times) > 2*wanted.absolute {
+			t.Errorf("%s takes %s", wanted.what, median(times))
+		}
 	}
+	if of := ratio(ours[ofUp], byHand); of > 0.6 {
+		t.Errorf("up takes %.2f of (b), at most 0.5 wanted", of)
+	} else {
+		t.Logf("up takes %.2f of (b), at most 0.5 wanted", of)
+	}
+}
+
+// What is measured of a lab's life.
+const (
+	ofUp     = "`up`, until an Ingress answers"
+	ofCheck  = "`lab check` of a step that is met"
+	ofResume = "`pause` and `resume`, until an Ingress answers"
+	ofStart  = "`stop` and `start`, until an Ingress answers"
+	ofDown   = "`down`"
+)
+
+// benchLife lives through a lab's life.
+func benchLife(t *testing.T) map[string]time.Duration {
+	l := newLab(t, "e2e-bench", nil)
+	defer l.removeEverything()
+	life, timed := map[string]time.Duration{}, func(do func()) time.Duration {
+		start := time.Now()
+		do()
+		return time.Since(start)
+	}
+	answers := func() {
+		eventually(t, "the Ingress answers", func() bool { code, _ := get(l.status().Ingress.Address + "probe"); return code == 503 })
+	}
+	life[ofUp] = timed(func() {
+		l.must("up")
+		l.kubectl(probe, "apply", "-f", "-")
+		answers()
+	})
+	l.must("lab", "pod/nginx")
+	life[ofCheck] = l.must("lab", "check", "pod/nginx").took
+	l.kubectl(probe, "apply", "-f", "-")
+	answers()
+	life[ofResume] = timed(func() {
+		l.must("pause")
+		l.must("resume")
+		answers()
+	})
+	life[ofStart] = timed(func() {
+		l.must("stop")
+		l.must("start")
+		answers()
+	})
+	life[ofDown] = timed(func() { l.must("down") })
+	return life
+}
+
+// ratio compares medians.
+func ratio(ours, theirs []time.Duration) float64 {
+	return float64(median(ours)) / float64(median(theirs))
+}
+
+// mostOfCluster is how long `up --no-images` takes, at most, as a share of the time in which kind creates its cluster. It was 1.8 before the
+// charts were installed while kind works, and 1.3 after.
+const mostOfCluster = 1.6
+
+// upTraced brings a lab up, and holds that hardly anything waits until kind is done.
+func (l *lab) upTraced() {
+	l.Helper()
+	file := filepath.Join(l.folder, "trace.json")
+	took := l.must("up", "--no-images", "--trace", file).took
+	var trace struct {
+		TraceEvents []struct {
+			Name string
+			Dur  int64 // microseconds
+		}
+	}
+	content, err := os.ReadFile(file)
+	l.check(err)
+	l.check(json.Unmarshal(content, &trace))
+	for _, event := range trace.TraceEvents {
+		if event.Name == "Kubernetes cluster "+l.name {
+			cluster := time.Duration(event.Dur) * time.Microsecond
+			share := float64(took) / float64(cluster)
+			l.Logf("up takes %.1f s, which is %.2f of the time that kind takes", took.Seconds(), share)
+			if share > mostOfCluster {
+				l.Errorf("up takes %.2f of the time that kind takes, at most %.2f is wanted:\n%s", share, mostOfCluster, content)
+			}
+			return
+		}
+	}
+	l.Errorf("the trace has no cluster:\n%s", content)
 }
 
 // TestBenchVersion measures how long hellolab needs to say anything, beside the kubectl that it has inside: machines differ.
@@ -87,9 +188,8 @@ func TestBenchVersion(t *testing.T) {
 		l.check(exec.Command(kubectl, "version", "--client").Run())
 		theirs = append(theirs, time.Since(start))
 	}
-	ratio := float64(median(ours)) / float64(median(theirs))
-	t.Logf("hellolab version: median %s, %.2f of kubectl version --client", median(ours), ratio)
-	if ratio > 1.5 {
+	t.Logf("hellolab version: median %s, %.2f of kubectl version --client", median(ours), ratio(ours, theirs))
+	if ratio(ours, theirs) > 1.5 {
 		t.Errorf("takes more than 1.5 of kubectl")
 	}
 	if os.Getenv("BENCH") != "" && median(ours) > 100*time.Millisecond {
@@ -100,16 +200,6 @@ func TestBenchVersion(t *testing.T) {
 func median(times []time.Duration) time.Duration {
 	sorted := slices.Sorted(slices.Values(times))
 	return sorted[len(sorted)/2]
-}
-
-func benchHellolab(t *testing.T) time.Duration {
-	l := newLab(t, "e2e-bench", nil)
-	defer l.removeEverything()
-	start := time.Now()
-	l.must("up")
-	l.kubectl(probe, "apply", "-f", "-")
-	eventually(t, "the Ingress answers", func() bool { code, _ := get(l.status().Ingress.Address + "probe"); return code == 503 })
-	return time.Since(start)
 }
 
 // byHand is what a reader without hellolab types, with kind, helm and docker on the PATH.
@@ -290,13 +380,13 @@ func TestBenchChapters(t *testing.T) {
 			l.must("lab", "reset")
 			ours = append(ours, l.must("lab", chapter.name).took)
 		}
-		ratio := float64(median(ours)) / float64(median(theirs))
-		t.Logf("| %-10s | %5.1f | %5.1f | %.2f |", chapter.name, median(ours).Seconds(), median(theirs).Seconds(), ratio)
+		share := ratio(ours, theirs)
+		t.Logf("| %-10s | %5.1f | %5.1f | %.2f |", chapter.name, median(ours).Seconds(), median(theirs).Seconds(), share)
 		if len(without) > 0 {
 			t.Logf("%s: kubectl alone, before the Ingress answers: %.1f", chapter.name, median(without).Seconds())
 		}
-		if ratio > 1.2 {
-			t.Errorf("%s takes %.2f of kubectl, at most 1.2 wanted", chapter.name, ratio)
+		if share > 1.2 {
+			t.Errorf("%s takes %.2f of kubectl, at most 1.2 wanted", chapter.name, share)
 		}
 		if chapter.name != "deployment" && median(ours) > 15*time.Second { // its probes have to wait
 			t.Errorf("%s takes %s, at most 15 s wanted", chapter.name, median(ours))

@@ -285,7 +285,7 @@ func (w *watching) in(t *testing.T) *watching {
 // and the reader goes on from there. Then what readers do besides.
 func TestCourse(t *testing.T) {
 	l := newLab(t, "e2e-course", nil)
-	l.must("up", "--no-images")
+	l.upTraced()
 	l.hasTheLessons()
 
 	reached := "" // the last step that was done

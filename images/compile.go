@@ -128,7 +128,7 @@ func (h hostCompiler) compile(ctx context.Context, sources map[string][]byte, ar
 	if err := listing.Start(); err != nil {
 		return nil, err
 	}
-	err = build.Run()
+	err = runBehind(build)
 	listing.Wait()
 	if err != nil {
 		return nil, said.failure(err)
@@ -172,6 +172,7 @@ func (d dockerCompiler) compile(ctx context.Context, sources map[string][]byte, 
 		AutoRemove:  true,
 		NetworkMode: "none",
 		Mounts:      []mount.Mount{{Type: mount.TypeVolume, Source: d.cache, Target: "/cache"}},
+		Resources:   container.Resources{CPUShares: 128}, // of 1024 as others have: it runs beside the start of a cluster
 	}, nil, nil, "")
 	if err != nil {
 		return nil, err

@@ -85,10 +85,25 @@ func (k Kubeconfig) Cluster() (*Cluster, error) {
 	return New(config)
 }
 
+// Parse returns the cluster that the content of a kubeconfig leads to. Nothing is sent to it yet.
+func Parse(content []byte) (*Cluster, error) {
+	config, err := clientcmd.RESTConfigFromKubeConfig(content)
+	if err != nil {
+		return nil, err
+	}
+	return New(unlimited(config))
+}
+
 func (k Kubeconfig) rest() (*rest.Config, error) {
 	config, err := k.Client().ClientConfig()
-	if err == nil {
-		config.QPS, config.Burst = -1, -1 // a lab's own API server needs no protection from its only client
+	if err != nil {
+		return nil, err
 	}
-	return config, err
+	return unlimited(config), nil
+}
+
+// unlimited lets a client send what it wants to: a lab's own API server needs no protection from its only client.
+func unlimited(config *rest.Config) *rest.Config {
+	config.QPS, config.Burst = -1, -1
+	return config
 }

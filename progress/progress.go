@@ -44,6 +44,7 @@ type Progress struct {
 	frame   int
 	drawn   bool
 	stop    chan struct{}
+	spans   []span
 }
 
 // New returns a story that is written on options.Out.
@@ -119,6 +120,7 @@ func (s *Step) End(err error) {
 	p := s.progress
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.note(s.name, s.started)
 	p.erase()
 	mark, color := "✓", green
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -373,4 +374,32 @@ func TestForeignWords(t *testing.T) {
 			t.Errorf("the line that turns is %q", got)
 		}
 	}
+}
+
+// TestTrace holds that a trace has steps and silent parts with their times, and that nothing overlaps within a lane.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		story := progress.New(progress.Options{Out: io.Discard})
+		time.Sleep(time.Minute) // before the first of them
+		cluster := story.Start(messages.T("cluster %s", "web"))
+		end := story.Silent(messages.T("kubeadm"))
+		time.Sleep(2 * time.Second)
+		end()
+		registry := story.Start(messages.T("registry"))
+		time.Sleep(time.Second)
+		cluster.End(nil)
+		registry.End(errors.New("no disk"))
+		var trace bytes.Buffer
+		if err := story.WriteTrace(&trace); err != nil {
+			t.Fatal(err)
+		}
+		want := `{"displayTimeUnit":"ms","traceEvents":[` +
+			`{"name":"cluster web","ph":"X","ts":0,"dur":3000000,"pid":1,"tid":1},` +
+			`{"name":"kubeadm","ph":"X","ts":0,"dur":2000000,"pid":1,"tid":2},` +
+			`{"name":"registry","ph":"X","ts":2000000,"dur":1000000,"pid":1,"tid":2}]}` + "\n"
+		if trace.String() != want {
+			t.Errorf("the trace is\n%s\nwant\n%s", &trace, want)
+		}
+	})
 }
