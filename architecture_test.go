@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"await":         {"messages"},
 	"bootstrap":     {"await", "engine", "helm", "kube", "lock", "messages", "mirror", "port", "progress", "registry", "scratch"},
 	"bundle":        {"idle", "messages", "progress", "scratch"},
+	"dashboard":     {"await", "kube", "labs", "labs/check", "labs/course", "messages"},
 	"doctor":        {"engine", "kube", "messages", "port"},
 	"durable":       {"messages", "scratch"},
 	"engine":        {"messages", "progress"},

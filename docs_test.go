@@ -128,6 +128,6 @@ func TestPages(t *testing.T) {
 
 // stoodIn are the words of a command behind its first, with stand-ins for what a reader has to fill in.
 func stoodIn(command string) []string {
-	fill := strings.NewReplacer("STEP", "pod/nginx", "KIND/NAME", "pod/nginx-pod", "KEY=VALUE", "registry.port=auto", "VALUE", "auto", "...", "", "[", "", "]", "", "'", "", "COMMAND", "up")
+	fill := strings.NewReplacer("STEP", "pod/nginx", "KIND/NAME", "pod/nginx-pod", "--port N", "--port 1", "KEY=VALUE", "registry.port=auto", "VALUE", "auto", "...", "", "[", "", "]", "", "'", "", "COMMAND", "up")
 	return strings.Fields(fill.Replace(command))[1:]
 }

@@ -61,9 +61,13 @@ func examples() map[string][]example {
 		"lab save":    {{"hellolab lab save friday.yaml", say("keep what you have made")}},
 		"lab restore": {{"hellolab lab restore friday.yaml", say("bring it back")}},
 
-		"why":        {{"hellolab why", say("what is wrong in this namespace?")}, {"hellolab why pod/nginx-pod", say("what is wrong with this pod?")}, {"hellolab why -n dev", say("what is wrong in another namespace?")}},
-		"kubectl":    {{"hellolab kubectl get pods", say("list the pods")}, {"hellolab kubectl apply -f nginx.yaml", say("create what a file describes")}},
-		"tunnel":     {{"hellolab tunnel", say("leave it running, and work in a second terminal")}},
+		"why":     {{"hellolab why", say("what is wrong in this namespace?")}, {"hellolab why pod/nginx-pod", say("what is wrong with this pod?")}, {"hellolab why -n dev", say("what is wrong in another namespace?")}},
+		"kubectl": {{"hellolab kubectl get pods", say("list the pods")}, {"hellolab kubectl apply -f nginx.yaml", say("create what a file describes")}},
+		"tunnel":  {{"hellolab tunnel", say("leave it running, and work in a second terminal")}},
+		"dashboard": {
+			{"hellolab dashboard", say("leave it running, and work in a second terminal")},
+			{"hellolab dashboard --no-browser", say("only print the address, to open it yourself")},
+		},
 		"ip":         {{"hellolab ip", say("the address that stands for minikube ip")}},
 		"config":     {{"hellolab config", say("see all settings")}, {"hellolab config --set registry.port=5005", say("see what a setting would change")}},
 		"completion": {{"source <(hellolab completion bash)", say("for this bash; put the line into ~/.bashrc for all")}, {"hellolab completion fish > ~/.config/fish/completions/hellolab.fish", say("for fish")}, {"hellolab completion powershell | Out-String | Invoke-Expression", say("for this PowerShell")}},

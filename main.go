@@ -205,6 +205,10 @@ func (p *program) app() *cli.App {
 				&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Usage: say("the namespace; otherwise kubectl's")}}},
 			{Name: "kubectl", ArgsUsage: "[ARGS...]", SkipFlagParsing: true, HideHelp: true, Usage: say("the built-in kubectl, on the lab"), Action: p.kubectl},
 			{Name: "tunnel", Usage: say("give LoadBalancer Services addresses, until Ctrl-C"), Action: p.tunnel},
+			{Name: "dashboard", Usage: say("show the lab live in the browser, until Ctrl-C"), Action: p.dashboard, Flags: []cli.Flag{
+				&cli.IntFlag{Name: "port", Usage: say("the port of this machine to serve at; otherwise any free one")},
+				&cli.BoolFlag{Name: "no-browser", Usage: say("only print the address")},
+			}},
 			{Name: "ip", Usage: say("print the lab's address"), Action: p.ip, Flags: []cli.Flag{output}},
 			{Name: "config", Usage: say("show the settings"), Action: p.showConfig, Flags: []cli.Flag{output}},
 			{Name: "completion", ArgsUsage: "SHELL", Usage: say("print the script that completes commands in bash, zsh, fish or PowerShell"), Action: p.completion},

@@ -311,6 +311,7 @@ func TestCourse(t *testing.T) {
 		{"what the documents name", (*lab).runsWhatDocumentsName},
 		{"kubectl", (*lab).isKubectl},
 		{"tunnel", (*lab).tunnels},
+		{"dashboard", (*lab).showsTheDashboard},
 		{"ip", (*lab).printsItsAddress},
 		{"images env", (*lab).pushesWithImagesEnv},
 		{"save and restore", (*lab).savesAndRestores},

@@ -19,15 +19,15 @@ func Events(ctx context.Context, api kubernetes.Interface, namespace, selector s
 		return nil, err
 	}
 	slices.SortStableFunc(list.Items, func(a, b corev1.Event) int {
-		return cmp.Or(lastSeen(&a).Compare(lastSeen(&b)), strings.Compare(a.Name, b.Name))
+		return cmp.Or(LastSeen(&a).Compare(LastSeen(&b)), strings.Compare(a.Name, b.Name))
 	})
 	return list.Items, nil
 }
 
-// lastSeen is when an event happened last. Components that use the API events.k8s.io, the scheduler among them, leave
+// LastSeen is when an event happened last. Components that use the API events.k8s.io, the scheduler among them, leave
 // lastTimestamp empty: they set eventTime, and series once the event repeats
 // (https://github.com/kubernetes/kubernetes/issues/89689).
-func lastSeen(event *corev1.Event) time.Time {
+func LastSeen(event *corev1.Event) time.Time {
 	switch {
 	case event.Series != nil && !event.Series.LastObservedTime.IsZero():
 		return event.Series.LastObservedTime.Time

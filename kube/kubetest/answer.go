@@ -62,6 +62,9 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (result any, cha
 		return nil, nil, err
 	}
 	if r.Method == http.MethodGet && query.Get("watch") != "" && query.Get("watch") != "false" {
+		if query.Has("sendInitialEvents") { // as an API server before 1.27 does; clients list and watch then
+			return nil, nil, apierrors.NewInvalid(schema.GroupKind{Kind: "ListOptions"}, "", nil)
+		}
 		return nil, nil, s.watch(w, r, query.Get("resourceVersion"), selects)
 	}
 	content, err := read(r)

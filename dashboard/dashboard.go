@@ -1,0 +1,230 @@
+// Package dashboard is the live picture of the lab's cluster: a page that a browser shows, served on this machine's loopback only.
+package dashboard
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"golang.org/x/text/language"
+
+	"github.com/hellolab/hellolab/await"
+	"github.com/hellolab/hellolab/labs"
+	"github.com/hellolab/hellolab/labs/check"
+	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Dashboard serves the page. All exported fields have to be set.
+type Dashboard struct {
+	// Name is the lab's.
+	Name string
+	// Course and Place are what guides are taken from where there is no lab.
+	Course *course.Course
+	Place  course.Place
+	// Connect returns the course on the lab's cluster, or how the lab is where that cannot be asked.
+	Connect func(context.Context) (*labs.Labs, Condition)
+	// Printer speaks a language.
+	Printer func(language.Tag) messages.Printer
+	// Kubectl runs kubectl on the lab, and returns what it has printed, also where it has failed.
+	Kubectl func(ctx context.Context, input io.Reader, words ...string) (string, error)
+
+	token string
+	hub   *hub
+	ended chan struct{}
+
+	mutex sync.Mutex
+	lab   *labs.Labs
+	// chosen is closed when another step is to be checked.
+	chosen chan struct{}
+}
+
+// gone is why Run ends where the lab has been removed meanwhile.
+func gone() error {
+	return messages.Errorf("the lab is gone, and the dashboard with it").WithHint("%s, then %s", messages.Hellolab("up"), messages.Hellolab("dashboard"))
+}
+
+const (
+	// lookEvery is how often the lab is looked at: whether its API server answers, and if not, why.
+	lookEvery = time.Second
+	// checkEvery is how often a step is checked though the cluster tells of no change: an address may answer, or not.
+	checkEvery = 2 * time.Second
+	// answerWithin is how long the API server may take to say that it is ready.
+	answerWithin = 2 * time.Second
+	// connectWithin bounds one try to connect.
+	connectWithin = 5 * time.Second
+)
+
+// Run serves the page on listener until ctx ends, or until a lab that was there is gone. It calls open with the page's address, which has
+// the token of this start.
+func (d *Dashboard) Run(ctx context.Context, listener net.Listener, language string, open func(url string)) error {
+	secret := make([]byte, 16)
+	if _, err := rand.Read(secret); err != nil {
+		return err
+	}
+	d.token, d.hub, d.ended, d.chosen = hex.EncodeToString(secret), newHub(), make(chan struct{}), make(chan struct{})
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return err
+	}
+	handler, err := d.handler([]string{"127.0.0.1:" + port, "localhost:" + port})
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	defer server.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer close(d.ended)
+	open(fmt.Sprintf("http://%s/#token=%s&lang=%s", listener.Addr(), d.token, language))
+	kept := make(chan error, 1)
+	go func() { kept <- d.keep(ctx) }()
+	select {
+	case err := <-failed:
+		return err
+	case err := <-kept:
+		return err
+	}
+}
+
+// keep keeps the picture like the lab, whatever becomes of it, until ctx ends or the lab is gone.
+func (d *Dashboard) keep(ctx context.Context) error {
+	was := false // whether there was a lab
+	for ctx.Err() == nil {
+		trying, cancel := context.WithTimeout(ctx, connectWithin)
+		lab, condition := d.Connect(trying)
+		cancel()
+		if condition.State == Absent && was {
+			return gone()
+		}
+		was = was || condition.State != Absent
+		if lab == nil {
+			if ctx.Err() == nil {
+				d.hub.setLab(condition)
+			}
+			pause(ctx, lookEvery)
+			continue
+		}
+		d.show(ctx, lab)
+	}
+	return ctx.Err()
+}
+
+func pause(ctx context.Context, time_ time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(time_):
+	}
+}
+
+// current is the lab while it can be asked, or nil.
+func (d *Dashboard) current() *labs.Labs {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	return d.lab
+}
+
+func (d *Dashboard) use(lab *labs.Labs) {
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	d.lab = lab
+}
+
+func (d *Dashboard) place() course.Place {
+	if lab := d.current(); lab != nil {
+		return lab.Checker.Place
+	}
+	return d.Place
+}
+
+// show shows a lab until its API server is away.
+func (d *Dashboard) show(ctx context.Context, lab *labs.Labs) {
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	defer work.Wait()
+	defer cancel()
+	d.use(lab)
+	defer d.use(nil)
+	if err := watch(ctx, d.hub, lab.Cluster); err != nil {
+		return
+	}
+	d.hub.setLab(Condition{State: Ready})
+	work.Go(func() { d.check(ctx, lab) })
+	for ctx.Err() == nil && answers(ctx, lab) {
+		pause(ctx, lookEvery)
+	}
+}
+
+// answers reports whether the lab's API server says that it is ready.
+func answers(ctx context.Context, lab *labs.Labs) bool {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	_, err := lab.Cluster.Discovery().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+	return err == nil
+}
+
+// follow has a step be the one that is checked.
+func (d *Dashboard) follow(step *course.Step) {
+	d.hub.change(func() { d.hub.step, d.hub.check = step, result{} }, func(n *news) { n.course = true })
+	d.mutex.Lock()
+	defer d.mutex.Unlock()
+	close(d.chosen)
+	d.chosen = make(chan struct{})
+}
+
+// check checks the chosen step whenever something changes. Until a reader chooses one, it is the one that is installed, or next.
+func (d *Dashboard) check(ctx context.Context, lab *labs.Labs) {
+	for ctx.Err() == nil {
+		d.mutex.Lock()
+		chosen := d.chosen
+		d.mutex.Unlock()
+		checking, cancel := context.WithCancel(ctx)
+		go func() {
+			select {
+			case <-chosen:
+				cancel()
+			case <-checking.Done():
+			}
+		}()
+		// it ends only with the context: what fails is tried again, and that the API server is away is noticed elsewhere
+		_ = await.Changes(checking, checkEvery, func(ctx context.Context) (bool, error) { return false, d.checkOnce(ctx, lab) }, lab.Cluster.Changes()...)
+		cancel()
+	}
+}
+
+// checkOnce checks the step that is chosen, and tells what is new.
+func (d *Dashboard) checkOnce(ctx context.Context, lab *labs.Labs) error {
+	state, err := lab.State(ctx)
+	if err != nil {
+		return err
+	}
+	step := d.hub.chosenStep()
+	if at := state.Step; step == nil || at != d.hub.installedStep() && at != "" {
+		if step, err = lab.Current(ctx); messages.IsUsage(err) { // the course is done
+			step, err = d.Course.Steps()[0], nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	rows, err := lab.Check(ctx, step)
+	if err != nil || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	if check.Met(rows) {
+		if state, err = lab.State(ctx); err != nil {
+			return err
+		}
+	}
+	d.hub.setCourse(state, step, rows)
+	return nil
+}

@@ -1,0 +1,424 @@
+package dashboard
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/text/language"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hellolab/hellolab/kube/kubetest"
+	"github.com/hellolab/hellolab/labs"
+	"github.com/hellolab/hellolab/labs/check"
+	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/messages"
+)
+
+// nothing is a registry that holds nothing.
+type nothing struct{}
+
+func (nothing) HasImage(context.Context, string) (bool, error)          { return false, nil }
+func (nothing) ChartVersions(context.Context, string) ([]string, error) { return nil, nil }
+
+// started is a dashboard that runs, on an API server in memory.
+type started struct {
+	*testing.T
+	api   *kubetest.Server
+	board *Dashboard
+	// url of the page without what is behind #, and token.
+	url, token string
+	// lab is what a try to connect finds.
+	lab chan Condition
+	// ran are kubectl's words and input.
+	ran chan string
+	end func() error
+}
+
+// start runs a dashboard on a lab with objects.
+func start(t *testing.T) *started {
+	t.Helper()
+	s := &started{T: t, api: kubetest.New(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}), lab: make(chan Condition, 1), ran: make(chan string, 10)}
+	lessons, err := course.Load(course.Embedded(), "", "guangzhengli")
+	s.check(err)
+	cluster := s.api.Cluster()
+	lab := &labs.Labs{Course: lessons, Cluster: cluster, Timeout: time.Second, Checker: &check.Checker{Cluster: cluster, Course: lessons, Registry: nothing{}, Namespace: "default"}}
+	condition := Condition{State: Ready}
+	s.board = &Dashboard{Name: "web", Course: lessons, Printer: func(tag language.Tag) messages.Printer { return messages.In(tag) },
+		Connect: func(context.Context) (*labs.Labs, Condition) {
+			select {
+			case condition = <-s.lab:
+			default:
+			}
+			if condition.State != Ready {
+				return nil, condition
+			}
+			return lab, condition
+		},
+		Kubectl: func(_ context.Context, input io.Reader, words ...string) (string, error) {
+			content, _ := io.ReadAll(input)
+			s.ran <- strings.Join(words, " ") + string(content)
+			if slices.Contains(words, "statefulset/bad") {
+				return "Error: it is <b>bad</b>\n", errors.New("exit status 1")
+			}
+			return "done\n", nil
+		}}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	s.check(err)
+	ctx, cancel := context.WithCancel(t.Context())
+	opened, ended := make(chan string, 1), make(chan error, 1)
+	go func() { ended <- s.board.Run(ctx, listener, "en", func(url string) { opened <- url }) }()
+	parts := regexp.MustCompile(`^(http://127\.0\.0\.1:\d+)/#token=([0-9a-f]{32})&lang=en$`).FindStringSubmatch(<-opened)
+	if parts == nil {
+		t.Fatal("the address is none")
+	}
+	s.url, s.token = parts[1], parts[2]
+	s.end = func() error { cancel(); return <-ended }
+	t.Cleanup(cancel)
+	return s
+}
+
+func (s *started) check(err error) {
+	s.Helper()
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
+// ask sends a request with the token, changed by change.
+func (s *started) ask(method, path, body string, change func(*http.Request)) (status int, answer string) {
+	s.Helper()
+	request, err := http.NewRequestWithContext(s.Context(), method, s.url+path, strings.NewReader(body))
+	s.check(err)
+	request.Header.Set("Authorization", "Bearer "+s.token)
+	if change != nil {
+		change(request)
+	}
+	response, err := http.DefaultClient.Do(request)
+	s.check(err)
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	s.check(err)
+	if !strings.Contains(response.Header.Get("Content-Security-Policy"), "default-src 'none'") {
+		s.Errorf("%s has no policy", path)
+	}
+	return response.StatusCode, string(content)
+}
+
+// reader is a page that listens.
+type reader struct {
+	*started
+	lines *bufio.Scanner
+	// seen are the objects that the page knows, by ID.
+	seen map[string]object
+}
+
+// listen opens the stream.
+func (s *started) listen() *reader {
+	s.Helper()
+	request, err := http.NewRequestWithContext(s.Context(), http.MethodGet, s.url+"/api/stream?lang=en", nil)
+	s.check(err)
+	request.Header.Set("Authorization", "Bearer "+s.token)
+	response, err := http.DefaultClient.Do(request)
+	s.check(err)
+	s.Cleanup(func() { response.Body.Close() })
+	lines := bufio.NewScanner(response.Body)
+	lines.Buffer(nil, 10<<20)
+	return &reader{s, lines, map[string]object{}}
+}
+
+// until reads events until one is as wanted.
+func (r *reader) until(what string, wanted func(event, data string) bool) {
+	r.Helper()
+	found := make(chan bool, 1)
+	go func() {
+		event := ""
+		for r.lines.Scan() {
+			line := r.lines.Text()
+			if name, is := strings.CutPrefix(line, "event: "); is {
+				event = name
+			}
+			data, is := strings.CutPrefix(line, "data: ")
+			if !is {
+				continue
+			}
+			if event == "objects" {
+				r.learn(data)
+			}
+			if wanted(event, data) {
+				found <- true
+				return
+			}
+		}
+		found <- false
+	}()
+	select {
+	case is := <-found:
+		if !is {
+			r.Fatalf("the stream has ended before %s", what)
+		}
+	case <-time.After(20 * time.Second):
+		r.Fatalf("the page is not told of %s; it knows %v", what, r.seen)
+	}
+}
+
+func (r *reader) learn(data string) {
+	var told struct {
+		Reset bool
+		Set   []object
+		Gone  []string
+	}
+	if err := json.Unmarshal([]byte(data), &told); err != nil {
+		r.Error(err)
+	}
+	if told.Reset {
+		clear(r.seen)
+	}
+	for _, o := range told.Set {
+		r.seen[o.ID] = o
+	}
+	for _, id := range told.Gone {
+		delete(r.seen, id)
+	}
+}
+
+func pod(name, owner string, isReady bool) *corev1.Pod {
+	is := corev1.ConditionFalse
+	if isReady {
+		is = corev1.ConditionTrue
+	}
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default",
+		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: owner, Controller: new(true), APIVersion: "apps/v1", UID: "1"}}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: "docker.io/guangzhengli/hellok8s:v2"}}},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: is}},
+			ContainerStatuses: []corev1.ContainerStatus{{Name: "web", Ready: isReady, RestartCount: 2}}}}
+}
+
+// TestLive holds that a page sees what there is, and then what changes: a pod that becomes ready, a Service that leads to it, one that goes.
+func TestLive(t *testing.T) {
+	s := start(t)
+	r := s.listen()
+	r.until("the lab", func(event, data string) bool { return event == "lab" && strings.Contains(data, `"state":"ready"`) })
+	s.api.Put(pod("web-1", "web", false), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default"},
+		Spec: corev1.ServiceSpec{Selector: map[string]string{"app": "web"}, Ports: []corev1.ServicePort{{Port: 3000, NodePort: 30000}}}})
+	r.until("a pod that waits", func(string, string) bool {
+		return r.seen["Pod/default/web-1"].State == waiting && r.seen["Service/default/web"].State == waiting
+	})
+	if found := r.seen["Pod/default/web-1"]; found.Owner != "ReplicaSet/default/web" || found.Text != "Running 0/1" || !slices.Contains(found.Facts, [2]string{"image", "hellok8s:v2"}) ||
+		!slices.Contains(found.Facts, [2]string{"restarts", "2"}) {
+		t.Errorf("the pod is %+v", found)
+	}
+	s.api.Put(pod("web-1", "web", true), &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Name: "web-abc", Namespace: "default", Labels: map[string]string{discoveryv1.LabelServiceName: "web"}},
+		Endpoints:  []discoveryv1.Endpoint{{TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: "web-1"}}}})
+	r.until("a pod that is ready, behind its Service", func(string, string) bool {
+		service := r.seen["Service/default/web"]
+		return r.seen["Pod/default/web-1"].State == ready && service.State == ready && slices.Equal(service.To, []string{"Pod/default/web-1"})
+	})
+	late := s.listen()
+	late.until("the same, on another page", func(string, string) bool { return len(late.seen) == len(r.seen) })
+	s.api.Delete("Pod", "default", "web-1")
+	r.until("a pod that has gone", func(string, string) bool { _, there := r.seen["Pod/default/web-1"]; return !there })
+}
+
+// TestConditions holds that a page says how a lab is that cannot be asked, goes on by itself when it can, and ends with it.
+func TestConditions(t *testing.T) {
+	s := start(t)
+	r := s.listen()
+	r.until("the lab", func(event, data string) bool { return event == "lab" && strings.Contains(data, `"state":"ready"`) })
+	s.lab <- Condition{State: Paused, Text: messages.T("the lab %s is paused", "web"), Next: messages.Hellolab("resume").Text()}
+	s.api.Fail("GET", "/readyz", 1, apierrors.NewInternalError(errors.New("away")))
+	r.until("a paused lab", func(event, data string) bool {
+		return event == "lab" && strings.Contains(data, `"state":"paused"`) && strings.Contains(data, "hellolab resume") && strings.Contains(data, "the lab web is paused")
+	})
+	if status, said := s.ask("GET", "/api/object?id=Namespace//default", "", nil); status != http.StatusServiceUnavailable {
+		t.Errorf("a paused lab answers %d %s", status, said)
+	}
+	s.lab <- Condition{State: Ready}
+	r.until("the lab again", func(event, data string) bool { return event == "lab" && strings.Contains(data, `"state":"ready"`) })
+	s.lab <- Condition{State: Absent}
+	s.api.Fail("GET", "/readyz", 1, apierrors.NewInternalError(errors.New("away")))
+	ended := make(chan error, 1)
+	go func() { ended <- s.end() }()
+	for r.lines.Scan() { // until the stream ends
+	}
+	if err := <-ended; !strings.Contains(fmt.Sprint(err), "the lab is gone") && !errors.Is(err, context.Canceled) {
+		t.Errorf("it ends with %v", err)
+	}
+}
+
+// TestStrangers holds that nobody but the page itself gets anything.
+func TestStrangers(t *testing.T) {
+	s := start(t)
+	header := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
+	for name, test := range map[string]struct {
+		path   string
+		change func(*http.Request)
+		want   int
+	}{
+		"the page itself":           {"/", nil, 200},
+		"its script":                {"/app.js", nil, 200},
+		"another name for the host": {"/", func(r *http.Request) { r.Host = "evil.example" }, http.StatusMisdirectedRequest},
+		"a name with the port":      {"/api/texts", func(r *http.Request) { r.Host = "evil.example" + strings.TrimPrefix(s.url, "http://127.0.0.1") }, http.StatusMisdirectedRequest},
+		"another page":              {"/api/texts", header("Origin", "http://evil.example"), http.StatusForbidden},
+		"another port":              {"/api/texts", header("Origin", "http://127.0.0.1:1"), http.StatusForbidden},
+		"another page, by fetch":    {"/api/texts", header("Sec-Fetch-Site", "cross-site"), http.StatusForbidden},
+		"no token":                  {"/api/texts", header("Authorization", ""), http.StatusUnauthorized},
+		"another token":             {"/api/stream", header("Authorization", "Bearer "+strings.Repeat("0", 32)), http.StatusUnauthorized},
+		"the token":                 {"/api/texts", header("Origin", s.url), 200},
+		"what is not there":         {"/api/nothing", nil, http.StatusNotFound},
+		"a folder above":            {"/../dashboard.go", nil, http.StatusNotFound},
+		"an object that is not":     {"/api/object?id=Pod/default/nope", nil, http.StatusNotFound},
+		"a step that is not":        {"/api/guide?step=nope", nil, http.StatusNotFound},
+	} {
+		method := http.MethodGet
+		if status, said := s.ask(method, test.path, "", test.change); status != test.want && !(test.want == http.StatusNotFound && status == http.StatusServiceUnavailable) {
+			t.Errorf("%s: %d %s", name, status, said)
+		}
+	}
+	if status, _ := s.ask(http.MethodPost, "/api/act", `{"id":"","name":"apply","fields":{"yaml":"a: b"}}`, header("Origin", "null")); status != http.StatusForbidden {
+		t.Errorf("a page without an origin may do something: %d", status)
+	}
+	if len(s.ran) > 0 {
+		t.Errorf("kubectl was run: %s", <-s.ran)
+	}
+}
+
+// TestActions holds what each action runs, and that nothing else can be run.
+func TestActions(t *testing.T) {
+	s := start(t)
+	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "dev"}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(3))}}
+	s.api.Put(deployment, &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "bad", Namespace: "default"}}, pod("web-1", "web", true))
+	r := s.listen()
+	r.until("the objects", func(string, string) bool {
+		return r.seen["Deployment/dev/web"].ID != "" && r.seen["Pod/default/web-1"].ID != ""
+	})
+	for _, test := range []struct {
+		id, name, fields string
+		status           int
+		ran, command     string
+	}{
+		{"Deployment/dev/web", "scale", `{"replicas":"5"}`, 200, "-n dev scale deployment/web --replicas=5", "kubectl scale deployment/web --replicas=5 -n dev"},
+		{"Deployment/dev/web", "restart", `{}`, 200, "-n dev rollout restart deployment/web", "kubectl rollout restart deployment/web -n dev"},
+		{"Deployment/dev/web", "rollback", `{}`, 200, "-n dev rollout undo deployment/web", ""},
+		{"Pod/default/web-1", "delete", `{}`, 200, "-n default delete pod/web-1", "kubectl delete pod/web-1"},
+		{"", "apply", `{"yaml":"kind: Pod"}`, 200, "apply -f -kind: Pod", "kubectl apply -f -"},
+		{"Deployment/dev/web", "scale", `{"replicas":"5 --all"}`, 200, "", ""},
+		{"Deployment/dev/web", "exec", `{}`, http.StatusBadRequest, "", ""},
+		{"Pod/default/web-1", "scale", `{"replicas":"5"}`, http.StatusBadRequest, "", ""},
+		{"Pod/default/nope", "delete", `{}`, http.StatusNotFound, "", ""},
+		{"", "apply", `{"yaml":"password: ••••"}`, 200, "", ""},
+	} {
+		status, said := s.ask(http.MethodPost, "/api/act?lang=en", fmt.Sprintf(`{"id":%q,"name":%q,"fields":%s}`, test.id, test.name, test.fields), nil)
+		ran := ""
+		select {
+		case ran = <-s.ran:
+		default:
+		}
+		if status != test.status || ran != test.ran || !strings.Contains(said, test.command) {
+			t.Errorf("%s of %s: %d %s; kubectl was run with %q", test.name, test.id, status, said, ran)
+		}
+		if (test.ran != "") != strings.Contains(said, `"ok":true`) {
+			t.Errorf("%s of %s says %s", test.name, test.id, said)
+		}
+	}
+	if _, said := s.ask(http.MethodPost, "/api/act", `{"id":"StatefulSet/default/bad","name":"restart"}`, nil); !strings.Contains(said, `"ok":false`) || !strings.Contains(said, "it is") {
+		t.Errorf("a failure is told as %s", said)
+	}
+	<-s.ran
+	status, said := s.ask(http.MethodGet, "/api/object?lang=zh&id=Deployment/dev/web", "", nil)
+	var shown seen
+	s.check(json.Unmarshal([]byte(said), &shown))
+	if status != 200 || len(shown.Actions) != 5 || shown.Actions[0].Command != "kubectl scale deployment/web --replicas={replicas} -n dev" || shown.Actions[0].Fields[0].Value != "3" {
+		t.Errorf("the Deployment is shown as %d %+v", status, shown)
+	}
+}
+
+// TestSecrets holds that what is in a Secret is shown to nobody who has not asked for it, and never kept.
+func TestSecrets(t *testing.T) {
+	s := start(t)
+	s.api.Put(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "hush", Namespace: "default",
+		Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: `{"data":{"password":"czNjcjN0"}}`}}, Data: map[string][]byte{"password": []byte("s3cr3t")}})
+	r := s.listen()
+	r.until("the Secret", func(string, string) bool { return r.seen["Secret/default/hush"].ID != "" })
+	if o := r.seen["Secret/default/hush"]; !slices.Contains(o.Facts, [2]string{"keys", "password"}) {
+		t.Errorf("the Secret is %+v", o)
+	}
+	_, hidden := s.ask(http.MethodGet, "/api/object?id=Secret/default/hush", "", nil)
+	if strings.Contains(hidden, "czNjcjN0") || !strings.Contains(hidden, covered) || !strings.Contains(hidden, `"covered":true`) {
+		t.Errorf("it is shown as %s", hidden)
+	}
+	if _, shown := s.ask(http.MethodGet, "/api/object?id=Secret/default/hush&uncover=1", "", nil); !strings.Contains(shown, "czNjcjN0") || strings.Contains(shown, `"covered":true`) {
+		t.Errorf("asked for, it is shown as %s", shown)
+	}
+}
+
+// TestTexts holds that both languages have the same texts, which the page's scripts name, and no others.
+func TestTexts(t *testing.T) {
+	read := func(name string) map[string]string {
+		content, err := web.ReadFile("web/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts := map[string]string{}
+		if err := json.Unmarshal(content, &texts); err != nil {
+			t.Fatal(err)
+		}
+		return texts
+	}
+	english, chinese := read("texts.en.json"), read("texts.zh.json")
+	holes := func(text string) int { return strings.Count(text, "%s") }
+	for key, text := range english {
+		if chinese[key] == "" || holes(chinese[key]) != holes(text) {
+			t.Errorf("%s: %q, %q", key, text, chinese[key])
+		}
+	}
+	if len(english) != len(chinese) {
+		t.Errorf("there are %d texts in English, and %d in Chinese", len(english), len(chinese))
+	}
+}
+
+// TestWeight holds that the page weighs little: under 150 kB in all.
+func TestWeight(t *testing.T) {
+	entries, err := web.ReadDir("web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all bytes.Buffer
+	for _, entry := range entries {
+		content, err := web.ReadFile("web/" + entry.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(content)
+	}
+	t.Logf("%d bytes", all.Len())
+	if all.Len() > 150_000 {
+		t.Errorf("the page has %d bytes", all.Len())
+	}
+	for _, elsewhere := range regexp.MustCompile(`https?://[^\s"'<)]+`).FindAllString(all.String(), -1) {
+		if elsewhere != "http://www.w3.org/2000/svg" { // the name of a language, which nobody asks
+			t.Errorf("the page names %s", elsewhere)
+		}
+	}
+	if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function`).FindAllString(all.String(), -1); len(found) > 0 {
+		t.Errorf("the page takes text for HTML: %v", found)
+	}
+}

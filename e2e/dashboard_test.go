@@ -1,0 +1,287 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+// hostile is a pod that says what a page must not take for HTML.
+const hostile = `
+apiVersion: v1
+kind: Pod
+metadata:
+  name: hostile
+  annotations: {note: "<script>document.title = 'taken'</script>"}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: web
+      image: busybox
+      command: [sh, -c, "echo '<script>document.title = 1</script><img src=x onerror=document.title=2>'; sleep 3600"]
+`
+
+// browsing is a browser that looks at the dashboard.
+type browsing struct {
+	*lab
+	ctx context.Context
+	url string
+}
+
+// dashboards starts the dashboard, and a real browser on it. testbed/shells installs that.
+func (l *lab) dashboards() *browsing {
+	l.Helper()
+	command := l.command("dashboard", "--no-browser", "--lang", "en")
+	stdout, err := command.StdoutPipe()
+	l.check(err)
+	l.check(command.Start())
+	l.Cleanup(func() {
+		command.Process.Signal(os.Interrupt)
+		if err := command.Wait(); err != nil {
+			l.Errorf("the dashboard ends with %v", err)
+		}
+	})
+	url, err := bufio.NewReader(stdout).ReadString('\n')
+	l.check(err)
+	browser, err := exec.LookPath("chromium")
+	if err != nil {
+		l.Fatal("there is no chromium here: testbed/shells installs it")
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(browser), chromedp.NoSandbox, chromedp.WindowSize(1440, 900))
+	ctx, cancel := chromedp.NewExecAllocator(l.Context(), options...)
+	l.Cleanup(cancel)
+	ctx, cancel = chromedp.NewContext(ctx)
+	l.Cleanup(cancel)
+	l.check(chromedp.Do(ctx)) // the browser ends with the first context that it is given
+	b := &browsing{l, ctx, strings.TrimSpace(url)}
+	b.do(chromedp.Navigate(b.url))
+	return b
+}
+
+func (b *browsing) do(actions ...chromedp.Action[chromedp.Void]) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	b.check(chromedp.Do(ctx, actions...))
+}
+
+// runs runs a script on the page.
+func (b *browsing) runs(script string) {
+	b.Helper()
+	b.do(chromedp.Evaluate[chromedp.Void]("void (() => {" + script + "})()"))
+}
+
+// evaluates is the value of a JavaScript expression on the page.
+func evaluates[T any](b *browsing, expression string) (value T) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	b.check(err)
+	return value
+}
+
+// until waits for an expression to be true on the page, and returns how long that took. The browser is asked at every frame.
+func (b *browsing) until(what, expression string) time.Duration {
+	b.Helper()
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	if err := chromedp.Do(ctx, chromedp.Poll[chromedp.Void](expression, chromedp.WithPollingTimeout(0))); err != nil {
+		b.screenshot("failed")
+		b.Fatalf("the page does not show %s: %v", what, err)
+	}
+	return time.Since(start)
+}
+
+// screenshot keeps what the page looks like, where SCREENSHOTS names a folder.
+func (b *browsing) screenshot(name string) {
+	b.Helper()
+	folder := os.Getenv("SCREENSHOTS")
+	if folder == "" {
+		return
+	}
+	content, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	b.check(err)
+	b.check(os.WriteFile(filepath.Join(folder, name+".png"), content, 0o644))
+}
+
+// shownPods is how many pods of a state the page shows, by a part of their names.
+func shownPods(state, part string) string {
+	return fmt.Sprintf(`document.querySelectorAll('#stage .pod.s-%s[data-id*="%s"]').length`, state, part)
+}
+
+// click clicks on what a selector finds.
+func (b *browsing) click(selector string) {
+	b.Helper()
+	b.until(selector, fmt.Sprintf(`document.querySelector(%q) !== null`, selector))
+	b.runs(fmt.Sprintf(`document.querySelector(%q).click()`, selector))
+}
+
+// text is what a part of the page says.
+func text(selector string) string {
+	return fmt.Sprintf(`(document.querySelector(%q)?.innerText ?? '')`, selector)
+}
+
+// showsTheDashboard looks at the dashboard as a reader does: what changes in the cluster changes on the page, and what is clicked on happens.
+func (l *lab) showsTheDashboard() {
+	l.must("lab", "service/nodeport")
+	b := l.dashboards()
+	b.until("three pods that are ready", shownPods("ready", "hellok8s")+" === 3")
+	first := evaluates[float64](b, `performance.getEntriesByType('paint').find((e) => e.name === 'first-contentful-paint').startTime`)
+	b.Logf("first contentful paint after %.0f ms", first)
+	b.until("the step that passes", `document.querySelector('#course .passed') !== null`)
+	b.screenshot("service")
+	if found := evaluates[bool](b, `location.hash.includes('token')`); found {
+		b.Error("the token stays in the address bar")
+	}
+	for _, part := range []struct {
+		name string
+		look func(*browsing)
+	}{
+		{"a change is there within a second", (*browsing).isLive},
+		{"a rolling update", (*browsing).rolls},
+		{"a check turns red and green", (*browsing).checks},
+		{"scaled by a click", (*browsing).scales},
+		{"what a pod says is text", (*browsing).takesNothingForHTML},
+		{"strangers", (*browsing).keepsStrangersOut},
+		{"a paused lab", (*browsing).waitsForTheLab},
+	} {
+		l.Run(part.name, func(t *testing.T) {
+			inner := *b
+			inner.lab = b.lab.in(t)
+			part.look(&inner)
+		})
+	}
+}
+
+// isLive holds that what changes in the cluster is on the page within a second.
+func (b *browsing) isLive() {
+	b.kubectl("", "label", "pod", "nginx", "seen=by-the-page")
+	b.kubectl("", "delete", "pod", "nginx", "--wait=false")
+	if took := b.until("that a pod goes", shownPods("ready", "/nginx")+" === 0"); took > time.Second {
+		b.Errorf("it takes %s", took)
+	}
+}
+
+// rolls holds that a rolling update is seen: new pods beside old ones, and then only new ones.
+func (b *browsing) rolls() {
+	b.kubectl("", "set", "image", "deployment/hellok8s-deployment", "hellok8s-container=guangzhengli/hellok8s:v4")
+	b.until("pods of both versions", `(() => { const all = [...document.querySelectorAll('#stage .pod')].map((e) => e.innerText).join(); return all.includes('v3') && all.includes('v4'); })()`)
+	b.screenshot("rolling-update")
+	b.until("pods of the new version only", `(() => { const all = [...document.querySelectorAll('#stage .pod[data-id*=hellok8s]')]; return all.length === 3 && all.every((e) => e.innerText.includes('v4') && e.classList.contains('s-ready')); })()`)
+	b.kubectl("", "rollout", "undo", "deployment/hellok8s-deployment")
+	b.until("the old version again", `(() => { const all = [...document.querySelectorAll('#stage .pod[data-id*=hellok8s]')]; return all.length === 3 && all.every((e) => e.innerText.includes('v3') && e.classList.contains('s-ready')); })()`)
+}
+
+// checks holds that the step's check fails on the page with its cause, and passes again, by itself.
+func (b *browsing) checks() {
+	manifest := b.kubectl("", "get", "service", "service-hellok8s-nodeport", "-o", "yaml")
+	b.kubectl("", "delete", "service", "service-hellok8s-nodeport")
+	b.until("a check that fails, and what to type", text("#course")+`.includes('kubectl apply -f service-hellok8s-nodeport.yaml')`)
+	b.screenshot("check")
+	b.kubectl(manifest, "apply", "-f", "-")
+	b.until("the step that passes", `document.querySelector('#course .passed') !== null`)
+}
+
+// scales scales a Deployment by a click, which shows the command before and after.
+func (b *browsing) scales() {
+	b.click(`[data-id="Deployment/default/hellok8s-deployment"]`)
+	b.until("what can be done", text("#about-actions")+`.includes('Scale')`)
+	b.runs(`[...document.querySelectorAll('#about-actions button')].find((e) => e.innerText.includes('Scale')).click()`)
+	b.until("the number to fill in", `document.querySelector('#about-actions input') !== null`)
+	b.runs(`const e = document.querySelector('#about-actions input'); e.value = '5'; e.dispatchEvent(new Event('input', {bubbles: true}));`)
+	if shown := evaluates[string](b, text("#about-actions")); !strings.Contains(shown, "kubectl scale deployment/hellok8s-deployment --replicas=5") {
+		b.Errorf("before it is done, the command is %q", shown)
+	}
+	if replicas := b.kubectl("", "get", "deployment", "hellok8s-deployment", "-o", "jsonpath={.spec.replicas}"); replicas != "3" {
+		b.Errorf("without a click there are %s replicas", replicas)
+	}
+	b.click("#about-actions .go")
+	b.until("five pods that are ready", shownPods("ready", "hellok8s")+" === 5")
+	b.until("what kubectl said", text("#about-actions")+`.includes('scaled')`)
+	b.screenshot("scaled")
+	b.kubectl("", "scale", "deployment", "hellok8s-deployment", "--replicas=3")
+	b.until("three pods", `document.querySelectorAll('#stage .pod[data-id*=hellok8s]').length === 3`)
+}
+
+// takesNothingForHTML holds that what pods and objects say is shown as it is, in logs and in YAML.
+func (b *browsing) takesNothingForHTML() {
+	b.kubectl(hostile, "apply", "-f", "-")
+	b.until("the pod", shownPods("ready", "/hostile")+" === 1")
+	b.click(`[data-id="Pod/default/hostile"]`)
+	b.click("#tab-logs")
+	b.until("its log, as text", text("#drawer")+`.includes('<script>document.title = 1</script><img src=x onerror=document.title=2>')`)
+	b.click("#tab-yaml")
+	b.until("its YAML, as text", text("#drawer")+`.includes("<script>document.title = 'taken'</script>")`)
+	if title := evaluates[string](b, "document.title"); title != b.name {
+		b.Errorf("the page was taken over: its title is %q", title)
+	}
+	b.kubectl("", "delete", "pod", "hostile")
+}
+
+// keepsStrangersOut holds that a foreign name, a foreign page and whoever has no token get nothing.
+func (b *browsing) keepsStrangersOut() {
+	base, _, _ := strings.Cut(b.url, "/#")
+	for name, header := range map[string][2]string{"a foreign Host": {"Host", "evil.example"}, "a foreign Origin": {"Origin", "http://evil.example"}, "no token": {}} {
+		request, err := http.NewRequest(http.MethodGet, base+"/api/stream", nil)
+		b.check(err)
+		if header[0] == "Host" {
+			request.Host = header[1]
+		} else if header[0] != "" {
+			request.Header.Set(header[0], header[1])
+		}
+		response, err := http.DefaultClient.Do(request)
+		b.check(err)
+		response.Body.Close()
+		if response.StatusCode < 400 {
+			b.Errorf("%s gets %s", name, response.Status)
+		}
+	}
+}
+
+// waitsForTheLab holds that the page says that the lab is paused, and goes on by itself.
+func (b *browsing) waitsForTheLab() {
+	b.must("pause")
+	b.until("that the lab is paused", text("#banner")+`.includes('hellolab') && `+text("#banner")+`.includes('resume')`)
+	b.screenshot("paused")
+	b.must("resume")
+	b.until("the lab again", `document.querySelector('#banner').hidden`)
+	b.kubectl("", "run", "late", "--image=nginx")
+	b.until("a new pod", `document.querySelector('[data-id="Pod/default/late"]') !== null`)
+	b.kubectl("", "delete", "pod", "late", "--wait=false")
+}
+
+// TestDashboard runs the dashboard's part of TestCourse on a lab of its own, which make test-long and screenshots want.
+func TestDashboard(t *testing.T) {
+	if os.Getenv("LONG") == "" && os.Getenv("SCREENSHOTS") == "" {
+		t.Skip("TestCourse has it as a part")
+	}
+	l := newLab(t, "e2e-dashboard", nil)
+	l.must("up")
+	l.showsTheDashboard()
+	b := l.dashboards()
+	for _, chapter := range chapters() {
+		l.must("lab", chapter)
+		b.until("the chapter", `document.querySelector('#course .passed') !== null`)
+		for _, look := range []struct {
+			name, theme string
+			width       int64
+		}{{"light", "light", 1440}, {"dark", "dark", 1440}, {"phone", "light", 390}} {
+			b.do(chromedp.EmulateViewport(look.width, 900))
+			b.runs(fmt.Sprintf(`document.documentElement.dataset.theme = %q`, look.theme))
+			b.screenshot(chapter + "-" + look.name)
+		}
+	}
+}
