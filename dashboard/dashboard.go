@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -220,10 +221,12 @@ func (d *Dashboard) checkOnce(ctx context.Context, lab *labs.Labs) error {
 	if err != nil || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
 	}
-	if check.Met(rows) {
-		if state, err = lab.State(ctx); err != nil {
+	if check.Met(rows) && !slices.Contains(state.Passed, step.ID()) { // it is noted now; what is installed is what it was when the step was chosen
+		now, err := lab.State(ctx)
+		if err != nil {
 			return err
 		}
+		state.Passed = now.Passed
 	}
 	d.hub.setCourse(state, step, rows)
 	return nil

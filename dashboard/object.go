@@ -351,7 +351,7 @@ func (o *object) ingress(found *networkingv1.Ingress) {
 	if found.Spec.DefaultBackend != nil {
 		backend("*", *found.Spec.DefaultBackend)
 	}
-	if found.Spec.IngressClassName == nil || len(found.Status.LoadBalancer.Ingress) == 0 {
+	if found.Spec.IngressClassName == nil { // no controller takes it. Its address may come a minute after it works.
 		o.State = waiting
 	}
 }

@@ -112,6 +112,7 @@ func (b *browsing) screenshot(name string) {
 	if folder == "" {
 		return
 	}
+	b.until("that nothing moves", "document.getAnimations().length === 0")
 	content, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	b.check(err)
 	b.check(os.WriteFile(filepath.Join(folder, name+".png"), content, 0o644))
@@ -284,4 +285,12 @@ func TestDashboard(t *testing.T) {
 			b.screenshot(chapter + "-" + look.name)
 		}
 	}
+	l.must("lab", "ingress")
+	b.do(chromedp.EmulateViewport(1200, 760))
+	b.runs(`document.documentElement.dataset.theme = "light"`)
+	b.until("the chapter", `document.querySelector('#course .passed') !== null`)
+	b.screenshot("dashboard") // the README has it
+	b.click("#lang")
+	b.until("the page in Chinese", text("#views")+`.includes("列表")`)
+	b.screenshot("dashboard.zh-CN")
 }
