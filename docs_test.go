@@ -131,3 +131,121 @@ func stoodIn(command string) []string {
 	fill := strings.NewReplacer("STEP", "pod/nginx", "KIND/NAME", "pod/nginx-pod", "--port N", "--port 1", "KEY=VALUE", "registry.port=auto", "VALUE", "auto", "...", "", "[", "", "]", "", "'", "", "COMMAND", "up")
 	return strings.Fields(fill.Replace(command))[1:]
 }
+
+// others are the columns of tables that have other programs' commands, and the course's where they do not hold.
+var others = []string{"the course", "教程", "the course wants", "教程要求的", "minikube", "kind + its scripts",
+	"kind 加官方脚本", "k3d", "ctlptl", "idpbuilder", "Educates", "kubelings"}
+
+// withoutOthers is a document without the cells of those columns.
+func withoutOthers(document string) string {
+	var all strings.Builder
+	var columns []string
+	for line := range strings.Lines(document) {
+		if !strings.HasPrefix(line, "|") {
+			columns = nil
+			all.WriteString(line)
+			continue
+		}
+		const bar = "\x00" // one that separates no cells
+		cells := strings.Split(strings.ReplaceAll(line, `\|`, bar), "|")
+		if columns == nil {
+			columns = slices.Clone(cells)
+		}
+		for i := range min(len(cells), len(columns)) {
+			if slices.Contains(others, strings.TrimSpace(columns[i])) {
+				cells[i] = ""
+			}
+		}
+		all.WriteString(strings.ReplaceAll(strings.Join(cells, "|"), bar, "|"))
+	}
+	return all.String()
+}
+
+// toType begins with a program that readers have.
+var toType = regexp.MustCompile(`^(?:(?:bin/|\.\\hellolab\\)?hellolab(?:\.exe)?|kubectl|helm|docker|curl(?:\.exe)?|sudo|make [a-z0-9-]+(?: [A-Z]+=.*)?$|go|` +
+	`git|tar|man|mkdir|mv|cp|echo|printf|eval|export|unset|source|for|brew|colima|k9s|scoop|xattr|netsh|Expand-Archive|Copy-Item)(?: |$)`)
+
+// linesIn returns the lines among pieces of code that readers type.
+func linesIn(code []string) (all []string) {
+	for _, piece := range code {
+		line, _, _ := strings.Cut(strings.TrimPrefix(piece, "$ "), "  ") // two spaces begin what it is good for
+		if toType.MatchString(line) {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
+// adviceIn returns the pieces of docs/troubleshooting.md's advice, which the program says, and so has no backticks.
+func adviceIn(document string) (all []string) {
+	for _, advice := range regexp.MustCompile(`(?m)^What to do: (.*)\.$`).FindAllStringSubmatch(document, -1) {
+		for _, piece := range regexp.MustCompile(`: |; |, (?:then )?|[()]`).Split(advice[1], -1) {
+			all = append(all, regexp.MustCompile(` (?:shows|mends) .*`).ReplaceAllString(piece, ""))
+		}
+	}
+	return all
+}
+
+// TestEveryCommandIsTyped holds that each command in a document for readers is typed by a test on a real lab, or has a reason why it cannot
+// be, that the list of those has no command that no document prints any more, and that both languages have the same.
+func TestEveryCommandIsTyped(t *testing.T) {
+	t.Parallel()
+	read := func(file string) string {
+		content, err := os.ReadFile(filepath.FromSlash(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(content)
+	}
+	listed := map[string]bool{} // by whether a document prints it
+	var looks, notLooks *regexp.Regexp
+	for line := range strings.Lines(read("e2e/documented.txt")) {
+		sign, text, _ := strings.Cut(strings.TrimRight(line, "\n"), " ")
+		switch sign {
+		case "$", "&", "+":
+			listed[text] = false
+		case "x":
+			line, reason, _ := strings.Cut(text, " ## ")
+			if listed[line] = false; reason == "" {
+				t.Errorf("%s is not typed, without a reason", line)
+			}
+		case "?":
+			looks = regexp.MustCompile("^" + text + "$")
+		case "?!":
+			notLooks = regexp.MustCompile(text)
+		}
+	}
+	for _, page := range pages() {
+		english := linesIn(codeOf(withoutOthers(read(page + ".md"))))
+		chinese := linesIn(codeOf(withoutOthers(read(page + ".zh-CN.md"))))
+		for i := range max(len(english), len(chinese)) {
+			if i >= len(english) || i >= len(chinese) || english[i] != chinese[i] {
+				t.Errorf("%s: the %dth line to type differs: %q, %q", page, i+1,
+					english[min(i, len(english)):min(i+1, len(english))], chinese[min(i, len(chinese)):min(i+1, len(chinese))])
+				break
+			}
+		}
+		for _, line := range append(english, linesIn(adviceIn(read(page+".md")))...) {
+			if _, there := listed[line]; there {
+				listed[line] = true
+			} else if !isName(line, listed) && (!looks.MatchString(line) || notLooks.MatchString(line)) {
+				t.Errorf("%s.md: no test types %s: e2e/documented.txt does not have it", page, line)
+			}
+		}
+	}
+	for line, printed := range listed {
+		if !printed {
+			t.Errorf("e2e/documented.txt: no document prints %s", line)
+		}
+	}
+}
+
+// isName reports whether this is no line to type but a command's name, which a line begins with.
+func isName(name string, lines map[string]bool) bool {
+	for line := range lines {
+		if strings.HasPrefix(line, name+" ") && regexp.MustCompile(`^[a-z]+( [a-z][a-z0-9-]*){0,2}$`).MatchString(name) {
+			return true
+		}
+	}
+	return false
+}

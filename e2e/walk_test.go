@@ -443,11 +443,12 @@ func (l *lab) rollsBackAsTheCourseSays() {
 	}
 }
 
-// takesAnotherCourse runs the course that docs/courses.md shows.
-func (l *lab) takesAnotherCourse() {
+// writesTheDocumentedCourse writes the files that docs/courses.md shows into a folder, mine.
+func (l *lab) writesTheDocumentedCourse() (folder string) {
+	l.Helper()
 	documentation, err := os.ReadFile(filepath.Join("..", "docs", "courses.md"))
 	l.check(err)
-	folder := filepath.Join(l.folder, "mine")
+	folder = filepath.Join(l.folder, "mine")
 	files := regexp.MustCompile("(?s)`mine/([^`]+)`[^\\n]*:\\n\\n```yaml\\n(.*?)```").FindAllStringSubmatch(string(documentation), -1)
 	if len(files) != 3 {
 		l.Fatalf("docs/courses.md has %d files", len(files))
@@ -457,6 +458,12 @@ func (l *lab) takesAnotherCourse() {
 		l.check(os.MkdirAll(filepath.Dir(name), 0o755))
 		l.check(os.WriteFile(name, []byte(file[2]), 0o600))
 	}
+	return folder
+}
+
+// takesAnotherCourse runs the course that docs/courses.md shows.
+func (l *lab) takesAnotherCourse() {
+	folder := l.writesTheDocumentedCourse()
 	l.must("lab", "configmap") // leaves objects in namespaces that this course does not know
 	if list := l.must("lab", "list", "--course", folder).stdout; !strings.Contains(list, "first/web") {
 		l.Errorf("lab list prints\n%s", list)
