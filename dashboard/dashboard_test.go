@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -420,5 +421,31 @@ func TestWeight(t *testing.T) {
 	}
 	if found := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function`).FindAllString(all.String(), -1); len(found) > 0 {
 		t.Errorf("the page takes text for HTML: %v", found)
+	}
+}
+
+// TestThousandPods holds that a thousand pods are drawn and followed, in less than 100 MB: with the API server that is in memory here, too.
+func TestThousandPods(t *testing.T) {
+	s := start(t)
+	r := s.listen()
+	r.until("the lab", func(event, data string) bool { return event == "lab" && strings.Contains(data, `"state":"ready"`) })
+	begun := time.Now()
+	for i := range 1000 {
+		s.api.Put(pod(fmt.Sprintf("web-%d", i), fmt.Sprintf("web-%d", i/25), i%2 == 0))
+	}
+	r.until("all of them", func(string, string) bool { return len(r.seen) >= 1001 })
+	t.Logf("a thousand pods after %s", time.Since(begun))
+	begun = time.Now()
+	s.api.Put(pod("web-1", "web-0", true))
+	r.until("the one that changes", func(string, string) bool { return r.seen["Pod/default/web-1"].State == ready })
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("a change among them takes %s", took)
+	}
+	runtime.GC()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	t.Logf("%d MB are in use", memory.HeapInuse>>20)
+	if memory.HeapInuse > 100<<20 {
+		t.Errorf("%d MB are in use", memory.HeapInuse>>20)
 	}
 }

@@ -105,18 +105,15 @@ func (h *hub) change(what func(), tell func(*news)) {
 	}
 }
 
-// setLab says how the lab is.
+// setLab says how the lab is. It is looked at again and again, and pages are told of what differs only.
 func (h *hub) setLab(lab Condition) {
-	if h.condition().State == lab.State && lab.State == Ready {
+	h.mutex.Lock()
+	same := h.lab.State == lab.State && h.lab.Text.String() == lab.Text.String() && h.lab.Next.String() == lab.Next.String()
+	h.mutex.Unlock()
+	if same {
 		return
 	}
 	h.change(func() { h.lab = lab }, func(n *news) { n.lab = true })
-}
-
-func (h *hub) condition() Condition {
-	h.mutex.Lock()
-	defer h.mutex.Unlock()
-	return h.lab
 }
 
 // forget begins a new picture.

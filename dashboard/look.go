@@ -195,7 +195,8 @@ func (d *Dashboard) logs(w http.ResponseWriter, r *http.Request) {
 
 // address is where an Ingress or a Service can be asked.
 type address struct {
-	url string // "" where only the API server can ask it
+	url  string // "" where only the API server can ask it
+	host string // the one that an Ingress is for, or ""
 	// command asks it.
 	command messages.Text
 	path    []string
@@ -212,7 +213,7 @@ func (d *Dashboard) address(ctx context.Context, l *labs.Labs, o *object) (a add
 			return a
 		}
 		host, path, service := firstRoute(found)
-		a.url, a.service = l.Checker.Place.Ingress+path, service
+		a.url, a.host, a.service = l.Checker.Place.Ingress+path, host, service
 		words := []string{a.url}
 		if host != "" {
 			words = []string{"-H", "Host: " + host, a.url}
@@ -288,6 +289,9 @@ func fetch(ctx context.Context, a address) (status, body string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url, nil)
 	if err != nil {
 		return "", "", err
+	}
+	if a.host != "" {
+		request.Host = a.host
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, // no proxy: this is loopback
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

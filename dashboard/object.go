@@ -44,6 +44,8 @@ type object struct {
 	created time.Time
 	// release is the ID of the Helm release that it belongs to, or "".
 	release string
+	// number is the revision of a release.
+	number int
 }
 
 // The states of objects.
@@ -372,6 +374,7 @@ func (o *object) secret(found *corev1.Secret) bool {
 	}
 	o.Kind, o.Name, o.Text = "Release", found.Labels["name"], status
 	o.Facts = [][2]string{{"revision", found.Labels["version"]}}
+	o.number, _ = strconv.Atoi(found.Labels["version"]) // Helm writes numbers only
 	switch {
 	case status == "failed":
 		o.State = failing

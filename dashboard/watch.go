@@ -132,6 +132,9 @@ func (p *picture) endpoints(slice *discoveryv1.EndpointSlice, pods []string) {
 func (p *picture) set(id string, o *object) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
+	if known := p.drawn[id]; known != nil && o.number < known.number { // an older revision of the same release
+		return
+	}
 	p.drawn[id] = o
 	p.mark(id, o.release)
 }
@@ -140,7 +143,7 @@ func (p *picture) set(id string, o *object) {
 func (p *picture) remove(o *object) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	if known := p.drawn[o.ID]; known != nil && known.Kind == "Release" && !reflect.DeepEqual(known.Facts, o.Facts) {
+	if known := p.drawn[o.ID]; known != nil && known.number != o.number {
 		return
 	}
 	delete(p.drawn, o.ID)
