@@ -15,12 +15,12 @@ func TestOverview(t *testing.T) {
 	m.must(exitDone, []string{"--name", "mine"}, "next: hellolab --name mine up")
 	m.addLab("hellolab")
 	m.pushed("guangzhengli/hellok8s:v1", "nginx")
-	m.must(exitDone, nil, "hellolab  running", "0 of 26 steps done; next: container/build-run-push (An image of your own)", "next: hellolab lab show container/build-run-push")
+	m.must(exitDone, nil, "hellolab  running", "0 of 28 steps done; next: container/build-run-push (An image of your own)", "next: hellolab lab show container/build-run-push")
 	m.must(exitDone, []string{"lab", "check", "container"}, "all 1 are as expected\nnext: hellolab lab show pod/nginx\n")
-	m.must(exitDone, nil, "1 of 26 steps done", "next: hellolab lab show pod/nginx")
+	m.must(exitDone, nil, "1 of 28 steps done", "next: hellolab lab show pod/nginx")
 	m.must(exitDone, []string{"lab", "deployment/create", "--before"}, "hellolab lab check deployment/create")
 	m.must(exitUsage, []string{"--", "down"}, "unknown command", "next: hellolab help")
-	m.must(exitDone, []string{"--lang", "zh"}, "共 26 步，已完成 1 步；下一步：deployment/create", "下一步：hellolab lab show deployment/create")
+	m.must(exitDone, []string{"--lang", "zh"}, "共 28 步，已完成 1 步；下一步：deployment/create", "下一步：hellolab lab show deployment/create")
 	m.engine.Stop("hellolab-control-plane")
 	m.engine.Stop("hellolab-registry")
 	m.must(exitDone, nil, "hellolab  stopped", "next: hellolab start")
@@ -92,7 +92,7 @@ func TestNextInCourse(t *testing.T) {
 	if next, found := nextInCourse(lessons, labs.State{Passed: all}); found {
 		t.Errorf("after the last step comes %s", next)
 	}
-	if got := progressed(lessons, labs.State{Passed: append(all, "other/step")}).String(); got != "26 of 26 steps done" {
+	if got := progressed(lessons, labs.State{Passed: append(all, "other/step")}).String(); got != "28 of 28 steps done" {
 		t.Errorf("it says %q", got)
 	}
 }

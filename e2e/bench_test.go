@@ -116,11 +116,14 @@ func benchLife(t *testing.T) map[string]time.Duration {
 	answers := func() {
 		eventually(t, "the Ingress answers", func() bool { code, _ := get(l.status().Ingress.Address + "probe"); return code == 503 })
 	}
+	trace := filepath.Join(l.folder, "trace.json")
 	life[ofUp] = timed(func() {
-		l.must("up")
+		l.must("up", "--trace", trace)
 		l.kubectl(probe, "apply", "-f", "-")
 		answers()
 	})
+	picture, _ := l.readTrace(trace)
+	t.Logf("up, half a second a sign:\n%s", picture)
 	l.must("lab", "pod/nginx")
 	life[ofCheck] = l.must("lab", "check", "pod/nginx").took
 	l.kubectl(probe, "apply", "-f", "-")
@@ -153,27 +156,38 @@ func (l *lab) upTraced() {
 	l.Helper()
 	file := filepath.Join(l.folder, "trace.json")
 	took := l.must("up", "--no-images", "--trace", file).took
+	picture, cluster := l.readTrace(file)
+	share := float64(took) / float64(cluster)
+	l.Logf("up takes %.1f s, which is %.2f of the time that kind takes\n%s", took.Seconds(), share, picture)
+	if share > mostOfCluster {
+		l.Errorf("up takes %.2f of the time that kind takes, at most %.2f is wanted", share, mostOfCluster)
+	}
+}
+
+// readTrace draws the trace of an `up`, half a second a sign, and returns how long kind took to create the cluster.
+func (l *lab) readTrace(file string) (picture string, cluster time.Duration) {
+	l.Helper()
 	var trace struct {
 		TraceEvents []struct {
-			Name string
-			Dur  int64 // microseconds
+			Name    string
+			Ts, Dur int64 // microseconds
 		}
 	}
 	content, err := os.ReadFile(file)
 	l.check(err)
 	l.check(json.Unmarshal(content, &trace))
+	const sign = 500_000
 	for _, event := range trace.TraceEvents {
 		if event.Name == "Kubernetes cluster "+l.name {
-			cluster := time.Duration(event.Dur) * time.Microsecond
-			share := float64(took) / float64(cluster)
-			l.Logf("up takes %.1f s, which is %.2f of the time that kind takes", took.Seconds(), share)
-			if share > mostOfCluster {
-				l.Errorf("up takes %.2f of the time that kind takes, at most %.2f is wanted:\n%s", share, mostOfCluster, content)
-			}
-			return
+			cluster = time.Duration(event.Dur) * time.Microsecond
 		}
+		name := strings.TrimRight(event.Name, "📦📜🕹️🔌💾🖼 \ufe0f")
+		picture += fmt.Sprintf("%5.1f s %s%s %s\n", float64(event.Dur)/1e6, strings.Repeat(" ", int(event.Ts/sign)), strings.Repeat("▬", max(1, int((event.Dur+sign/2)/sign))), name)
 	}
-	l.Errorf("the trace has no cluster:\n%s", content)
+	if cluster == 0 {
+		l.Fatalf("the trace has no cluster:\n%s", content)
+	}
+	return picture, cluster
 }
 
 // TestBenchVersion measures how long hellolab needs to say anything, beside the kubectl that it has inside: machines differ.

@@ -130,7 +130,14 @@ func lessons() []lesson {
 			l.apply(jobYAML("hello-job", countdown))
 		}},
 		{step: "job/cronjob", byHand: func(l *lab) { l.apply(cronJobYAML) }},
-	}, helmLessons()...)
+	}, append(helmLessons(),
+		lesson{step: "dashboard/web", byHand: func(l *lab) {
+			l.must("lab", "dashboard/web", "--before") // as the guide says
+			l.shell(l.told("dashboard/web", words{`\b3\b`, `\b5\b`}, `kubectl scale .*--replicas=5`))
+		}},
+		lesson{step: "dashboard/k9s", byHand: func(l *lab) {
+			l.shell("kubectl delete $(kubectl get pods -l app=hellok8s -o name | head -n 1)")
+		}})...)
 }
 
 // revisions reports whether kubectl rollout history lists just these.

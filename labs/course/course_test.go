@@ -36,7 +36,7 @@ func TestEmbedded(t *testing.T) {
 	want := []string{"container/build-run-push", "pod/nginx", "pod/hellok8s", "deployment/create", "deployment/scale", "deployment/upgrade",
 		"deployment/rollback", "deployment/rolling-update", "deployment/liveness", "deployment/readiness", "service/clusterip", "service/nodeport", "service/loadbalancer",
 		"ingress/controller", "ingress/routes", "namespace/create", "configmap/per-namespace", "secret/password", "job/job", "job/cronjob",
-		"helm/install", "helm/chart", "helm/upgrade", "helm/rollback", "helm/environments", "helm/publish"}
+		"helm/install", "helm/chart", "helm/upgrade", "helm/rollback", "helm/environments", "helm/publish", "dashboard/web", "dashboard/k9s"}
 	var chapters, steps []string
 	for _, chapter := range course.Chapters {
 		chapters = append(chapters, chapter.Name)
@@ -50,7 +50,7 @@ func TestEmbedded(t *testing.T) {
 			}
 		}
 	}
-	if got, want := strings.Join(chapters, ","), "container,pod,deployment,service,ingress,namespace,configmap,secret,job,helm"; got != want {
+	if got, want := strings.Join(chapters, ","), "container,pod,deployment,service,ingress,namespace,configmap,secret,job,helm,dashboard"; got != want {
 		t.Errorf("the chapters are %s, want %s", got, want)
 	}
 	if !slices.Equal(steps, want) {
@@ -191,7 +191,7 @@ func TestFind(t *testing.T) {
 	for name, want := range map[string]string{
 		"pods":        "error: there is no chapter \"pods\"\nnext: did you mean: pod\n",
 		"pod/hello":   "error: the chapter pod has no step \"hello\"\nnext: did you mean: pod/hellok8s\n",
-		"volumes":     "error: there is no chapter \"volumes\"\nnext: the chapters are: container, pod, deployment, service, ingress, namespace, configmap, secret, job, helm; hellolab lab list shows them with their steps\n",
+		"volumes":     "error: there is no chapter \"volumes\"\nnext: the chapters are: container, pod, deployment, service, ingress, namespace, configmap, secret, job, helm, dashboard; hellolab lab list shows them with their steps\n",
 		"pod/":        "error: the chapter pod has no step \"\"\nnext: its steps are: nginx, hellok8s\n",
 		"pod/busybox": "error: the chapter pod has no step \"busybox\"\nnext: its steps are: nginx, hellok8s\n",
 	} {

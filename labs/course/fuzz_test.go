@@ -16,7 +16,7 @@ import (
 func FuzzLoad(f *testing.F) {
 	const chart, values = "apiVersion: v2\nname: chart\nversion: 0.1.0\n", "a: b\n"
 	f.Add(soundCourse, soundChapter, soundPod, chart, values, "{}")
-	for _, name := range []string{"pod", "deployment", "service", "ingress", "namespace", "configmap", "secret", "job", "helm"} {
+	for _, name := range []string{"pod", "deployment", "service", "ingress", "namespace", "configmap", "secret", "job", "helm", "dashboard"} {
 		lab, err := Embedded().Open(name + "/lab.yaml")
 		if err != nil {
 			f.Fatal(err)
