@@ -264,6 +264,36 @@ func (b *browsing) waitsForTheLab() {
 	b.kubectl("", "delete", "pod", "late", "--wait=false")
 }
 
+// axe is the package that audits a page, as npm names it.
+const axe = "axe-core@4.14.1"
+
+// audit finds what keeps people who use a keyboard or a screen reader from reading the page.
+func (b *browsing) audit(where string) {
+	b.Helper()
+	folder := filepath.Join(cache(), "axe")
+	script := filepath.Join(folder, "package", "axe.min.js")
+	if !exists(script) {
+		b.check(os.MkdirAll(folder, 0o755))
+		command := exec.Command("sh", "-c", `tar xzf "$(npm pack --silent `+axe+`)"`)
+		command.Dir = folder
+		if output, err := command.CombinedOutput(); err != nil {
+			b.Fatalf("%s cannot be had: %v\n%s", axe, err, output)
+		}
+	}
+	content, err := os.ReadFile(script)
+	b.check(err)
+	b.until("that nothing moves", "document.getAnimations().length === 0")
+	b.runs(string(content))
+	ctx, cancel := context.WithTimeout(b.ctx, time.Minute)
+	defer cancel()
+	found, err := chromedp.Run(ctx, chromedp.Evaluate[string](
+		`axe.run().then((all) => JSON.stringify(all.violations.map((one) => [one.id, one.help, one.nodes.map((node) => node.html)])))`, chromedp.EvalAwaitPromise))
+	b.check(err)
+	if found != "[]" {
+		b.Errorf("%s: %s", where, found)
+	}
+}
+
 // TestDashboard runs the dashboard's part of TestCourse on a lab of its own, which make test-long and screenshots want.
 func TestDashboard(t *testing.T) {
 	if os.Getenv("LONG") == "" && os.Getenv("SCREENSHOTS") == "" {
@@ -283,6 +313,7 @@ func TestDashboard(t *testing.T) {
 			b.do(chromedp.EmulateViewport(look.width, 900))
 			b.runs(fmt.Sprintf(`document.documentElement.dataset.theme = %q`, look.theme))
 			b.screenshot(chapter + "-" + look.name)
+			b.audit(chapter + ", " + look.name)
 		}
 	}
 	l.must("lab", "ingress")

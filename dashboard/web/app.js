@@ -1,4 +1,4 @@
-// The start of the page: texts, the stream, what is shown where.
+// The start of the page, the stream, what is shown where.
 import { el, icon, button, command, write, swap, byId, announce } from './dom.js';
 import { t, STATES, language, setLanguage, setTexts } from './texts.js';
 import { takeToken, ask, listen } from './stream.js';
@@ -8,8 +8,8 @@ import { startCourse, setCourse, setCheck, redrawCourse, stepLine, firstCommand 
 import { startList, drawList, listOnly, redrawList } from './list.js';
 import { openObject, closeObject, touchDrawer, redrawDrawer, openApply } from './drawer.js';
 
-const page = { view: 'picture', course: true, lab: null, lost: false, refused: false, ready: false, theme: 'auto', end: null };
-const has = { course: false, objects: false };
+const page = { view: 'picture' };   // also: course, lab, lost, refused, ready, theme, end
+const has = { course: false };      // what the server has sent: course, objects
 const phone = matchMedia('(max-width: 760px)');
 const dark = matchMedia('(prefers-color-scheme: dark)');
 const kept = { get: (name) => localStorage.getItem('hellolab.' + name), set: (name, value) => localStorage.setItem('hellolab.' + name, value) };
@@ -123,8 +123,8 @@ function drawEmpty() {
 function drawTexts() {
 	page.ready = true;
 	for (const id of ['tools', 'views', 'foot']) byId(id).hidden = false;
-	for (const [id, key] of [['picture-title', 'picture'], ['list-title', 'list'], ['filter-label', 'filter'], ['apply', 'applyYaml'], ['namespace-text', 'kind.Namespace']]) write(byId(id), t(key));
-	for (const [id, key] of [['stage', 'picture'], ['views', 'views'], ['keys', 'keys']]) byId(id).setAttribute('aria-label', t(key));
+	for (const [id, key] of [['picture-title', 'picture'], ['list-title', 'list'], ['filter-label', 'filter'], ['apply', 'applyYaml']]) write(byId(id), t(key));
+	for (const [id, key] of [['stage', 'picture'], ['views', 'views'], ['keys', 'keys'], ['namespace', 'head.namespace']]) byId(id).setAttribute('aria-label', t(key));
 	for (const view of byId('views').children) write(view, t('view.' + view.dataset.view));
 	byId('lang').lang = language() === 'zh' ? 'en' : 'zh-CN';
 	write(byId('lang'), language() === 'zh' ? 'English' : '中文');
@@ -169,7 +169,7 @@ function drawNamespaces() {
 	const before = select.value;
 	select.replaceChildren(...names.map((name) => el('option', { value: name }, name || t('allNamespaces'))));
 	select.value = names.includes(before) ? before : '';
-	select.parentNode.hidden = names.length < 3;
+	select.hidden = names.length < 3;
 	if (select.value !== before) choose();
 }
 
@@ -214,7 +214,7 @@ function listenToPage() {
 	});
 	document.addEventListener('course', () => { stepLine(byId('step-line')); drawEmpty(); });
 	document.addEventListener('keydown', onKey);
-	// another address pasted into the same tab does not load the page again
+	// another address in the same tab does not load the page again
 	addEventListener('hashchange', () => { if (location.hash.includes('token=')) { takeToken(); connect(); } });
 	phone.addEventListener('change', drawViews);
 	dark.addEventListener('change', () => setTheme(page.theme));

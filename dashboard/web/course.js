@@ -1,4 +1,4 @@
-// The course beside the picture: chapters, steps, what is checked, the guide.
+// The course beside the picture: steps, what is checked, the guide.
 import { el, icon, button, command, copyButton, guideText, swap, byId, announce } from './dom.js';
 import { t } from './texts.js';
 import { ask } from './stream.js';
@@ -74,7 +74,7 @@ function drawSteps() {
 	const at = steps.findIndex((step) => step.id === course.step);
 	const passed = t('stepsPassed', steps.filter((step) => step.passed).length, steps.length);
 	const here = course.chapters.find((chapter) => chapter.steps.includes(steps[at]));
-	const turn = (to, sign, name) => el('button.turn', { 'data-key': sign, 'aria-label': t(name), title: t(name), disabled: !steps[to], onclick: () => goTo(steps[to].id) }, sign);
+	const turn = (to, sign, name) => el('button.turn', { 'data-key': sign, 'aria-label': t(name), disabled: !steps[to], onclick: () => goTo(steps[to].id) }, sign);
 	swap(parts.top,
 		el('h2', { id: 'course-title' }, course.title), el('p.note', passed),
 		el('progress', { max: steps.length || 1, value: String(steps.filter((step) => step.passed).length), 'aria-label': passed }));
@@ -83,7 +83,7 @@ function drawSteps() {
 		el('div.stepper', turn(at - 1, '‹', 'stepBefore'), el('span', `${here?.title || ''} · ${at + 1}/${steps.length}`), turn(at + 1, '›', 'stepNext')));
 }
 
-// fold is a part that can be opened; it stays as the reader has left it.
+// fold can be opened; it stays as the reader has left it.
 function fold(key, isOpen, name, summary, ...content) {
 	const made = el('details.' + name, el('summary', summary), content);
 	made.open = open.get(key) ?? isOpen;

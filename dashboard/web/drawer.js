@@ -3,7 +3,6 @@ import { el, icon, button, command, copyButton, swap, write, byId, announce } fr
 import { t, word, stateWord, sayCount } from './texts.js';
 import { ask, request, readLines } from './stream.js';
 import { objects, childrenOf, shortName, byName } from './store.js';
-import { label } from './picture.js';
 
 const MOST_LINES = 2000;
 const now = { id: '', tab: 'about', answer: null, back: null, logs: null, timer: 0 };
@@ -127,8 +126,7 @@ function section(name, content) {
 	swap(byId('about-' + name), ...(content.length ? [el('h3', t(name)), ...content] : []));
 }
 
-// drawParts lists what stands inside a workload: also the way to the pods that
-// are only squares in the picture.
+// drawParts: also the way to the pods that are only squares in the picture.
 function drawParts() {
 	const at = byId('about-parts');
 	if (!at) return;
@@ -142,8 +140,8 @@ function drawParts() {
 
 function objectList(list) {
 	return el('ul.objects', list.map((object) => el('li',
-		el('button.s-' + object.state, { 'data-key': object.id, 'aria-label': label(object), onclick: () => openObject(object.id) },
-			icon(object.state), el('span', (object.kind === 'Pod' ? '' : object.kind + ' ') + shortName(object)), el('span.note', object.text)))));
+		el('button.s-' + object.state, { 'data-key': object.id, onclick: () => openObject(object.id) },
+			icon(object.state), el('span', (object.kind === 'Pod' ? '' : object.kind + ' ') + shortName(object)), el('span.heard', t('comma') + stateWord(object.state)), el('span.note', object.text)))));
 }
 
 function drawEvent({ at, kind, reason, text, count }) {
@@ -178,8 +176,8 @@ function openAction(action, room) {
 	(form.querySelector('input') || form.querySelector('.go')).focus();
 }
 
-// actionForm is the same for all: fields, the command, a button. Something
-// dangerous is asked once more. end closes it.
+// actionForm: fields, the command, a button. What is dangerous is asked once
+// more; end closes it.
 function actionForm({ fields, code, danger, text, run, end }) {
 	const room = el('div');
 	const go = el('button.go', { type: 'submit', class: danger ? 'go danger' : 'go' }, text);
@@ -283,8 +281,7 @@ async function follow(container, lines, note) {
 	}
 }
 
-// gather puts new lines into the page once a frame; of a flood only the last
-// are made at all.
+// gather adds lines once a frame; of a flood only the last are made at all.
 function gather(lines) {
 	let waiting = [];
 	const show = () => {

@@ -81,7 +81,7 @@ function shareOut(width, edge, bands) {
 	if (has('ingress')) take('ingress', clamp(width * 0.17, 150, 230), clamp(width * 0.035, 26, 70));
 	if (has('service')) take('service', clamp(width * 0.2, 170, 250), clamp(width * 0.045, 34, 90));
 	let rest = width - x - edge;
-	const settings = has('other') && rest - 230 >= 470;
+	const settings = has('other') && rest - 230 >= (has('work') ? 470 : 240);
 	if (settings) rest -= 230;
 	take('work', total > 260 ? rest : Math.min(rest, has('work') ? 720 : 470), 40);
 	if (settings) take('settings', 190, 0);
@@ -114,13 +114,14 @@ function placeOther(parent, { other }, { x, w }, bottom, least = 190) {
 	return other.length ? flow(parent, other, x, bottom + GAP, w, least) : bottom;
 }
 
-// placeDown is for a phone: all below one another, lines along the left edge.
+// placeDown is for a phone: a Service above its workload, lines along the edge.
 function placeDown(parent, band, services, column, top) {
-	let y = top;
-	for (const object of [...band.ingress, ...services]) {
-		y += placeItem(parent, object, column.x, y, column.w, object.kind === 'Ingress' ? 3 : 1) + GAP;
-	}
-	return placeOther(parent, band, column, placeWork(parent, band, services, column, y), 150);
+	const stack = (list, y) => list.reduce((at, object) => at + GAP + placeItem(parent, object, column.x, at, column.w, object.kind === 'Ingress' ? 3 : 1), y);
+	const roots = new Set(band.work.map(({ id }) => id));
+	const to = (service) => service.to.map(rootOf).find((id) => roots.has(id));
+	const others = services.filter((service) => !to(service));
+	const before = (id, y) => stack(services.filter((service) => to(service) === id), y);
+	return placeOther(parent, band, column, placeWork(parent, band, services, column, stack([...band.ingress, ...others], top), before), 150);
 }
 
 // firstNamed sorts by the order of what leads there: fewer lines cross.
@@ -131,9 +132,12 @@ function firstNamed(list, leading, of) {
 	return [...list].sort((a, b) => (at(a) === at(b) ? 0 : at(a) - at(b)));
 }
 
-function placeWork(parent, band, services, { x, w }, top) {
+function placeWork(parent, band, services, { x, w }, top, before = (id, y) => y) {
 	let y = top;
-	for (const object of firstNamed(band.work, services, rootOf)) y += placeBlock(parent, object, x, y, w) + GAP;
+	for (const object of firstNamed(band.work, services, rootOf)) {
+		y = before(object.id, y);
+		y += placeBlock(parent, object, x, y, w) + GAP;
+	}
 	const pods = firstNamed(band.pods, services, rootOf).map((pod) => pod.id);
 	if (pods.length > 12) y += placeGrid(parent, pods, x, y, w, 'chip') + GAP;
 	else if (pods.length) y += placeGrid(parent, pods, x, y, Math.min(w, 470), 'alone') + GAP;
@@ -213,8 +217,8 @@ function formOf(id, count) {
 
 function placeGrid(parent, ids, x, y, inner, form) {
 	const { w, most, h } = PODS[form];
-	const across = Math.max(1, Math.floor((inner + PAD) / (w + PAD)));
-	const wide = Math.min(across > 1 ? most : 260, Math.floor((inner + PAD) / across) - PAD);
+	const across = inner <= 300 && parent.startsWith('Job/') ? 1 : Math.max(1, Math.floor((inner + PAD) / (w + PAD)));
+	const wide = Math.min(across > 1 || inner > 300 ? most : 260, Math.floor((inner + PAD) / across) - PAD);
 	ids.forEach((id, i) => places.set(id, {
 		parent, form: form === 'alone' ? 'box' : form, row: x,
 		x: x + (i % across) * (wide + PAD), y: y + Math.floor(i / across) * (h + LANE), w: wide, h,

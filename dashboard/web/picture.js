@@ -36,7 +36,6 @@ export function startPicture(open) {
 	new ResizeObserver(() => { if (stage.clientWidth !== drawn.width) showOnly(only); }).observe(stage);
 }
 
-// All drawing waits for the next frame.
 export function update({ reset, changed, moved }) {
 	todo.snap ||= reset;
 	forget(moved);
@@ -96,7 +95,7 @@ function putNode(id, place, last, snap, time) {
 	const parent = node.parent = nodes.get(place.parent);
 	const holder = place.form === 'dot' ? parent.dots : parent ? parent.element : stage;
 	if (node.element.parentNode !== holder) {
-		// in reading order: after the one before it in the layout
+		// in reading order
 		const before = last.get(holder);
 		if (before) before.after(node.element); else holder.append(node.element);
 		snap = true;
@@ -159,32 +158,33 @@ function fill(node, element, names, withIcon) {
 		node.parts.use = made.firstChild;
 		element.append(made);
 	}
-	for (const name of names) element.append(node.parts[name] = el('span.' + name));
+	for (const name of names) element.append(node.parts[name] = el('span.' + name, { 'aria-hidden': 'true' }));
 	return element;
 }
 
-function boxButton(id, name) { return el('button.' + name, { 'data-id': id, tabindex: '-1' }); }
+// boxButton: one text is heard in place of the short ones that are seen.
+function boxButton(node, id, name) {
+	return node.focus = el('button.' + name, { 'data-id': id, tabindex: '-1' }, node.parts.label = el('span.heard'));
+}
 
 const make = {
-	box(node, id) { node.element = node.focus = fill(node, boxButton(id, 'pod'), ['name', 'tag', 'text', 'restarts'], true); },
+	box(node, id) { node.element = fill(node, boxButton(node, id, 'pod'), ['name', 'tag', 'text'], true); },
 	dot(node, id) { node.element = svg('path', { 'data-id': id }); },
 	item(node, id) {
 		const top = fill(node, el('span.top'), ['kind'], true);
-		node.element = node.focus = boxButton(id, 'item');
+		node.element = boxButton(node, id, 'item');
 		node.element.append(top);
 		fill(node, node.element, ['name', 'lines']);
 	},
-	small(node, id) { node.element = node.focus = fill(node, boxButton(id, 'small'), ['name']); },
+	small(node, id) { node.element = fill(node, boxButton(node, id, 'small'), ['name']); },
 	caption(node) { node.element = el('div.caption'); },
 	frame(node, id) {
-		node.focus = fill(node, boxButton(id, 'head'), ['kind', 'name', 'count'], true);
+		fill(node, boxButton(node, id, 'head'), ['kind', 'name', 'count'], true);
 		node.dots = svg('svg', { class: 'dots', 'aria-hidden': 'true' });
 		node.element = el('div', { role: 'group' }, node.focus, node.dots);
 	},
 	band(node, id) {
-		const known = objects.has(id);
-		const head = fill(node, known ? boxButton(id, 'head') : el('div.head'), ['kind', 'name', 'text']);
-		if (known) node.focus = head;
+		const head = fill(node, objects.has(id) ? boxButton(node, id, 'head') : el('div.head'), ['kind', 'name', 'text']);
 		node.element = el('div.band', { role: 'group' }, head);
 	},
 };
@@ -192,7 +192,7 @@ make.chip = make.box;
 
 // label is for readers of the screen: "Pod a, ready, Running 1/1".
 export function label(object, ...more) {
-	return [`${object.kind} ${shown(object.name)}`, stateWord(object.state), shown(object.text), ...more].filter(Boolean).join(t('comma'));
+	return [`${object.kind} ${object.name}`, stateWord(object.state), object.text, ...more].filter(Boolean).join(t('comma'));
 }
 
 function paint(node, id, object) {
@@ -205,7 +205,6 @@ function paint(node, id, object) {
 	}
 }
 
-// setClass keeps the ring around what belongs to the chosen object.
 function setClass({ element }, text) { attr(element, 'class', text + (element.classList.contains('rel') ? ' rel' : '')); }
 
 // Each state has a shape of its own, so that no colour is needed to tell.
@@ -223,12 +222,11 @@ const paints = {
 		const { element, parts, place } = node;
 		const restarts = Number(fact(object, 'restarts')) || 0;
 		const large = place.form === 'box';
-		setClass(node, `pod ${place.form} s-${object.state}${restarts ? ' again' : ''}`);
+		setClass(node, `pod ${place.form} s-${object.state}`);
 		write(parts.name, shortName(object));
 		write(parts.tag, large ? imageTag(object) : '');
-		write(parts.text, large ? object.text || stateWord(object.state) : '');
-		write(parts.restarts, restarts ? '↻ ' + restarts : '');
-		attr(element, 'aria-label', label(object, restarts && t('restartsOf', restarts)));
+		write(parts.text, large ? (restarts ? `↻${restarts} ` : '') + (object.text || stateWord(object.state)) : '');
+		write(parts.label, label(object, restarts && t('restartsOf', restarts)));
 		attr(element, 'title', shown(object.name));
 	},
 	dot(node, object) {
@@ -241,13 +239,13 @@ const paints = {
 		write(parts.kind, kindWord(object.kind));
 		write(parts.name, object.name);
 		parts.lines.replaceChildren(...object.facts.slice(0, place.facts).map(([, value]) => el('span', value)));
-		attr(element, 'aria-label', label(object));
+		write(parts.label, label(object));
 		attr(element, 'title', `${shown(object.name)}\n${shown(object.text)}`);
 	},
 	small(node, object) {
 		const text = [t('revision', fact(object, 'revision') || '?'), imageTag(object)].filter(Boolean).join(' · ');
 		write(node.parts.name, text);
-		attr(node.element, 'aria-label', label(object, shown(text)));
+		write(node.parts.label, label(object, text));
 	},
 	frame(node, object) {
 		const { focus, parts, place, dots } = node;
@@ -258,7 +256,7 @@ const paints = {
 		write(parts.count, countOf(object));
 		const said = place.pods === 'dot' ? sayCount(podsOf(object.id)) : countOf(object) && t('readyOf', object.ready ?? 0, object.wanted);
 		attr(node.element, 'aria-label', `${object.kind} ${shown(object.name)}`);
-		attr(focus, 'aria-label', label(object, said));
+		write(parts.label, label(object, said));
 		attr(focus, 'title', `${object.kind} ${shown(object.name)}\n${said}`);
 		attr(dots, 'width', place.pods === 'dot' ? place.w : 0);
 		attr(dots, 'height', place.pods === 'dot' ? place.h : 0);
@@ -272,6 +270,7 @@ function paintBand(node, id, object) {
 	write(node.parts.name, name);
 	write(node.parts.text, node.place.h <= 44 ? t('bandEmpty') : '');
 	attr(node.element, 'aria-label', `Namespace ${shown(name)}`);
+	if (object) write(node.parts.label, label(object));
 }
 
 function keepLines(have, links, name) {
@@ -320,7 +319,6 @@ function drop(b, lane) {
 	return path`H${x - 6}Q${x} ${lane} ${x} ${b.y - 2}`;
 }
 
-// railLine goes along the left edge, on a phone.
 function railLine(a, b, pod, number) {
 	const rail = a.x - 6 - 4 * number;
 	const sy = a.y + a.h / 2;
@@ -362,15 +360,15 @@ function highlight() {
 	for (const [other, node] of nodes) if (node.place.form !== 'dot') node.element.classList.toggle('rel', other !== id && near.has(other));
 }
 
-// nearTo follows the lines from an object, both ways.
 function nearTo(id) {
-	const near = new Set([id, ...podsOf(id).map((pod) => pod.id)].map((at) => lineEnd(drawn.places, at) || at));
+	const { kind, to } = objects.get(id) || {};
+	const near = new Set([id, ...podsOf(id).map((pod) => pod.id), ...(kind === 'Release' ? to : [])].map((at) => lineEnd(drawn.places, at) || at));
 	const walk = (at, from, to) => {
 		for (const { link } of lines.values()) {
 			if (link[from] === at && !near.has(link[to])) { near.add(link[to]); walk(link[to], from, to); }
 		}
 	};
-	for (const at of [...near]) { walk(at, 'to', 'from'); walk(at, 'from', 'to'); }
+	if (kind !== 'Release') for (const at of [...near]) { walk(at, 'to', 'from'); walk(at, 'from', 'to'); }
 	return near;
 }
 
@@ -378,7 +376,7 @@ function nearTo(id) {
 function usesOf(id) {
 	const found = new Map();
 	const object = objects.get(id);
-	if (!object || ['Ingress', 'Service', 'Namespace', 'Node'].includes(object.kind)) return found;
+	if (!object || ['Ingress', 'Service', 'Release', 'Namespace', 'Node'].includes(object.kind)) return found;
 	const add = (one, other) => {
 		const [from, to] = [lineEnd(drawn.places, one), lineEnd(drawn.places, other)];
 		if (from && to) found.set(from + '>' + to, { from, to });
