@@ -241,7 +241,9 @@ func TestLive(t *testing.T) {
 func TestConditions(t *testing.T) {
 	s := start(t)
 	r := s.listen()
-	r.until("the lab", func(event, data string) bool { return event == "lab" && strings.Contains(data, `"state":"ready"`) })
+	r.until("the lab", func(event, data string) bool {
+		return event == "lab" && strings.Contains(data, `"state":"ready"`) && strings.Contains(data, `"again":"hellolab dashboard"`)
+	})
 	s.lab <- Condition{State: Paused, Text: messages.T("the lab %s is paused", "web"), Next: messages.Hellolab("resume").Text()}
 	s.api.Fail("GET", "/readyz", 1, apierrors.NewInternalError(errors.New("away")))
 	r.until("a paused lab", func(event, data string) bool {

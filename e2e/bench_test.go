@@ -287,26 +287,28 @@ func (b *byHand) do(input, name string, args ...string) {
 
 func (b *byHand) bareKind() time.Duration {
 	b.remove()
-	start := time.Now()
-	args := []string{"create", "cluster", "--name", "by-hand", "--config", b.kindConfig, "--wait", "120s", "--kubeconfig", b.kubeconfig()}
-	if b.nodeImage != "" {
-		args = append(args, "--image", b.nodeImage)
-	}
-	b.do("", "kind", args...)
-	took := time.Since(start)
+	took := b.create()
 	b.Logf("kind create cluster --wait: %.1fs", took.Seconds())
 	b.remove()
 	return took
 }
 
-func (b *byHand) whole() time.Duration {
-	b.remove()
+// create makes the cluster.
+func (b *byHand) create() time.Duration {
+	b.Helper()
 	start := time.Now()
 	args := []string{"create", "cluster", "--name", "by-hand", "--config", b.kindConfig, "--wait", "120s", "--kubeconfig", b.kubeconfig()}
 	if b.nodeImage != "" {
 		args = append(args, "--image", b.nodeImage)
 	}
 	b.do("", "kind", args...)
+	return time.Since(start)
+}
+
+func (b *byHand) whole() time.Duration {
+	b.remove()
+	start := time.Now()
+	b.create()
 	const port = 25001
 	b.do("", "docker", "run", "--detach", "--name", "by-hand-registry", "--network", "kind", "--publish", fmt.Sprintf("127.0.0.1:%d:5000", port), b.registryImage)
 	for host, prefix := range map[string]string{"docker.io": "", "registry.k8s.io": "/v2/registry.k8s.io"} {

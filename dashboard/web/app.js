@@ -100,8 +100,9 @@ function refused() {
 
 function drawState() {
 	const { lab } = page;
-	const said = page.refused ? [t('tokenTitle'), t('token'), ['hellolab dashboard']]
-		: page.lost ? [t('lostTitle'), t('lost'), ['hellolab dashboard']]
+	const again = [lab?.again || 'hellolab dashboard'];
+	const said = page.refused ? [t('tokenTitle'), t('token'), again]
+		: page.lost ? [t('lostTitle'), t('lost'), again]
 			: lab && lab.state !== 'ready' && [t('lab.' + lab.state), lab.text, lab.next || []];
 	const state = byId('lab-state');
 	state.hidden = page.refused || (!lab && !page.lost);

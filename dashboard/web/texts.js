@@ -3,13 +3,13 @@
 const own = {
 	en: {
 		lostTitle: 'The connection is lost',
-		lost: 'hellolab does not answer. The page goes on as soon as it is back. To start it again:',
+		lost: 'hellolab does not answer. If it still runs, the page goes on by itself. If not, start it again, and open the address that it prints:',
 		tokenTitle: 'This address is not complete',
 		token: 'Its key is missing or too old. Start the dashboard, and open the address that it prints:',
 	},
 	zh: {
 		lostTitle: '连接已断开',
-		lost: 'hellolab 没有响应。恢复之后，页面会自动继续。重新启动的命令：',
+		lost: 'hellolab 没有响应。如果它还在运行，恢复后页面会自动继续；如果已经结束，请重新启动它，并打开它打印的地址：',
 		tokenTitle: '网址不完整',
 		token: '网址末尾缺少密钥，或者密钥已经失效。启动 dashboard，再打开它显示的网址：',
 		copy: '复制',
