@@ -29,13 +29,17 @@ func TestFaultsAreTested(t *testing.T) {
 		t.Fatal(err)
 	}
 	sources := all.String()
-	document, err := os.ReadFile(filepath.Join("docs", "faults.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := named.FindAllStringSubmatch(string(document), -1)
-	if len(found) < 100 {
-		t.Errorf("the document names %d tests", len(found))
+	var found [][]string
+	for _, name := range []string{"faults.md", "faults.zh-CN.md"} {
+		document, err := os.ReadFile(filepath.Join("docs", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tests := named.FindAllStringSubmatch(string(document), -1)
+		if len(tests) < 100 {
+			t.Errorf("%s names %d tests", name, len(tests))
+		}
+		found = append(found, tests...)
 	}
 	for _, test := range found {
 		if !strings.Contains(sources, "func "+test[1]+"(t *testing.T)") {
@@ -94,7 +98,7 @@ func commandsIn(document string) (all []string) {
 func TestPages(t *testing.T) {
 	t.Parallel()
 	linked := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
-	for _, page := range pages() {
+	for _, page := range append(pages(), "docs/architecture", "docs/benchmarks", "docs/faults") {
 		read := func(file string) string {
 			content, err := os.ReadFile(filepath.FromSlash(file))
 			if err != nil {
@@ -128,7 +132,7 @@ func TestPages(t *testing.T) {
 
 // stoodIn are the words of a command behind its first, with stand-ins for what a reader has to fill in.
 func stoodIn(command string) []string {
-	fill := strings.NewReplacer("STEP", "pod/nginx", "KIND/NAME", "pod/nginx-pod", "--port N", "--port 1", "KEY=VALUE", "registry.port=auto", "VALUE", "auto", "...", "", "[", "", "]", "", "'", "", "COMMAND", "up")
+	fill := strings.NewReplacer("STEP", "pod/nginx", "KIND/NAME", "pod/nginx-pod", "--port N", "--port 1", "KEY=VALUE", "registry.port=auto", "VALUE", "auto", "...", "", "[", "", "]", "", "'", "", "COMMAND", "up", "Application Support", "Application")
 	return strings.Fields(fill.Replace(command))[1:]
 }
 
