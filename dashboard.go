@@ -3,13 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 
 	"github.com/cli/browser"
 	"github.com/urfave/cli/v2"
@@ -19,7 +17,9 @@ import (
 	"github.com/hellolab/hellolab/dashboard"
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/lock"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/port"
 	"github.com/hellolab/hellolab/progress"
 )
 
@@ -30,7 +30,7 @@ func (p *program) dashboard(c *cli.Context) error {
 		return err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(c.Context, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Int("port"))))
-	if errors.Is(err, syscall.EADDRINUSE) {
+	if number := c.Int("port"); err != nil && number != 0 && !port.Free([]string{"127.0.0.1"}, number) {
 		return messages.Usagef("port %v is taken", c.Int("port")).WithHint("leave --port out: any free one will do")
 	}
 	if err != nil {
@@ -86,6 +86,9 @@ func (p *program) connectDashboard(s session, lessons *course.Course) func(conte
 		if err == nil {
 			return l, dashboard.Condition{State: dashboard.Ready}
 		}
+		if at := s.config.Bootstrap.Name; isBusy(at) { // an `up` say, in the middle of which there may be no lab for a moment
+			return nil, dashboard.Condition{State: dashboard.Away, Text: messages.T("another hellolab is working on the lab %s", at)}
+		}
 		status, failed := lab.Status(ctx)
 		if failed != nil || ctx.Err() != nil {
 			return nil, dashboard.Condition{State: dashboard.Away, Text: messages.T("the API server does not answer"), Next: messages.Hellolab("status").Text()}
@@ -98,6 +101,15 @@ func (p *program) connectDashboard(s session, lessons *course.Course) func(conte
 		}
 		return nil, condition(state, err)
 	}
+}
+
+// isBusy reports whether another hellolab has the lab's lock.
+func isBusy(lab string) bool {
+	unlock, err := lock.Try(lab)
+	if unlock != nil {
+		unlock()
+	}
+	return err == nil && unlock == nil
 }
 
 // condition is how a lab is that cannot be asked, by the error about it.

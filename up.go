@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -11,6 +10,7 @@ import (
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/images"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
 	"github.com/hellolab/hellolab/supply"
 )
 
@@ -66,14 +66,15 @@ func (p *program) traced(c *cli.Context, work cli.ActionFunc) (err error) {
 	if path == "" {
 		return work(c)
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, fs.ErrExist) {
+	before, err := os.ReadFile(path)
+	if err == nil && !progress.IsTrace(before) { // one of a try before is replaced: the same command is run again
 		return messages.Usagef("%s is there already", path).WithHint("name another file for the trace")
 	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		return messages.Usagef("the file for the trace cannot be written").Because(err).WithHint("name another file for the trace")
 	}
-	defer func() { err = errors.Join(err, p.story.WriteTrace(file), file.Close()) }()
+	defer func() { err = errors.Join(err, file.Truncate(0), p.story.WriteTrace(file), file.Close()) }()
 	return work(c)
 }
 

@@ -18,7 +18,9 @@ func TestTraceFile(t *testing.T) {
 	if calls := m.engine.Calls(); len(calls) > 0 {
 		t.Errorf("the engine is asked: %v", calls)
 	}
-	m.must(1, []string{"start", "--trace", "trace.json"}, "there is no lab")
+	for range 2 { // the same command, run again
+		m.must(1, []string{"start", "--trace", "trace.json"}, "there is no lab")
+	}
 	content, err := os.ReadFile("trace.json")
 	m.check(err)
 	var trace struct{ TraceEvents []any }

@@ -12,6 +12,7 @@ import (
 	"helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/release"
 	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/util/cert"
 
@@ -118,8 +119,12 @@ func (l *Lab) ingressChart(installed *release.Release) (*chart.Chart, map[string
 	return embedded, map[string]any{"image": registry.Tagged(settings.Image), "webhook": webhook}, nil
 }
 
-// ingressWorks tries what a user will do: create an Ingress (a dry run), and open a page.
+// ingressWorks tries what a user will do: create an Ingress (a dry run), and open a page. While the controller is replaced by a newer one, the
+// old one may answer once more.
 func (l *Lab) ingressWorks(ctx context.Context, api *kube.Cluster) error {
+	if err := l.controllerIsNew(ctx, api); err != nil {
+		return err
+	}
 	path, prefix := "/", networkingv1.PathTypePrefix
 	probe := &networkingv1.Ingress{
 		ObjectMeta: metav1.ObjectMeta{Name: "hellolab-probe"},
@@ -141,6 +146,24 @@ func (l *Lab) ingressWorks(ctx context.Context, api *kube.Cluster) error {
 	}
 	// ingress-nginx answers this path itself, whatever rules the user has
 	return answersHTTP(ctx, l.Addresses().Ingress+"/healthz")
+}
+
+// controllerIsNew fails while the built-in controller's pod is not the one that its Deployment asks for.
+func (l *Lab) controllerIsNew(ctx context.Context, api *kube.Cluster) error {
+	if !l.builtInIngress() {
+		return nil
+	}
+	found, err := api.AppsV1().Deployments(ingressName).Get(ctx, ingressName+"-controller", metav1.GetOptions{})
+	if apierrors.IsNotFound(err) { // nothing answers then
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if status := found.Status; status.ObservedGeneration < found.Generation || status.UpdatedReplicas != status.Replicas || status.ReadyReplicas == 0 {
+		return messages.Errorf("%v of %v pods are Ready", status.ReadyReplicas, status.Replicas)
+	}
+	return nil
 }
 
 // newestWarning returns what Kubernetes complained of last in a namespace, or nil.

@@ -129,8 +129,8 @@ func (d *Dashboard) do(ctx context.Context, printer messages.Printer, o *object,
 		words = append([]string{"-n", namespace}, words...)
 	}
 	said, err = d.Kubectl(ctx, input, words...)
-	if err != nil {
-		err = messages.Errorf("%s", strings.TrimSpace(said))
+	if said = strings.TrimSpace(said); err != nil && said != "" { // kubectl itself has said why
+		err = messages.Errorf("%s", said)
 	}
-	return command, strings.TrimSpace(said), err
+	return command, said, err
 }

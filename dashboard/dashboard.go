@@ -155,14 +155,18 @@ func (d *Dashboard) show(ctx context.Context, lab *labs.Labs) {
 	defer cancel()
 	d.use(lab)
 	defer d.use(nil)
+	work.Go(func() {
+		defer cancel()
+		for ctx.Err() == nil && answers(ctx, lab) {
+			pause(ctx, lookEvery)
+		}
+	})
 	if err := watch(ctx, d.hub, lab.Cluster); err != nil {
 		return
 	}
 	d.hub.setLab(Condition{State: Ready})
 	work.Go(func() { d.check(ctx, lab) })
-	for ctx.Err() == nil && answers(ctx, lab) {
-		pause(ctx, lookEvery)
-	}
+	<-ctx.Done()
 }
 
 // answers reports whether the lab's API server says that it is ready.
@@ -208,8 +212,9 @@ func (d *Dashboard) checkOnce(ctx context.Context, lab *labs.Labs) error {
 	if err != nil {
 		return err
 	}
-	step := d.hub.chosenStep()
-	if at := state.Step; step == nil || at != d.hub.installedStep() && at != "" {
+	from := d.hub.chosenStep()
+	step := from
+	if step == nil || d.hub.moved(state.Step) {
 		if step, err = lab.Current(ctx); messages.IsUsage(err) { // the course is done
 			step, err = d.Course.Steps()[0], nil
 		}
@@ -228,6 +233,6 @@ func (d *Dashboard) checkOnce(ctx context.Context, lab *labs.Labs) error {
 		}
 		state.Passed = now.Passed
 	}
-	d.hub.setCourse(state, step, rows)
+	d.hub.setCourse(from, state, step, rows)
 	return nil
 }

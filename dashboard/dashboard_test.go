@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"regexp"
@@ -21,6 +22,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -47,8 +49,8 @@ type started struct {
 	// lab is what a try to connect finds.
 	lab chan Condition
 	// ran are kubectl's words and input.
-	ran chan string
-	end func() error
+	ran   chan string
+	ended chan error
 }
 
 // start runs a dashboard on a lab with objects.
@@ -89,7 +91,7 @@ func start(t *testing.T) *started {
 		t.Fatal("the address is none")
 	}
 	s.url, s.token = parts[1], parts[2]
-	s.end = func() error { cancel(); return <-ended }
+	s.ended = ended
 	t.Cleanup(cancel)
 	return s
 }
@@ -244,6 +246,8 @@ func TestConditions(t *testing.T) {
 	r.until("the lab", func(event, data string) bool {
 		return event == "lab" && strings.Contains(data, `"state":"ready"`) && strings.Contains(data, `"again":"hellolab dashboard"`)
 	})
+	s.api.Put(pod("web-1", "web", true))
+	r.until("a pod", func(string, string) bool { return r.seen["Pod/default/web-1"].ID != "" })
 	s.lab <- Condition{State: Paused, Text: messages.T("the lab %s is paused", "web"), Next: messages.Hellolab("resume").Text()}
 	s.api.Fail("GET", "/readyz", 1, apierrors.NewInternalError(errors.New("away")))
 	r.until("a paused lab", func(event, data string) bool {
@@ -252,16 +256,25 @@ func TestConditions(t *testing.T) {
 	if status, said := s.ask("GET", "/api/object?id=Namespace//default", "", nil); status != http.StatusServiceUnavailable {
 		t.Errorf("a paused lab answers %d %s", status, said)
 	}
+	s.api.Delete("Pod", "default", "web-1")
 	s.lab <- Condition{State: Ready}
-	r.until("the lab again", func(event, data string) bool { return event == "lab" && strings.Contains(data, `"state":"ready"`) })
+	again := false
+	r.until("the lab again, without what has gone meanwhile", func(event, data string) bool {
+		again = again || event == "lab" && strings.Contains(data, `"state":"ready"`)
+		_, there := r.seen["Pod/default/web-1"]
+		return again && !there
+	})
 	s.lab <- Condition{State: Absent}
 	s.api.Fail("GET", "/readyz", 1, apierrors.NewInternalError(errors.New("away")))
-	ended := make(chan error, 1)
-	go func() { ended <- s.end() }()
 	for r.lines.Scan() { // until the stream ends
 	}
-	if err := <-ended; !strings.Contains(fmt.Sprint(err), "the lab is gone") && !errors.Is(err, context.Canceled) {
-		t.Errorf("it ends with %v", err)
+	select {
+	case err := <-s.ended:
+		if !strings.Contains(fmt.Sprint(err), "the lab is gone") {
+			t.Errorf("it ends with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it does not end with its lab")
 	}
 }
 
@@ -373,7 +386,72 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestTexts holds that both languages have the same texts, which the page's scripts name, and no others.
+// TestSlim holds that what is in Secrets and ConfigMaps is not kept, in no place that has it.
+func TestSlim(t *testing.T) {
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "czNjcjN0", "kept": "yes"}},
+		Data: map[string][]byte{"password": []byte("s3cr3t")}}
+	config := &corev1.ConfigMap{Data: map[string]string{"url": "s3cr3t"}, BinaryData: map[string][]byte{"file": []byte("s3cr3t")}}
+	for _, object := range []any{secret, config} {
+		slimmed, err := slim(object)
+		content, _ := json.Marshal(slimmed)
+		if err != nil || strings.Contains(string(content), "s3cr3t") || strings.Contains(string(content), "czNjcjN0") {
+			t.Errorf("%s is kept, %v", content, err)
+		}
+	}
+	if len(secret.Data) != 1 || secret.Annotations["kept"] != "yes" {
+		t.Errorf("the names of what there is are lost: %+v", secret)
+	}
+}
+
+// helmRevision is what Helm keeps of a release.
+func helmRevision(number, status string) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "sh.helm.release.v1.web.v" + number, Namespace: "default",
+		Labels: map[string]string{"name": "web", "status": status, "version": number}}, Type: helmSecret}
+}
+
+// TestReleases holds that the newest revision stands for a release, through upgrades, and that it goes with the last.
+func TestReleases(t *testing.T) {
+	s := start(t)
+	r := s.listen()
+	is := func(state, revision string) func(string, string) bool {
+		return func(string, string) bool {
+			found := r.seen["Release/default/web"]
+			return found.State == state && slices.Contains(found.Facts, [2]string{"revision", revision})
+		}
+	}
+	s.api.Put(helmRevision("1", "deployed"))
+	r.until("the release", is(ready, "1"))
+	s.api.Put(helmRevision("2", "pending-upgrade"))
+	r.until("an upgrade", is(waiting, "2"))
+	s.api.Put(helmRevision("1", "superseded"), helmRevision("2", "failed"))
+	r.until("an upgrade that fails", is(failing, "2"))
+	s.api.Put(helmRevision("3", "deployed"))
+	r.until("another one", is(ready, "3"))
+	s.api.Delete("Secret", "default", "sh.helm.release.v1.web.v3")
+	r.until("the one before", is(failing, "2"))
+	s.api.Put(helmRevision("2", "uninstalled"))
+	r.until("that it goes", func(string, string) bool { return r.seen["Release/default/web"].ID == "" })
+}
+
+// TestIngressClasses holds that an Ingress waits as long as there is no class for it.
+func TestIngressClasses(t *testing.T) {
+	s := start(t)
+	r := s.listen()
+	ingress := func(name string, class *string) *networkingv1.Ingress {
+		return &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}, Spec: networkingv1.IngressSpec{IngressClassName: class}}
+	}
+	s.api.Put(ingress("web", new("nginx")), ingress("typo", new("ngnix")), ingress("none", nil))
+	states := func(web, typo, none string) func(string, string) bool {
+		return func(string, string) bool {
+			return r.seen["Ingress/default/web"].State == web && r.seen["Ingress/default/typo"].State == typo && r.seen["Ingress/default/none"].State == none
+		}
+	}
+	r.until("three that wait", states(waiting, waiting, waiting))
+	s.api.Put(&networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "nginx"}})
+	r.until("two that are ready", states(ready, waiting, ready))
+}
+
+// TestTexts holds that both languages have the same texts, and that all that the page's scripts name are there.
 func TestTexts(t *testing.T) {
 	read := func(name string) map[string]string {
 		content, err := web.ReadFile("web/" + name)
@@ -392,6 +470,25 @@ func TestTexts(t *testing.T) {
 		if chinese[key] == "" || holes(chinese[key]) != holes(text) {
 			t.Errorf("%s: %q, %q", key, text, chinese[key])
 		}
+	}
+	scripts, err := fs.Glob(web, "web/*.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := 0
+	for _, script := range scripts {
+		content, err := web.ReadFile(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile(`\bt\('([A-Za-z.]+)'[,)]`).FindAllStringSubmatch(string(content), -1) {
+			if names++; english[found[1]] == "" {
+				t.Errorf("%s names the text %s, which is not there", script, found[1])
+			}
+		}
+	}
+	if names < 50 {
+		t.Errorf("the scripts name %d texts", names)
 	}
 	if len(english) != len(chinese) {
 		t.Errorf("there are %d texts in English, and %d in Chinese", len(english), len(chinese))

@@ -56,6 +56,10 @@ type hub struct {
 	mutex   sync.Mutex
 	lab     Condition
 	objects map[string]*object
+	// known says that the objects have been looked at: before, there is nothing to tell.
+	known bool
+	// looked says that the course has been looked at.
+	looked bool
 	// state is what is remembered of the course, and step the one that is checked now.
 	passed    []string
 	installed string
@@ -116,9 +120,9 @@ func (h *hub) setLab(lab Condition) {
 	h.change(func() { h.lab = lab }, func(n *news) { n.lab = true })
 }
 
-// forget begins a new picture.
-func (h *hub) forget() {
-	h.change(func() { h.objects = map[string]*object{} }, func(n *news) { n.reset, n.objects = true, map[string]bool{} })
+// replace begins a new picture, with all that there is: no page is told of the one without the other.
+func (h *hub) replace(all map[string]*object) {
+	h.change(func() { h.objects, h.known = all, true }, func(n *news) { n.reset, n.objects = true, map[string]bool{} })
 }
 
 // put changes objects; nil is one that has gone.
@@ -145,23 +149,26 @@ func (h *hub) chosenStep() *course.Step {
 	return h.step
 }
 
-// installedStep is the step whose snapshot was installed at the last look.
-func (h *hub) installedStep() string {
+// moved reports whether another snapshot has been installed since the last look, that of step.
+func (h *hub) moved(step string) bool {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
-	return h.installed
+	return h.looked && step != "" && step != h.installed
 }
 
-// setCourse says how far the reader is. Pages are told of what differs only.
-func (h *hub) setCourse(state labs.State, step *course.Step, rows []check.Row) {
+// setCourse says how far the reader is, unless a step has been chosen since the look began, which was at from. Pages are told of what
+// differs only.
+func (h *hub) setCourse(from *course.Step, state labs.State, step *course.Step, rows []check.Row) {
 	h.mutex.Lock()
+	late := h.step != from
 	course := h.step != step || h.installed != state.Step || h.before != state.Before || !slices.Equal(h.passed, state.Passed)
 	same := h.check.step == step && slices.EqualFunc(h.check.rows, rows, alike)
 	h.mutex.Unlock()
-	if !course && same {
+	if late || !course && same {
 		return
 	}
 	h.change(func() {
+		h.looked = true
 		h.step, h.installed, h.before, h.passed = step, state.Step, state.Before, state.Passed
 		h.check = result{step, rows}
 	}, func(n *news) {
@@ -208,6 +215,9 @@ func (p *page) take() told {
 	h := p.hub
 	t := told{news: p.news, condition: h.lab, passed: h.passed, installed: h.installed, before: h.before, step: h.step, result: h.check}
 	p.news = news{objects: map[string]bool{}}
+	if t.reset && !h.known {
+		t.reset, p.news.reset = false, true
+	}
 	if t.reset {
 		for _, o := range h.objects {
 			t.set = append(t.set, o)

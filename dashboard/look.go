@@ -3,6 +3,7 @@ package dashboard
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -184,14 +185,21 @@ func (d *Dashboard) logs(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	out := http.NewResponseController(w)
 	out.Flush()
-	for lines := bufio.NewReader(stream); ; {
-		line, err := lines.ReadString('\n')
-		io.WriteString(w, messages.Clean(line))
+	for lines := bufio.NewReaderSize(stream, longestLine); ; {
+		line, err := lines.ReadSlice('\n')
+		io.WriteString(w, messages.Clean(string(line)))
+		if errors.Is(err, bufio.ErrBufferFull) { // a pod may say anything, for ever
+			io.WriteString(w, "\n")
+			err = nil
+		}
 		if err != nil || lines.Buffered() == 0 && out.Flush() != nil {
 			return
 		}
 	}
 }
+
+// longestLine is how many bytes of a log may be one line; what is longer is broken.
+const longestLine = 64 << 10
 
 // address is where an Ingress or a Service can be asked.
 type address struct {
@@ -269,9 +277,11 @@ func (d *Dashboard) visit(ctx context.Context, printer messages.Printer, o *obje
 	case a.url != "":
 		status, body, err = fetch(ctx, a)
 	case a.port != "":
-		var content []byte
-		content, err = l.Cluster.CoreV1().Services(o.Namespace).ProxyGet("http", a.service, a.port, "/", nil).DoRaw(ctx)
-		status, body = "200 OK", string(content)
+		status = "200 OK"
+		var stream io.ReadCloser
+		if stream, err = l.Cluster.CoreV1().Services(o.Namespace).ProxyGet("http", a.service, a.port, "/", nil).Stream(ctx); err == nil {
+			body, err = beginning(stream)
+		}
 	default:
 		return command, "", messages.Errorf("%s cannot be asked: it has no address", o.ID)
 	}
@@ -299,9 +309,15 @@ func fetch(ctx context.Context, a address) (status, body string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	defer response.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(response.Body, 4096))
-	return response.Status, string(content), err
+	body, err = beginning(response.Body)
+	return response.Status, body, err
+}
+
+// beginning reads the first 4 KiB of an answer, which may be without end.
+func beginning(stream io.ReadCloser) (string, error) {
+	defer stream.Close()
+	content, err := io.ReadAll(io.LimitReader(stream, 4<<10))
+	return string(content), err
 }
 
 // way adds to a way what the answer tells: the course's programs say which pod has answered.

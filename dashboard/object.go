@@ -44,8 +44,8 @@ type object struct {
 	created time.Time
 	// release is the ID of the Helm release that it belongs to, or "".
 	release string
-	// number is the revision of a release.
-	number int
+	// class is the name of an Ingress' class, or "".
+	class string
 }
 
 // The states of objects.
@@ -353,15 +353,23 @@ func (o *object) ingress(found *networkingv1.Ingress) {
 	if found.Spec.DefaultBackend != nil {
 		backend("*", *found.Spec.DefaultBackend)
 	}
-	if found.Spec.IngressClassName == nil { // no controller takes it. Its address may come a minute after it works.
-		o.State = waiting
+	if found.Spec.IngressClassName != nil {
+		o.class = *found.Spec.IngressClassName
 	}
 }
 
 // helmSecret is the type of the Secrets that Helm keeps releases in, a revision each.
 const helmSecret = "helm.sh/release.v1"
 
-// secret is a Secret, or the revision of a Helm release. What is in it is not kept.
+// served makes an Ingress wait that no class is for. One without a class is taken where there is one. Its address may come a minute after it
+// works.
+func (o *object) served(classes map[string]bool) {
+	if o.class != "" && !classes[o.class] || len(classes) == 0 {
+		o.State = waiting
+	}
+}
+
+// secret is a Secret, or the revision of a Helm release. What is in it is not kept ([slim]).
 func (o *object) secret(found *corev1.Secret) bool {
 	if found.Type != helmSecret {
 		o.Kind, o.Text = "Secret", string(found.Type)
@@ -369,12 +377,11 @@ func (o *object) secret(found *corev1.Secret) bool {
 		return true
 	}
 	status := found.Labels["status"]
-	if status == "superseded" {
+	if status == "superseded" || status == "uninstalled" {
 		return false
 	}
 	o.Kind, o.Name, o.Text = "Release", found.Labels["name"], status
 	o.Facts = [][2]string{{"revision", found.Labels["version"]}}
-	o.number, _ = strconv.Atoi(found.Labels["version"]) // Helm writes numbers only
 	switch {
 	case status == "failed":
 		o.State = failing

@@ -183,7 +183,7 @@ func (d *Dashboard) tell(w http.ResponseWriter, printer messages.Printer, t told
 		event("lab", map[string]any{"name": d.Name, "state": t.condition.State, "text": printer.Text(t.condition.Text), "next": next,
 			"apply": applying().shown(printer, "", "").Command, "again": printer.Command(messages.Hellolab("dashboard"))})
 	}
-	if t.reset && t.condition.State == Ready || len(t.set)+len(t.gone) > 0 {
+	if t.reset || len(t.set)+len(t.gone) > 0 {
 		event("objects", map[string]any{"reset": t.reset, "set": orEmpty(t.set), "gone": orEmpty(t.gone)})
 	}
 	if t.course {

@@ -5,11 +5,13 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -27,6 +29,10 @@ type picture struct {
 	drawn map[string]*object
 	// slices are the pods that get the traffic of a Service's, by the EndpointSlices' names.
 	slices map[string]map[string][]string
+	// revisions are those of Helm's releases that are shown, by ID and number.
+	revisions map[string]map[int]*object
+	// classes are the names of the IngressClasses.
+	classes map[string]bool
 	// dirty has the IDs of what has changed since pages were told last.
 	dirty map[string]bool
 	wake  chan struct{}
@@ -34,14 +40,16 @@ type picture struct {
 
 // watch keeps the hub's objects like the cluster's, until ctx ends. It returns once all that is there is known.
 func watch(ctx context.Context, hub *hub, api kubernetes.Interface) error {
-	p := &picture{hub: hub, drawn: map[string]*object{}, slices: map[string]map[string][]string{}, dirty: map[string]bool{}, wake: make(chan struct{}, 1)}
+	p := &picture{hub: hub, drawn: map[string]*object{}, slices: map[string]map[string][]string{}, revisions: map[string]map[int]*object{},
+		classes: map[string]bool{}, dirty: map[string]bool{}, wake: make(chan struct{}, 1)}
 	factory := informers.NewSharedInformerFactoryWithOptions(api, 0, informers.WithTransform(slim))
 	core, apps, batches := factory.Core().V1(), factory.Apps().V1(), factory.Batch().V1()
 	all := []cache.SharedIndexInformer{
 		core.Namespaces().Informer(), core.Nodes().Informer(), core.ConfigMaps().Informer(), core.Secrets().Informer(), core.PersistentVolumeClaims().Informer(),
 		core.ResourceQuotas().Informer(), core.Services().Informer(), core.Pods().Informer(), factory.Discovery().V1().EndpointSlices().Informer(),
 		apps.Deployments().Informer(), apps.ReplicaSets().Informer(), apps.StatefulSets().Informer(), apps.DaemonSets().Informer(),
-		batches.Jobs().Informer(), batches.CronJobs().Informer(), factory.Networking().V1().Ingresses().Informer(),
+		batches.Jobs().Informer(), batches.CronJobs().Informer(),
+		factory.Networking().V1().IngressClasses().Informer(), factory.Networking().V1().Ingresses().Informer(),
 	}
 	var known []cache.InformerSynced
 	for _, informer := range all {
@@ -56,8 +64,7 @@ func watch(ctx context.Context, hub *hub, api kubernetes.Interface) error {
 	if !cache.WaitForCacheSync(ctx.Done(), known...) {
 		return context.Cause(ctx)
 	}
-	hub.forget()
-	p.tell()
+	hub.replace(p.all())
 	go p.run(ctx)
 	return nil
 }
@@ -66,6 +73,9 @@ func watch(ctx context.Context, hub *hub, api kubernetes.Interface) error {
 func slim(found any) (any, error) {
 	if object, is := found.(metav1.Object); is {
 		object.SetManagedFields(nil)
+		annotations := object.GetAnnotations()
+		delete(annotations, corev1.LastAppliedConfigAnnotation) // which has all of a Secret once more
+		object.SetAnnotations(annotations)
 	}
 	switch found := found.(type) {
 	case *corev1.Secret:
@@ -83,26 +93,71 @@ func slim(found any) (any, error) {
 	return found, nil
 }
 
-func (p *picture) changed(found any) {
-	if slice, is := found.(*discoveryv1.EndpointSlice); is {
-		p.endpoints(slice, serving(slice))
-		return
-	}
-	if o := draw(found.(metav1.Object)); o != nil {
-		p.set(o.ID, o)
-	}
-}
+func (p *picture) changed(found any) { p.look(found, true) }
 
 func (p *picture) removed(found any) {
 	if last, is := found.(cache.DeletedFinalStateUnknown); is {
 		found = last.Obj
 	}
-	if slice, is := found.(*discoveryv1.EndpointSlice); is {
-		p.endpoints(slice, nil)
+	p.look(found, false)
+}
+
+// look notes an object that is there, or has gone.
+func (p *picture) look(found any, there bool) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	switch found := found.(type) {
+	case *discoveryv1.EndpointSlice:
+		p.endpoints(found, there)
+		return
+	case *networkingv1.IngressClass:
+		p.class(found.Name, there)
+		return
+	case *corev1.Secret:
+		if found.Type == helmSecret {
+			p.revision(found, there)
+			return
+		}
+	}
+	o := draw(found.(metav1.Object))
+	if o == nil {
 		return
 	}
-	if o := draw(found.(metav1.Object)); o != nil {
-		p.remove(o)
+	if p.drawn[o.ID] = o; !there {
+		delete(p.drawn, o.ID)
+	}
+	p.mark(o.ID, o.release)
+}
+
+// revision notes a revision of a release; the highest of those that are shown stands for it.
+func (p *picture) revision(found *corev1.Secret, there bool) {
+	release := id("Release", found.Namespace, found.Labels["name"])
+	number, err := strconv.Atoi(found.Labels["version"])
+	if err != nil { // which Helm does not write
+		return
+	}
+	if p.revisions[release] == nil {
+		p.revisions[release] = map[int]*object{}
+	}
+	o := draw(found)
+	if p.revisions[release][number] = o; o == nil || !there {
+		delete(p.revisions[release], number)
+	}
+	if delete(p.drawn, release); len(p.revisions[release]) > 0 {
+		p.drawn[release] = p.revisions[release][slices.Max(slices.Collect(maps.Keys(p.revisions[release])))]
+	}
+	p.mark(release)
+}
+
+// class notes an IngressClass, which all Ingresses may be waiting for.
+func (p *picture) class(name string, there bool) {
+	if p.classes[name] = true; !there {
+		delete(p.classes, name)
+	}
+	for id, o := range p.drawn {
+		if o.Kind == "Ingress" {
+			p.mark(id)
+		}
 	}
 }
 
@@ -116,38 +171,16 @@ func serving(slice *discoveryv1.EndpointSlice) (pods []string) {
 	return pods
 }
 
-func (p *picture) endpoints(slice *discoveryv1.EndpointSlice, pods []string) {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
+// endpoints notes a slice of a Service's pods.
+func (p *picture) endpoints(slice *discoveryv1.EndpointSlice, there bool) {
 	service := id("Service", slice.Namespace, slice.Labels[discoveryv1.LabelServiceName])
 	if p.slices[service] == nil {
 		p.slices[service] = map[string][]string{}
 	}
-	if p.slices[service][slice.Name] = pods; pods == nil {
+	if p.slices[service][slice.Name] = serving(slice); !there {
 		delete(p.slices[service], slice.Name)
 	}
 	p.mark(service)
-}
-
-func (p *picture) set(id string, o *object) {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	if known := p.drawn[id]; known != nil && o.number < known.number { // an older revision of the same release
-		return
-	}
-	p.drawn[id] = o
-	p.mark(id, o.release)
-}
-
-// remove forgets an object; of a release's revision only the one that is shown.
-func (p *picture) remove(o *object) {
-	p.mutex.Lock()
-	defer p.mutex.Unlock()
-	if known := p.drawn[o.ID]; known != nil && known.number != o.number {
-		return
-	}
-	delete(p.drawn, o.ID)
-	p.mark(o.ID, o.release)
 }
 
 // mark notes what has to be drawn again.
@@ -180,6 +213,18 @@ func (p *picture) run(ctx context.Context) {
 	}
 }
 
+// all is everything as it is drawn now.
+func (p *picture) all() map[string]*object {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	all := map[string]*object{}
+	for id := range p.drawn {
+		all[id] = p.whole(id)
+	}
+	p.dirty = map[string]bool{}
+	return all
+}
+
 // tell hands what has changed to the hub.
 func (p *picture) tell() {
 	p.mutex.Lock()
@@ -207,6 +252,8 @@ func (p *picture) whole(id string) *object {
 	}
 	o := *known
 	switch o.Kind {
+	case "Ingress":
+		o.served(p.classes)
 	case "Service":
 		o.behind(slices.Sorted(maps.Keys(p.pods(id))))
 	case "Release":

@@ -169,7 +169,7 @@ func (l *lab) showsTheDashboard() {
 
 // isLive holds that what changes in the cluster is on the page within a second.
 func (b *browsing) isLive() {
-	b.kubectl("", "label", "pod", "nginx", "seen=by-the-page")
+	b.until("the pod", shownPods("ready", "/nginx")+" === 1")
 	b.kubectl("", "delete", "pod", "nginx", "--wait=false")
 	if took := b.until("that a pod goes", shownPods("ready", "/nginx")+" === 0"); took > time.Second {
 		b.Errorf("it takes %s", took)
@@ -234,20 +234,28 @@ func (b *browsing) takesNothingForHTML() {
 
 // keepsStrangersOut holds that a foreign name, a foreign page and whoever has no token get nothing.
 func (b *browsing) keepsStrangersOut() {
-	base, _, _ := strings.Cut(b.url, "/#")
-	for name, header := range map[string][2]string{"a foreign Host": {"Host", "evil.example"}, "a foreign Origin": {"Origin", "http://evil.example"}, "no token": {}} {
-		request, err := http.NewRequest(http.MethodGet, base+"/api/stream", nil)
+	base, rest, _ := strings.Cut(b.url, "/#token=")
+	token, _, _ := strings.Cut(rest, "&")
+	for _, stranger := range []struct {
+		name, header, value, token string
+		want                       int
+	}{
+		{"the page itself", "Origin", base, token, http.StatusOK},
+		{"a foreign Host", "Host", "evil.example", token, http.StatusMisdirectedRequest},
+		{"a foreign Origin", "Origin", "http://evil.example", token, http.StatusForbidden},
+		{"no token", "Origin", base, "", http.StatusUnauthorized},
+	} {
+		request, err := http.NewRequest(http.MethodGet, base+"/api/texts", nil)
 		b.check(err)
-		if header[0] == "Host" {
-			request.Host = header[1]
-		} else if header[0] != "" {
-			request.Header.Set(header[0], header[1])
+		request.Header.Set("Authorization", "Bearer "+stranger.token)
+		if request.Header.Set(stranger.header, stranger.value); stranger.header == "Host" {
+			request.Host = stranger.value
 		}
 		response, err := http.DefaultClient.Do(request)
 		b.check(err)
 		response.Body.Close()
-		if response.StatusCode < 400 {
-			b.Errorf("%s gets %s", name, response.Status)
+		if response.StatusCode != stranger.want {
+			b.Errorf("%s gets %s", stranger.name, response.Status)
 		}
 	}
 }

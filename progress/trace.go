@@ -1,6 +1,7 @@
 package progress
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"io"
@@ -60,5 +61,16 @@ func (p *Progress) WriteTrace(out io.Writer) error {
 		events = append(events, traced{Name: messages.Clean(p.Printer.Text(each.name)), Phase: "X", Start: each.begin.Sub(spans[0].begin).Microseconds(),
 			Duration: each.end.Sub(each.begin).Microseconds(), Process: 1, Lane: lane + 1})
 	}
-	return json.NewEncoder(out).Encode(map[string]any{"traceEvents": events, "displayTimeUnit": "ms"})
+	return json.NewEncoder(out).Encode(trace{"ms", events})
+}
+
+// trace is the whole of it, as it is written.
+type trace struct {
+	Unit   string   `json:"displayTimeUnit"`
+	Events []traced `json:"traceEvents"`
+}
+
+// IsTrace reports whether [Progress.WriteTrace] has written a file, or has been interrupted before.
+func IsTrace(content []byte) bool {
+	return len(content) == 0 || bytes.HasPrefix(content, []byte(`{"displayTimeUnit":"ms","traceEvents":[`))
 }
