@@ -39,7 +39,7 @@ type browsing struct {
 	url string
 }
 
-// dashboards starts the dashboard, and a real browser on it. testbed/shells installs that.
+// dashboards starts the dashboard, and a real browser on it.
 func (l *lab) dashboards() *browsing {
 	l.Helper()
 	command := l.command("dashboard", "--no-browser", "--lang", "en")
@@ -54,6 +54,12 @@ func (l *lab) dashboards() *browsing {
 	})
 	url, err := bufio.NewReader(stdout).ReadString('\n')
 	l.check(err)
+	return l.opens(strings.TrimSpace(url))
+}
+
+// opens looks at a page with a real browser. testbed/shells installs that.
+func (l *lab) opens(url string) *browsing {
+	l.Helper()
 	browser, err := exec.LookPath("chromium")
 	if err != nil {
 		l.Fatal("there is no chromium here: testbed/shells installs it")
@@ -64,7 +70,7 @@ func (l *lab) dashboards() *browsing {
 	ctx, cancel = chromedp.NewContext(ctx)
 	l.Cleanup(cancel)
 	l.check(chromedp.Do(ctx)) // the browser ends with the first context that it is given
-	b := &browsing{l, ctx, strings.TrimSpace(url)}
+	b := &browsing{l, ctx, url}
 	b.do(chromedp.Navigate(b.url))
 	return b
 }
@@ -313,7 +319,8 @@ func TestDashboard(t *testing.T) {
 	b := l.dashboards()
 	for _, chapter := range chapters() {
 		l.must("lab", chapter)
-		b.until("the chapter", `document.querySelector('#course .passed') !== null`)
+		b.until("the chapter", fmt.Sprintf(`document.querySelector('#course [aria-current=step]')?.dataset.key.startsWith(%q)`, chapter+"/"))
+		b.until("its check", `document.querySelector('#course li.row') !== null`)
 		for _, look := range []struct {
 			name, theme string
 			width       int64
