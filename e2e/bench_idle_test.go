@@ -47,12 +47,12 @@ func used(t *testing.T, containers ...string) (all use) {
 }
 
 // TestBenchIdle measures what a lab takes that does nothing, beside a bare kind cluster: memory, and the processor's time of a minute. That minute
-// begins two minutes after the start, as what starts a cluster goes on for a while.
+// begins a minute after the start, as what starts a cluster goes on for a while.
 func TestBenchIdle(t *testing.T) {
 	if os.Getenv("BENCH") == "" {
 		t.Skip("make bench runs it")
 	}
-	const settles, window = 2 * time.Minute, time.Minute
+	const settles, window = time.Minute, time.Minute
 	measure := func(containers ...string) (memory int64, share float64) {
 		time.Sleep(settles)
 		before := used(t, containers...)
