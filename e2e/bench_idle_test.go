@@ -21,7 +21,7 @@ type use struct {
 func used(t *testing.T, containers ...string) (all use) {
 	t.Helper()
 	for _, name := range containers {
-		output, err := exec.Command("curl", "--silent", "--fail", "--unix-socket", strings.TrimPrefix(docker(t, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"), "unix://"),
+		output, err := exec.Command("curl", "--silent", "--fail", "--unix-socket", strings.TrimPrefix(strings.TrimSpace(docker(t, "context", "inspect", "--format", "{{.Endpoints.docker.Host}}")), "unix://"),
 			"http://engine/containers/"+name+"/stats?stream=false&one-shot=true").Output()
 		if err != nil {
 			t.Fatal(err)
