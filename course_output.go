@@ -14,25 +14,15 @@ import (
 
 // checkResult is what `lab check -o json` prints, in the reader's language where it is for people.
 type checkResult struct {
-	Step   string     `json:"step"`
-	Passed bool       `json:"passed"`
-	Rows   []checkRow `json:"rows"`
-}
-
-type checkRow struct {
-	Subject  string `json:"subject"`
-	Met      bool   `json:"met"`
-	Have     string `json:"have"`
-	Expected string `json:"expected"`
-	Why      string `json:"why"`
-	Next     string `json:"next"`
+	Step   string       `json:"step"`
+	Passed bool         `json:"passed"`
+	Rows   []check.Told `json:"rows"`
 }
 
 func (p *program) checkResult(step *course.Step, rows []check.Row) checkResult {
-	result := checkResult{Step: step.ID(), Passed: check.Met(rows), Rows: []checkRow{}}
+	result := checkResult{Step: step.ID(), Passed: check.Met(rows), Rows: []check.Told{}}
 	for _, row := range rows {
-		result.Rows = append(result.Rows, checkRow{p.printer.Text(row.Subject), row.Met, p.printer.Text(row.Have),
-			p.printer.Text(row.Expected), p.printer.Text(row.Why), p.printer.Text(row.Next)})
+		result.Rows = append(result.Rows, row.Tell(p.printer))
 	}
 	return result
 }
@@ -184,15 +174,8 @@ type shownFile struct {
 // shown is all there is to know of a step: what to do, and the files.
 func (p *program) shown(place course.Place, step *course.Step) shownStep {
 	shown := shownStep{ID: step.ID(), Title: p.printer.Text(step.Title.Text()), Guide: p.printer.Text(place.Guide(step)), Files: []shownFile{}}
-	manifests := step.Manifests()
-	if step.Previous() == nil {
-		manifests = slices.Concat(step.Chapter().GivenManifests(), manifests)
-	}
-	for _, manifest := range manifests {
-		there := slices.ContainsFunc(shown.Files, func(file shownFile) bool { return file.Name == manifest.Name })
-		if manifest.Name != "" && !there {
-			shown.Files = append(shown.Files, shownFile{manifest.Name, manifest.Content})
-		}
+	for _, file := range step.Files() {
+		shown.Files = append(shown.Files, shownFile{file.Name, file.Content})
 	}
 	return shown
 }

@@ -138,7 +138,7 @@ func TestCheckResult(t *testing.T) {
 	step := lessons(t).Chapters[0].Steps[0]
 	row := check.Row{Subject: say("s"), Have: say("h"), Expected: say("e"), Why: say("w"), Next: say("n")}
 	got := p.checkResult(step, []check.Row{{Subject: say("a"), Met: true}, row})
-	if got.Step != "pod/first" || got.Passed || len(got.Rows) != 2 || !got.Rows[0].Met || got.Rows[1] != (checkRow{"s", false, "h", "e", "w", "n"}) {
+	if got.Step != "pod/first" || got.Passed || len(got.Rows) != 2 || !got.Rows[0].Met || got.Rows[1] != (check.Told{Subject: "s", Have: "h", Expected: "e", Why: "w", Next: "n"}) {
 		t.Errorf("the result is %+v", got)
 	}
 	if none := p.checkResult(step, nil); !none.Passed || none.Rows == nil {

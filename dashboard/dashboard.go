@@ -108,22 +108,22 @@ func (d *Dashboard) keep(ctx context.Context) error {
 			return gone()
 		}
 		was = was || condition.State != Absent
-		if lab == nil {
-			if ctx.Err() == nil {
-				d.hub.setLab(condition)
-			}
-			pause(ctx, lookEvery)
-			continue
+		switch {
+		case lab != nil:
+			d.show(ctx, lab)
+		case ctx.Err() == nil:
+			d.hub.setLab(condition)
 		}
-		d.show(ctx, lab)
+		pause(ctx, lookEvery)
 	}
 	return ctx.Err()
 }
 
-func pause(ctx context.Context, time_ time.Duration) {
+// pause waits for a while, or until ctx ends.
+func pause(ctx context.Context, length time.Duration) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(time_):
+	case <-time.After(length):
 	}
 }
 

@@ -367,6 +367,28 @@ func TestActions(t *testing.T) {
 	}
 }
 
+// TestGuide holds that a step's guide has the files that `lab show` has: with a chapter's first step those that it takes for granted, each name once.
+func TestGuide(t *testing.T) {
+	s := start(t)
+	for step, want := range map[string]string{"configmap/per-namespace": "namespaces.yaml", "pod/nginx": "nginx.yaml", "dashboard/web": "hellok8s.yaml"} {
+		_, said := s.ask(http.MethodGet, "/api/guide?lang=en&step="+step, "", nil)
+		var guide struct {
+			Look  string
+			Files []struct{ Name, Content string }
+		}
+		s.check(json.Unmarshal([]byte(said), &guide))
+		names := 0
+		for _, file := range guide.Files {
+			if file.Name == want && file.Content != "" {
+				names++
+			}
+		}
+		if names != 1 || guide.Look == "" {
+			t.Errorf("%s has %d times the file %s: %s", step, names, want, said)
+		}
+	}
+}
+
 // TestSecrets holds that what is in a Secret is shown to nobody who has not asked for it, and never kept.
 func TestSecrets(t *testing.T) {
 	s := start(t)

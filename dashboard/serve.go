@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
 )
@@ -128,16 +129,6 @@ type listedStep struct {
 	Passed    bool   `json:"passed"`
 }
 
-// row is an expectation of the step that is checked.
-type row struct {
-	Subject  string `json:"subject"`
-	Met      bool   `json:"met"`
-	Have     string `json:"have"`
-	Expected string `json:"expected"`
-	Why      string `json:"why"`
-	Next     string `json:"next"`
-}
-
 // stillThere is how often a silent stream says that it goes on.
 const stillThere = 15 * time.Second
 
@@ -194,12 +185,11 @@ func (d *Dashboard) tell(w http.ResponseWriter, printer messages.Printer, t told
 		event("course", map[string]any{"title": printer.Text(d.Course.Title.Text()), "chapters": d.chapters(printer, t), "step": step})
 	}
 	if t.check && t.result.step != nil {
-		rows, met := []row{}, true
+		rows := []check.Told{}
 		for _, each := range t.result.rows {
-			rows = append(rows, row{printer.Text(each.Subject), each.Met, printer.Text(each.Have), printer.Text(each.Expected), printer.Text(each.Why), printer.Text(each.Next)})
-			met = met && each.Met
+			rows = append(rows, each.Tell(printer))
 		}
-		event("check", map[string]any{"step": t.result.step.ID(), "passed": met, "rows": rows})
+		event("check", map[string]any{"step": t.result.step.ID(), "passed": check.Met(t.result.rows), "rows": rows})
 	}
 	for _, each := range t.traffic {
 		event("traffic", map[string]any{"path": each.path, "ok": each.ok, "text": printer.Text(each.text)})
@@ -255,10 +245,8 @@ func (d *Dashboard) guide(w http.ResponseWriter, r *http.Request) {
 		Content string `json:"content"`
 	}
 	printer, files := d.printer(r), []file{}
-	for _, manifest := range step.Manifests() {
-		if manifest.Name != "" && !slices.ContainsFunc(files, func(f file) bool { return f.Name == manifest.Name }) {
-			files = append(files, file{manifest.Name, manifest.Content})
-		}
+	for _, each := range step.Files() {
+		files = append(files, file{each.Name, each.Content})
 	}
 	commands := []string{}
 	for _, command := range []messages.Command{messages.Hellolab("lab", step.ID(), "--before"), messages.Hellolab("lab", step.ID())} {

@@ -27,6 +27,21 @@ type Row struct {
 	Why, Next messages.Text
 }
 
+// Told is a row in a reader's language, as programs and pages get it.
+type Told struct {
+	Subject  string `json:"subject"`
+	Met      bool   `json:"met"`
+	Have     string `json:"have"`
+	Expected string `json:"expected"`
+	Why      string `json:"why"`
+	Next     string `json:"next"`
+}
+
+// Tell tells a row in the printer's language.
+func (r Row) Tell(printer messages.Printer) Told {
+	return Told{printer.Text(r.Subject), r.Met, printer.Text(r.Have), printer.Text(r.Expected), printer.Text(r.Why), printer.Text(r.Next)}
+}
+
 // Checker looks at one lab.
 type Checker struct {
 	Cluster *kube.Cluster

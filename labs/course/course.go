@@ -120,6 +120,21 @@ func (s *Step) Manifests() []Manifest {
 	return all
 }
 
+// Files are the manifests that a reader of the step needs as files, each name once: with the first step of a chapter come those that the
+// chapter takes for granted.
+func (s *Step) Files() (files []Manifest) {
+	manifests := s.Manifests()
+	if s.previous == nil {
+		manifests = slices.Concat(s.chapter.given, manifests)
+	}
+	for _, manifest := range manifests {
+		if manifest.Name != "" && !slices.ContainsFunc(files, func(file Manifest) bool { return file.Name == manifest.Name }) {
+			files = append(files, manifest)
+		}
+	}
+	return files
+}
+
 // images are those that the step expects in the registry.
 func (s *Step) images() (all []string) {
 	for _, expectation := range s.Expect {
