@@ -28,7 +28,7 @@ func TestStartRegistry(t *testing.T) {
 	if lab.Exists() || strings.Contains(at, "auto") {
 		t.Errorf("there is a lab: %v; its registry is at %s", lab.Exists(), at)
 	}
-	w.settings.Registry.Port = port.Port{Number: freePort(t)}
+	w.settings.Registry.Port = port.Port{Number: w.freePort()}
 	again := w.open()
 	if runs, err := again.RegistryRuns(t.Context()); !runs || err != nil || again.Addresses().Registry != at {
 		t.Errorf("the registry runs: %v, %v, at %s; want %s", runs, err, again.Addresses().Registry, at)

@@ -125,7 +125,7 @@ func TestUpAfterAnInterruption(t *testing.T) {
 	}
 	first := w.open().record.token()
 	w.kindFails = nil
-	w.settings.Bootstrap.Ports.HTTP = port.Port{Number: freePort(t)}
+	w.settings.Bootstrap.Ports.HTTP = port.Port{Number: w.freePort()}
 	lab := w.open("bootstrap.ports.http")
 	if err := lab.Up(t.Context(), w.course()); err != nil {
 		t.Fatal(err)

@@ -69,6 +69,8 @@ type world struct {
 	releases    map[string]*release.Release // by namespace/name
 	// installed are the releases in the order in which they were installed.
 	installed []string
+	// given are the ports that something has been given.
+	given []int
 	// atWork happens while kind works on a cluster that can be talked to already; nil is nothing.
 	atWork func()
 }
@@ -95,7 +97,7 @@ func newWorld(t *testing.T) *world {
 	w.settings.Bootstrap.Ingress.Image = "controller:v1"
 	w.settings.Registry.Image = "registry:3"
 	for _, wanted := range w.settings.ports() {
-		*wanted.port = port.Port{Number: freePort(t)}
+		*wanted.port = port.Port{Number: w.freePort()}
 	}
 	w.engine.AddNetwork("kind")
 	w.engine.AddImage("kindest/node:v1")
@@ -113,15 +115,17 @@ func namespace(name string) *corev1.Namespace {
 	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 }
 
-// freePort is a port that nothing listens on, and that no program is given by chance.
-func freePort(t *testing.T) int {
-	t.Helper()
+// freePort is a port that nothing listens on, that no program is given by chance, and that the world has for nothing else.
+func (w *world) freePort() int {
+	w.t.Helper()
 	for range 100 {
-		if number := 20000 + rand.IntN(10000); port.Free(port.Localhost(), number) {
+		number := 20000 + rand.IntN(10000)
+		if !slices.Contains(w.given, number) && port.Free(port.Localhost(), number) {
+			w.given = append(w.given, number)
 			return number
 		}
 	}
-	t.Fatal("no port is free")
+	w.t.Fatal("no port is free")
 	return 0
 }
 
@@ -286,7 +290,7 @@ func (w *world) admitIngress(out http.ResponseWriter, r *http.Request) bool {
 type fakeKind struct{ *world }
 
 func (k fakeKind) Create(name string, _ ...cluster.CreateOption) error {
-	k.apiPort = freePort(k.t)
+	k.apiPort = k.freePort()
 	ports := k.settings.Bootstrap.Ports
 	k.addNode(name, controlPlane, map[int]int{80: ports.HTTP.Number, 443: ports.HTTPS.Number, nodePort: ports.NodePort.Number, 6443: k.apiPort})
 	for range k.settings.Bootstrap.Workers {
