@@ -180,8 +180,12 @@ func checkValue(flag cli.Flag, dashed, value string) error {
 	var err error
 	switch flag.(type) {
 	case *cli.IntFlag:
-		if _, err = strconv.Atoi(value); err != nil {
+		number, err := strconv.Atoi(value)
+		if err != nil {
 			return messages.Usagef("the flag %s needs a whole number, not %q", dashed, value).Next(messages.Hellolab("help"))
+		}
+		if slices.Contains(flag.Names(), "port") && (number < 1 || number > 65535) {
+			return messages.Usagef("--port %s: a port is a number from 1 to 65535", value).WithHint("leave --port out, or give another one")
 		}
 	case *cli.BoolFlag:
 		if _, err = strconv.ParseBool(value); err != nil {

@@ -28,3 +28,11 @@ func TestTraceFile(t *testing.T) {
 		t.Errorf("the trace is %s, %v", content, err)
 	}
 }
+
+// TestPortFlag holds that what is no port is refused as such, before anything is done.
+func TestPortFlag(t *testing.T) {
+	m := newMachine(t)
+	for _, args := range [][]string{{"dashboard", "--port", "99999"}, {"dashboard", "--port=0"}, {"bundle", "serve", "lab.bundle", "--port", "-1"}} {
+		m.must(2, args, "a port is a number from 1 to 65535", "next: leave --port out")
+	}
+}
