@@ -44,9 +44,13 @@ func (b bounds) within(work func(over func()) error) error {
 	}
 }
 
-// inUse is the memory that Go has got from the system, in bytes.
+// inUse is the memory that Go has got from the system and holds something in, in bytes.
 func inUse() uint64 {
-	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
+	sample := []metrics.Sample{
+		{Name: "/memory/classes/total:bytes"},
+		{Name: "/memory/classes/heap/free:bytes"},
+		{Name: "/memory/classes/heap/released:bytes"},
+	}
 	metrics.Read(sample)
-	return sample[0].Value.Uint64()
+	return sample[0].Value.Uint64() - sample[1].Value.Uint64() - sample[2].Value.Uint64()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -39,17 +40,25 @@ func TestRenderEnds(t *testing.T) {
 	}
 }
 
-// TestWithin holds that what follows the rendering has all the time that it needs.
+// TestWithin holds that what follows the rendering has all the time that it needs, and what does not come so far has not.
 func TestWithin(t *testing.T) {
 	t.Parallel()
-	failed := errors.New("failed")
-	err := bounds{time.Millisecond, 1 << 40}.within(func(over func()) error {
-		over()
-		over()
-		time.Sleep(20 * time.Millisecond)
-		return failed
+	synctest.Test(t, func(t *testing.T) { // on a clock of its own: a slow machine is not a slow template
+		failed, limits := errors.New("failed"), bounds{time.Second, 1 << 40}
+		if err := limits.within(func(over func()) error {
+			over()
+			over()
+			time.Sleep(time.Minute)
+			return failed
+		}); err != failed {
+			t.Errorf("it returns %v", err)
+		}
+		if err := limits.within(func(func()) error {
+			time.Sleep(time.Minute)
+			return nil
+		}); err == nil || !strings.Contains(err.Error(), "take longer than 1s") {
+			t.Errorf("what never ends gives %v", err)
+		}
+		time.Sleep(time.Minute) // until that has ended, too
 	})
-	if err != failed {
-		t.Errorf("it returns %v", err)
-	}
 }
