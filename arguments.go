@@ -171,8 +171,8 @@ func (l *commandLine) known() []string {
 }
 
 func checkValue(flag cli.Flag, dashed, value string) error {
-	if slices.Contains(flag.Names(), "output") && value != "json" {
-		return messages.Usagef("-o %s is not known", value).WithHint("use -o json, or leave it out")
+	if formats := formats(flag); slices.Contains(flag.Names(), "output") && !slices.Contains(formats, value) {
+		return messages.Usagef("-o %s is not known", value).WithHint("use -o %s, or leave it out", strings.Join(formats, ", -o "))
 	}
 	if slices.Contains(flag.Names(), "lang") && !slices.Contains([]string{"en", "zh"}, value) {
 		return messages.Usagef("--lang %s is not known", value).WithHint("use --lang en or --lang zh, or leave it out")
@@ -260,4 +260,18 @@ func (l *commandLine) arranged(program string) []string {
 		args = append(args, "--")
 	}
 	return append(args, l.arguments...)
+}
+
+// formatFlag is the flag --output of a command that knows more formats than JSON.
+type formatFlag struct {
+	*cli.StringFlag
+	formats []string
+}
+
+// formats are those that the flag --output takes.
+func formats(flag cli.Flag) []string {
+	if output, more := flag.(formatFlag); more {
+		return output.formats
+	}
+	return []string{"json"}
 }

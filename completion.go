@@ -163,13 +163,13 @@ func (p *program) flagValues(c *cli.Context, line *commandLine, dashed string) a
 		return answer{directive: cobra.ShellCompDirectiveNoFileComp}
 	}
 	known := map[string][]string{
-		"output": {"json"}, "lang": {"en", "zh"}, "builder": {"auto", "docker", "host"}, "platform": {"linux/amd64", "linux/arm64"},
+		"output": formats(flag), "lang": {"en", "zh"}, "builder": {"auto", "docker", "host"}, "platform": {"linux/amd64", "linux/arm64"},
 		"shell": slices.Sorted(maps.Keys(shells())),
 	}
 	switch name := flag.Names()[0]; {
 	case name == "config":
 		return answer{directive: cobra.ShellCompDirectiveDefault}
-	case name == "course" || name == "source" || name == "write":
+	case slices.Contains([]string{"course", "source", "write", "collect"}, name):
 		return answer{directive: cobra.ShellCompDirectiveFilterDirs}
 	case name == "name":
 		return answer{p.labWords(c), cobra.ShellCompDirectiveNoFileComp}

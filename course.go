@@ -139,7 +139,7 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 	guide := p.printer.Text(l.Checker.Place.Guide(step))
 	p.tellContext()
 	return p.print(c, installed{p.checkResult(step, rows), guide}, func() string {
-		text := p.rowsText(rows)
+		text := p.rowsText(rows, false)
 		if text != "" {
 			text += "\n"
 		}
@@ -173,15 +173,15 @@ func (p *program) labCheck(c *cli.Context, l *labs.Labs) error {
 	if c.Bool("watch") {
 		return p.labWatch(c, l, step)
 	}
-	rows, err := l.Check(c.Context, step)
+	rows, err := l.Judge(c.Context, step)
 	if err != nil {
 		return err
 	}
 	err = p.print(c, p.checkResult(step, rows), func() string {
 		if !check.Met(rows) {
-			return p.checkText(step, rows)
+			return p.checkText(step, rows, c.Bool("explain")) + p.hintAt(step, c.Bool("explain"))
 		}
-		return p.checkText(step, rows) + p.afterStep(c.Context, l, step)
+		return p.checkText(step, rows, false) + p.afterStep(c.Context, l, step)
 	})
 	if err != nil {
 		return err
@@ -190,6 +190,55 @@ func (p *program) labCheck(c *cli.Context, l *labs.Labs) error {
 		return errNotYet{}
 	}
 	return nil
+}
+
+// hintAt is the line that leads from what is not met to hints about it.
+func (p *program) hintAt(step *course.Step, explained bool) string {
+	if explained {
+		return ""
+	}
+	return p.wrapped(messages.T("a hint: %s", messages.Hellolab("lab", "hint", step.ID())), "")
+}
+
+// toldHint is what `lab hint -o json` prints.
+type toldHint struct {
+	Step    string `json:"step"`
+	Subject string `json:"subject"`
+	Number  int    `json:"number"`
+	Of      int    `json:"of"`
+	Hint    string `json:"hint"`
+}
+
+// labHint gives the next hint about what is not met yet.
+func (p *program) labHint(c *cli.Context, l *labs.Labs) error {
+	step, err := p.stepToCheck(c, l)
+	if err != nil {
+		return err
+	}
+	hint, err := l.Hint(c.Context, step)
+	if err != nil {
+		return err
+	}
+	if hint == nil {
+		return p.print(c, toldHint{Step: step.ID()}, func() string {
+			return p.heading(step) + p.say("all is as expected: there is nothing to give a hint about") + "\n" + p.afterStep(c.Context, l, step)
+		})
+	}
+	row := hint.Row.Tell(p.printer)
+	told := toldHint{step.ID(), row.Subject, hint.Number, hint.Of, p.printer.Text(hint.Text)}
+	return p.print(c, told, func() string { return p.hintText(step, hint) })
+}
+
+// hintText is a hint below the row that it is about.
+func (p *program) hintText(step *course.Step, hint *labs.Hint) string {
+	label := map[string]string{course.HintsLook: p.say("look"), course.HintsCause: p.say("why"), course.HintsCommand: p.say("do")}[hint.Stage]
+	text := p.heading(step) + "✗ " + p.printer.Text(hint.Row.Subject) + "\n" + p.fields([]field{{p.say("have"), hint.Row.Have, false},
+		{p.say("expected"), hint.Row.Expected, false}, {label, hint.Text, hint.Stage != course.HintsCause}})
+	number := messages.T("hint %v of %v", hint.Number, hint.Of)
+	if hint.Number < hint.Of {
+		number = messages.T("%s; the next one: %s", number, messages.Hellolab("lab", "hint", step.ID()))
+	}
+	return text + p.wrapped(number, "")
 }
 
 // stepToCheck is the step that the arguments name, or the installed one. To watch a chapter is to begin with its first
@@ -228,9 +277,9 @@ func (p *program) labWatch(c *cli.Context, l *labs.Labs, step *course.Step) erro
 			}
 			return p.printJSON(line)
 		case first:
-			return p.printText(p.checkText(step, rows))
+			return p.printText(p.checkText(step, rows, c.Bool("explain")))
 		}
-		return p.printText(p.rowsText(changed) + p.summary(rows))
+		return p.printText(p.rowsText(changed, c.Bool("explain")) + p.summary(rows))
 	})
 	if c.Context.Err() != nil { // Ctrl-C is how a reader stops looking
 		return errNotYet{}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
@@ -32,8 +33,8 @@ func (p *program) heading(step *course.Step) string {
 	return step.ID() + "  " + p.printer.Text(step.Title.Text()) + "\n"
 }
 
-func (p *program) checkText(step *course.Step, rows []check.Row) string {
-	return p.heading(step) + p.rowsText(rows) + p.summary(rows)
+func (p *program) checkText(step *course.Step, rows []check.Row, explain bool) string {
+	return p.heading(step) + p.rowsText(rows, explain) + p.summary(rows)
 }
 
 // summary tells how many of the rows are met.
@@ -45,8 +46,9 @@ func (p *program) summary(rows []check.Row) string {
 	return p.printer.Text(messages.T("%v of %v are as expected", met, len(rows))) + "\n"
 }
 
-// rowsText is a line for every row that is met, and a paragraph for every other one.
-func (p *program) rowsText(rows []check.Row) string {
+// rowsText is a line for every row that is met, and a paragraph for every other one: with the cause and the command that mends it where explain
+// is set.
+func (p *program) rowsText(rows []check.Row, explain bool) string {
 	var b strings.Builder
 	for _, row := range rows {
 		if row.Met {
@@ -54,8 +56,11 @@ func (p *program) rowsText(rows []check.Row) string {
 			continue
 		}
 		b.WriteString("✗ " + p.printer.Text(row.Subject) + "\n")
-		b.WriteString(p.fields([]field{{p.say("have"), row.Have, false}, {p.say("expected"), row.Expected, false},
-			{p.say("why"), row.Why, false}, {p.say("do"), row.Next, true}}))
+		told := []field{{p.say("have"), row.Have, false}, {p.say("expected"), row.Expected, false}}
+		if explain {
+			told = append(told, field{p.say("why"), row.Why, false}, field{p.say("do"), row.Next, true})
+		}
+		b.WriteString(p.fields(told))
 	}
 	return b.String()
 }
@@ -110,8 +115,14 @@ type listedStep struct {
 	Title string `json:"title"`
 	// Installed is "", "installed", "before" (the state before the step), or "interrupted".
 	Installed string `json:"installed"`
-	// Passed says that a check has passed.
+	// Passed says that it is done: a check has passed, and none has failed again.
 	Passed bool `json:"passed"`
+	// By is how it was done, "hand" or "snapshot"; "" is not known. At is when, and Fell when a check failed again.
+	By   string     `json:"by"`
+	At   *time.Time `json:"at"`
+	Fell *time.Time `json:"fell"`
+
+	mark *labs.Mark
 }
 
 func (p *program) list(lessons *course.Course, state labs.State) []listedChapter {
@@ -119,7 +130,10 @@ func (p *program) list(lessons *course.Course, state labs.State) []listedChapter
 	for _, chapter := range lessons.Chapters {
 		listed := listedChapter{Name: chapter.Name, Title: p.printer.Text(chapter.Title.Text())}
 		for _, step := range chapter.Steps {
-			row := listedStep{ID: step.ID(), Title: p.printer.Text(step.Title.Text()), Passed: slices.Contains(state.Passed, step.ID())}
+			row := listedStep{ID: step.ID(), Title: p.printer.Text(step.Title.Text()), Passed: state.Marks.Done(step.ID())}
+			if mark, found := state.Marks[step.ID()]; found {
+				row.By, row.At, row.Fell, row.mark = mark.By, timeOrNil(mark.At), timeOrNil(mark.Fell), &mark
+			}
 			switch {
 			case state.Step != step.ID():
 			case state.Installing:
@@ -136,14 +150,19 @@ func (p *program) list(lessons *course.Course, state labs.State) []listedChapter
 	return all
 }
 
+// timeOrNil is a time, or nil where it is not known.
+func timeOrNil(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
+
 func (p *program) listText(list []listedChapter) string {
 	var rows [][]string
 	for _, chapter := range list {
 		for _, step := range chapter.Steps {
-			mark, how := " ", ""
-			if step.Passed {
-				mark = "✓"
-			}
+			how := ""
 			switch step.Installed {
 			case "installed":
 				how = p.say("installed")
@@ -152,7 +171,7 @@ func (p *program) listText(list []listedChapter) string {
 			case "interrupted":
 				how = p.say("interrupted")
 			}
-			rows = append(rows, []string{mark, step.ID, step.Title, how})
+			rows = append(rows, []string{sign(step.mark), step.ID, step.Title, how})
 		}
 	}
 	return table(rows)

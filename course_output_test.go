@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
@@ -37,7 +38,10 @@ func TestRowsText(t *testing.T) {
     expected  in the registry
     do        docker push web
 `
-	got := p.rowsText(rows)
+	if got, want := p.rowsText(rows, false), "✓ pod/web\n✗ deployment/web\n    have      replicas: 1\n    expected  replicas: 3\n✗ image web\n    have      -\n    expected  in the registry\n"; got != want {
+		t.Errorf("without hints, the rows are\n%s\nwant\n%s", got, want)
+	}
+	got := p.rowsText(rows, true)
 	if got != want {
 		t.Errorf("the rows are\n%s\nwant\n%s", got, want)
 	}
@@ -92,10 +96,12 @@ func TestList(t *testing.T) {
 		want  string
 	}{
 		{"nothing yet", labs.State{}, "   pod/first      The first pod\n   pod/second     Another one\n   service/first  一个 Service\n"},
-		{"installed", labs.State{Step: "pod/second", Passed: []string{"pod/first", "pod/second"}},
+		{"installed", labs.State{Step: "pod/second", Marks: done("pod/first", "pod/second")},
 			"✓  pod/first      The first pod\n✓  pod/second     Another one    installed\n   service/first  一个 Service\n"},
 		{"before", labs.State{Step: "pod/first", Before: true}, "   pod/first      The first pod  installed: the state before it\n   pod/second     Another one\n   service/first  一个 Service\n"},
-		{"interrupted", labs.State{Step: "service/first", Before: true, Installing: true, Passed: []string{"pod/first"}},
+		{"not by hand", labs.State{Marks: labs.Marks{"pod/first": {By: labs.BySnapshot, At: time.Unix(1, 0)}, "pod/second": {By: labs.ByHand, Fell: time.Unix(1, 0)}, "service/first": {}}},
+			"○  pod/first      The first pod\n✗  pod/second     Another one\n✓  service/first  一个 Service\n"},
+		{"interrupted", labs.State{Step: "service/first", Before: true, Installing: true, Marks: done("pod/first")},
 			"✓  pod/first      The first pod\n   pod/second     Another one\n   service/first  一个 Service   interrupted\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -144,4 +150,13 @@ func TestCheckResult(t *testing.T) {
 	if none := p.checkResult(step, nil); !none.Passed || none.Rows == nil {
 		t.Errorf("without rows, the result is %+v", none)
 	}
+}
+
+// done are marks of steps that are done by hand.
+func done(ids ...string) labs.Marks {
+	marks := labs.Marks{}
+	for _, id := range ids {
+		marks[id] = labs.Mark{By: labs.ByHand, At: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)}
+	}
+	return marks
 }

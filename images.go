@@ -78,6 +78,7 @@ func (p *program) imagesBuild(c *cli.Context) error {
 	}
 	builder := p.builder(s)
 	builder.Folder = c.String("source")
+	builder.Own = builder.Folder != ""
 	if c.IsSet("builder") {
 		builder.Compiler = c.String("builder")
 	}

@@ -192,7 +192,14 @@ func (p *program) app() *cli.App {
 					&cli.StringFlag{Name: "write", Usage: say("write a step's files into this folder")},
 					&cli.BoolFlag{Name: "force", Usage: say("overwrite files that have been changed")}}},
 				{Name: "check", ArgsUsage: "[CHAPTER[/STEP]]", Usage: say("check the cluster against the step's result"), Action: p.onCourse(false, p.labCheck), Flags: []cli.Flag{output,
-					&cli.BoolFlag{Name: "watch", Usage: say("keep checking while you work, and go on to the next step")}}},
+					&cli.BoolFlag{Name: "watch", Usage: say("keep checking while you work, and go on to the next step")},
+					&cli.BoolFlag{Name: "explain", Usage: say("tell all hints at once: the cause, and the command that mends it")}}},
+				{Name: "hint", ArgsUsage: "[CHAPTER[/STEP]]", Usage: say("give the next hint: what to look at, the cause, the command"), Action: p.onCourse(false, p.labHint), Flags: []cli.Flag{output}},
+				{Name: "report", ArgsUsage: "[FILE]", Usage: say("report how far you are, for a teacher; or collect the reports of a class"), Action: p.labReport, Flags: []cli.Flag{
+					formatFlag{&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: say("json; csv or html with --collect")}, []string{"json", "csv", "html"}},
+					&cli.StringFlag{Name: "as", Usage: say("your name; otherwise the one that this machine knows")},
+					&cli.StringFlag{Name: "collect", Usage: say("make the table of a class out of the reports in this folder")},
+					&cli.BoolFlag{Name: "force", Usage: say("overwrite the file")}}},
 				{Name: "reset", Usage: say("empty the course's namespaces"), Action: p.onCourse(true, p.labReset), Flags: []cli.Flag{
 					&cli.BoolFlag{Name: "force", Usage: say("delete volumes with what is in them, too")}}},
 				{Name: "save", ArgsUsage: "FILE", Usage: say("save the state of the course's namespaces"), Action: p.onCourse(true, p.labSave), Flags: []cli.Flag{output,

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -48,7 +47,7 @@ func (p *program) overview(c *cli.Context) error {
 func progressed(lessons *course.Course, state labs.State) messages.Text {
 	passed := 0
 	for _, step := range lessons.Steps() {
-		if slices.Contains(state.Passed, step.ID()) {
+		if state.Marks.Done(step.ID()) {
 			passed++
 		}
 	}

@@ -163,7 +163,7 @@ func (m *machine) addCluster(name string, since time.Time) {
 	node := name + "-control-plane"
 	m.api = kubetest.New(m.T,
 		&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: node}, Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}},
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}})
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system"}})
 	m.api.RunControllers()
 	server := httptest.NewServer(m.api)
 	m.Cleanup(server.Close)
@@ -315,12 +315,24 @@ func TestCourse(t *testing.T) {
 		t.Errorf("it prints %s (%v)", before.stdout, err)
 	}
 	m.must(exitDone, []string{"lab", "list"}, "deployment/create", "installed: the state before it")
-	m.must(exitNotYet, []string{"lab", "check"}, "deployment/create", "✗ deployment/hellok8s-deployment", "do        kubectl apply -f deployment.yaml")
+	m.must(exitNotYet, []string{"lab", "check"}, "deployment/create", "✗ deployment/hellok8s-deployment", "a hint: hellolab lab hint deployment/create")
+	m.must(exitNotYet, []string{"lab", "check", "--explain"}, "do        kubectl apply -f deployment.yaml")
+	m.must(exitDone, []string{"lab", "hint"}, "✗ deployment/hellok8s-deployment", "look      kubectl get deployment", "hint 1 of 2; the next one: hellolab lab hint deployment/create")
+	m.must(exitDone, []string{"lab", "hint"}, "do        kubectl apply -f deployment.yaml", "hint 2 of 2")
+	m.must(exitDone, []string{"lab", "hint", "-o", "json"}, `"number": 2`, `"hint": "kubectl apply -f deployment.yaml"`)
+	m.must(exitDone, []string{"lab", "report", "--as", "me"}, "✓  container/build-run-push", "1 by hand, 0 by snapshot, of 28 steps")
+	m.must(exitDone, []string{"lab", "report", "reports.json", "--as", "me"}, "reports.json")
+	m.must(exitUsage, []string{"lab", "report", "reports.json"}, "reports.json exists already")
+	m.must(exitUsage, []string{"lab", "report", "-o", "csv"}, "hellolab lab report --collect DIR -o csv")
+	m.must(exitUsage, []string{"lab", "report", "-o", "xml"}, "use -o json, -o csv, -o html, or leave it out")
+	m.must(exitUsage, []string{"lab", "list", "-o", "csv"}, "use -o json, or leave it out")
+	m.must(exitDone, []string{"lab", "report", "--collect", "."}, "me", "reports, of 28 steps")
+	m.must(exitUsage, []string{"lab", "report", "--collect", "nowhere"}, "name the folder that they are in")
 	m.must(exitNotYet, []string{"lab", "check", "-o", "json"}, `"passed": false`)
 	m.tools() // kubectl is hellolab's own then
-	m.must(exitNotYet, []string{"lab", "check"}, "do        hellolab kubectl apply -f deployment.yaml")
+	m.must(exitNotYet, []string{"lab", "check", "--explain"}, "do        hellolab kubectl apply -f deployment.yaml")
 	m.tools("kubectl")
-	m.must(exitNotYet, []string{"lab", "check", "--lang", "zh"}, "kubectl apply -f deployment.yaml")
+	m.must(exitNotYet, []string{"lab", "check", "--explain", "--lang", "zh"}, "kubectl apply -f deployment.yaml", "没有处于 Ready 状态的 Pod")
 	saved := m.must(exitDone, []string{"lab", "save", "lab.yaml", "-o", "json"})
 	if !strings.Contains(saved.stdout, `"file": "lab.yaml"`) {
 		t.Errorf("it prints %s", saved.stdout)

@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -226,12 +225,12 @@ func (d *Dashboard) checkOnce(ctx context.Context, lab *labs.Labs) error {
 	if err != nil || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
 	}
-	if check.Met(rows) && !slices.Contains(state.Passed, step.ID()) { // it is noted now; what is installed is what it was when the step was chosen
+	if check.Met(rows) && !state.Marks.Done(step.ID()) { // it is noted now; what is installed is what it was when the step was chosen
 		now, err := lab.State(ctx)
 		if err != nil {
 			return err
 		}
-		state.Passed = now.Passed
+		state.Marks = now.Marks
 	}
 	d.hub.setCourse(from, state, step, rows)
 	return nil

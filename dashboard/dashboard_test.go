@@ -37,6 +37,7 @@ import (
 type nothing struct{}
 
 func (nothing) HasImage(context.Context, string) (bool, error)          { return false, nil }
+func (nothing) IsOwn(context.Context, string) (bool, error)             { return false, nil }
 func (nothing) ChartVersions(context.Context, string) ([]string, error) { return nil, nil }
 
 // started is a dashboard that runs, on an API server in memory.

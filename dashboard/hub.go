@@ -161,7 +161,7 @@ func (h *hub) moved(step string) bool {
 func (h *hub) setCourse(from *course.Step, state labs.State, step *course.Step, rows []check.Row) {
 	h.mutex.Lock()
 	late := h.step != from
-	course := h.step != step || h.installed != state.Step || h.before != state.Before || !slices.Equal(h.passed, state.Passed)
+	course := h.step != step || h.installed != state.Step || h.before != state.Before || !slices.Equal(h.passed, state.Marks.Steps())
 	same := h.check.step == step && slices.EqualFunc(h.check.rows, rows, alike)
 	h.mutex.Unlock()
 	if late || !course && same {
@@ -169,7 +169,7 @@ func (h *hub) setCourse(from *course.Step, state labs.State, step *course.Step, 
 	}
 	h.change(func() {
 		h.looked = true
-		h.step, h.installed, h.before, h.passed = step, state.Step, state.Before, state.Passed
+		h.step, h.installed, h.before, h.passed = step, state.Step, state.Before, state.Marks.Steps()
 		h.check = result{step, rows}
 	}, func(n *news) {
 		n.course = n.course || course

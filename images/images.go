@@ -52,6 +52,8 @@ type Builder struct {
 	Compiler string
 	// Folder of sources to build instead of the built-in ones, or "".
 	Folder string
+	// Own says that what is built is the user's: their own sources, or the built-in ones in their stead.
+	Own bool
 	// Replace overwrites the user's own images, too.
 	Replace bool
 	// Cache is a folder that keeps the programs, or "".
@@ -106,13 +108,16 @@ func (b *Builder) state(ctx context.Context, tag Tag, architecture string) (Stat
 	}
 	state.Digest = digest
 	wanted := fingerprint(source, architecture)
-	state.Current = manifest.Annotations[sourceAnnotation] == wanted || manifest.Annotations[ownAnnotation] == wanted
-	state.Own = manifest.Annotations[sourceAnnotation] == ""
+	state.Current = !b.Own && manifest.Annotations[sourceAnnotation] == wanted || manifest.Annotations[ownAnnotation] == wanted
+	state.Own = Own(manifest)
 	for _, layer := range manifest.Layers {
 		state.Size += layer.Size
 	}
 	return state, source, nil
 }
+
+// Own reports whether an image is the user's: whether hellolab has not built it of its own accord.
+func Own(manifest *v1.Manifest) bool { return manifest.Annotations[sourceAnnotation] == "" }
 
 // Build builds the images that are not up to date, and returns the references of all tags, with digests, as docker and
 // YAML accept them. Images of the user's own are kept, unless b.Replace is set, and their tags returned.
@@ -162,6 +167,13 @@ func (b *Builder) Build(ctx context.Context, tags []Tag) (references, kept []str
 	return references, kept, err
 }
 
+// BuildOwn is [Builder.Build] as a user does it: what it builds counts as the user's.
+func (b *Builder) BuildOwn(ctx context.Context, tags []Tag) (references, kept []string, err error) {
+	own := *b
+	own.Own = true
+	return own.Build(ctx, tags)
+}
+
 // push makes an image of a program, and returns its reference in the registry.
 func (b *Builder) push(ctx context.Context, tag Tag, program, source []byte, architecture string) (string, error) {
 	builtIn, err := tag.Source("")
@@ -169,7 +181,7 @@ func (b *Builder) push(ctx context.Context, tag Tag, program, source []byte, arc
 		return "", err
 	}
 	annotation := sourceAnnotation
-	if !bytes.Equal(source, builtIn) {
+	if b.Own || !bytes.Equal(source, builtIn) {
 		annotation = ownAnnotation
 	}
 	image, err := assemble(tag, program, map[string]string{annotation: fingerprint(source, architecture)}, architecture)

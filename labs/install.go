@@ -156,6 +156,8 @@ func (l *Labs) act(ctx context.Context, action course.Action) error {
 		return l.rollback(operation)
 	case *course.Publish:
 		return l.publish(ctx, operation)
+	case *course.Push:
+		return l.Lab.PushImage(ctx, operation.Image)
 	}
 	panic(fmt.Sprintf("nothing is written that does %T", action.Operation))
 }

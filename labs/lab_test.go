@@ -24,6 +24,8 @@ type fakeLab struct {
 	// fetched are all images that were asked for; failed is what fetching them ends with.
 	fetched []string
 	failed  error
+	// pushed are those that were built as a reader does.
+	pushed []string
 	// tunnel is what a tunnel does.
 	tunnel func(context.Context) error
 	story  strings.Builder
@@ -38,6 +40,15 @@ func (f *fakeLab) Tunnel(ctx context.Context) error { return f.tunnel(ctx) }
 
 func (f *fakeLab) HasImage(_ context.Context, image string) (bool, error) {
 	return slices.Contains(f.fetched, image), nil
+}
+
+func (f *fakeLab) PushImage(_ context.Context, image string) error {
+	f.pushed = append(f.pushed, image)
+	return nil
+}
+
+func (f *fakeLab) IsOwn(_ context.Context, image string) (bool, error) {
+	return slices.Contains(f.pushed, image), nil
 }
 
 func (f *fakeLab) ChartVersions(context.Context, string) ([]string, error) { return nil, nil }

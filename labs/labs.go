@@ -74,8 +74,11 @@ type State struct {
 	Installing bool `json:"installing"`
 	// Objects that hellolab has made, or was about to make.
 	Objects []kube.Reference `json:"objects"`
-	// Passed are the steps that a check has passed on.
-	Passed []string `json:"-"`
+	// Since is when that was, or when the namespaces were emptied; zero where an older hellolab did it.
+	Since time.Time `json:"since,omitzero"`
+	// Marks are the steps that are done, and Hints those that the reader has asked for.
+	Marks Marks `json:"-"`
+	Hints Hints `json:"-"`
 }
 
 // Where the state is kept.
@@ -83,8 +86,9 @@ const (
 	stateNamespace = kube.Namespace
 	stateName      = "labs"
 	stateKey       = "state.json"
-	// The passed steps are keys of their own, with field managers of their own: a check may run beside an installation.
-	passedManager = kube.Owner + "-check"
+	// Marks and hints are keys of their own, with field managers of their own: a check may run beside an installation.
+	marksManager = kube.Owner + "-check"
+	hintsManager = kube.Owner + "-hint"
 )
 
 // State reads the course's state from the cluster.
@@ -100,9 +104,14 @@ func (l *Labs) State(ctx context.Context) (state State, err error) {
 	if json.Unmarshal([]byte(found.Data[stateKey]), &state) != nil {
 		state = State{}
 	}
-	if json.Unmarshal([]byte(found.Data[l.passedKey()]), &state.Passed) != nil {
-		state.Passed = nil
+	if json.Unmarshal([]byte(found.Data[l.hintsKey()]), &state.Hints) != nil {
+		state.Hints = Hints{}
 	}
+	var passed []string
+	if json.Unmarshal([]byte(found.Data[l.passedKey()]), &passed) != nil {
+		passed = nil
+	}
+	state.Marks = readMarks(found.Data[l.marksKey()], passed)
 	return state, nil
 }
 
@@ -134,21 +143,14 @@ func (l *Labs) write(ctx context.Context, manager, key string, value any) error 
 	return apply()
 }
 
-// pass records that a check has passed.
-func (l *Labs) pass(ctx context.Context, step *course.Step) error {
-	state, err := l.State(ctx)
-	if err != nil || slices.Contains(state.Passed, step.ID()) {
-		return err
-	}
-	return l.rememberPassed(ctx, append(state.Passed, step.ID()))
+// rememberMarks writes the marks. Each course has a key and a field manager of its own: another one may have steps of the same names.
+func (l *Labs) rememberMarks(ctx context.Context, marks Marks) error {
+	return l.write(ctx, marksManager+l.courseSuffix(), l.marksKey(), marks)
 }
 
-// rememberPassed writes the passed steps. Each course has a key and a field manager of its own: another one may have steps of the same names.
-func (l *Labs) rememberPassed(ctx context.Context, passed []string) error {
-	return l.write(ctx, passedManager+l.courseSuffix(), l.passedKey(), passed)
-}
-
-// passedKey is where the passed steps of this course are kept.
+// The keys of this course; passedKey is where an older hellolab has noted the steps that are done.
+func (l *Labs) marksKey() string  { return "marks" + l.courseSuffix() + ".json" }
+func (l *Labs) hintsKey() string  { return "hints" + l.courseSuffix() + ".json" }
 func (l *Labs) passedKey() string { return "passed" + l.courseSuffix() + ".json" }
 
 // courseSuffix tells the courses apart, by their titles and chapters: "" is the built-in one.
@@ -158,15 +160,6 @@ func (l *Labs) courseSuffix() string {
 	}
 	sum := sha256.Sum256([]byte(strings.Join(append([]string{l.Course.Title.English, l.Course.Title.Chinese}, l.Course.Order...), "\n")))
 	return fmt.Sprintf("-%x", sum[:8])
-}
-
-// Check returns a row for every expectation of a step, and records the step as passed if all are met.
-func (l *Labs) Check(ctx context.Context, step *course.Step) ([]check.Row, error) {
-	rows, err := l.Checker.Step(ctx, step)
-	if err == nil && check.Met(rows) {
-		err = l.pass(ctx, step)
-	}
-	return rows, err
 }
 
 // Follow checks a step whenever something changes, shows the rows, and goes on to the next step of the chapter once all
@@ -237,7 +230,7 @@ func (l *Labs) Current(ctx context.Context) (*course.Step, error) {
 		return nil, err
 	}
 	installed := slices.IndexFunc(l.Course.Steps(), func(step *course.Step) bool { return step.ID() == state.Step })
-	if installed >= 0 && !(state.Before && slices.Contains(state.Passed, state.Step)) {
+	if installed >= 0 && !(state.Before && state.Marks.Done(state.Step)) {
 		return l.Course.Steps()[installed], nil
 	}
 	if next := state.Next(l.Course); next != nil {
@@ -254,8 +247,8 @@ func (l *Labs) After(ctx context.Context, step *course.Step) (*course.Step, erro
 	return state.Next(l.Course), err
 }
 
-// Next returns the step that the reader of a course in that state has to do next, or nil where the course is done: the first that no check
-// has passed on, from the one on whose snapshot is installed.
+// Next returns the step that the reader of a course in that state has to do next, or nil where the course is done: the first that is not
+// done, from the one on whose snapshot is installed.
 func (s State) Next(lessons *course.Course) *course.Step {
 	steps := lessons.Steps()
 	at := max(0, slices.IndexFunc(steps, func(step *course.Step) bool { return step.ID() == s.Step }))
@@ -263,7 +256,7 @@ func (s State) Next(lessons *course.Course) *course.Step {
 		at++ // what its snapshot is
 	}
 	for _, step := range slices.Concat(steps[at:], steps[:at]) {
-		if !slices.Contains(s.Passed, step.ID()) && (step.ID() != s.Step || s.Before || s.Installing) {
+		if !s.Marks.Done(step.ID()) && (step.ID() != s.Step || s.Before || s.Installing) {
 			return step
 		}
 	}

@@ -69,7 +69,7 @@ func TestSaveAndRestore(t *testing.T) {
 			t.Errorf("the revision is %s", revision)
 		}
 		state, err := w.State(t.Context())
-		if err != nil || state.Step != "web/third" || state.Installing || strings.Join(state.Passed, " ") != "web/third" {
+		if err != nil || state.Step != "web/third" || state.Installing || strings.Join(state.Marks.Steps(), " ") != "web/third" {
 			t.Errorf("the state is %+v, %v", state, err)
 		}
 		if kube.Untouched(w.server.Get("Pod", "default", "alone")) || !kube.Untouched(w.server.Get("Job", "default", "once")) {

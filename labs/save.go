@@ -2,6 +2,7 @@ package labs
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -136,11 +137,15 @@ func (l *Labs) header(state State, objects []*unstructured.Unstructured) *unstru
 		}
 		return all
 	}
+	marks := []byte("{}")
+	if len(state.Marks) > 0 {
+		marks, _ = json.Marshal(state.Marks) // a map of such structs always can be
+	}
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": savedSchema, "kind": savedKind,
 		"metadata":   map[string]any{"name": stateName},
 		"namespaces": text(l.Course.Namespaces), "step": state.Step, "before": state.Before, "installing": state.Installing,
-		"passed": text(state.Passed), "touched": text(touched),
+		"marks": string(marks), "touched": text(touched),
 	}}
 }
 

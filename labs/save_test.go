@@ -235,7 +235,7 @@ func TestSavedFile(t *testing.T) {
 	namespace := namespaceObject(corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "dev", UID: "1", Labels: map[string]string{"a": "b"}}})
 	touched := object(t, "{apiVersion: v1, kind: Secret, metadata: {name: a, namespace: dev, labels: {hellolab/chapter: pod}, managedFields: [{manager: kubectl-edit}]}}")
 	theirs := object(t, "{apiVersion: v1, kind: Secret, metadata: {name: b, namespace: dev, managedFields: [{manager: kubectl-edit}]}}")
-	file := saved(t, l, State{Step: "pod/second", Before: true, Installing: true, Passed: []string{"pod/first"}}, namespace, tricky(t), touched, theirs)
+	file := saved(t, l, State{Step: "pod/second", Before: true, Installing: true, Marks: done("pod/first")}, namespace, tricky(t), touched, theirs)
 	lab, err := l.open(file)
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +244,7 @@ func TestSavedFile(t *testing.T) {
 	if len(lab.objects) != 4 || !reflect.DeepEqual(lab.objects[0].Object, want.Object) || !reflect.DeepEqual(lab.objects[1], tricky(t)) {
 		t.Errorf("the objects are\n%v", lab.objects)
 	}
-	if s := lab.state; s.Step != "pod/second" || !s.Before || !s.Installing || strings.Join(s.Passed, " ") != "pod/first" {
+	if s := lab.state; s.Step != "pod/second" || !s.Before || !s.Installing || strings.Join(s.Marks.Steps(), " ") != "pod/first" {
 		t.Errorf("the state is %+v", s)
 	}
 	if objects := lab.state.Objects; len(objects) != 2 || objects[0].String() != "configmap/tricky -n dev" {
@@ -275,12 +275,12 @@ apiVersion: hellolab/v1
 before: false
 installing: false
 kind: SavedLab
+marks: '{}'
 metadata:
   name: labs
 namespaces:
   - default
   - dev
-passed: []
 step: pod/first
 touched: []
 ---
@@ -300,7 +300,7 @@ func TestSavedFileOfAnEmptyLab(t *testing.T) {
 	t.Parallel()
 	l := small(t)
 	lab, err := l.open(saved(t, l, State{}))
-	if err != nil || len(lab.objects) != 0 || !reflect.DeepEqual(lab.state, State{Passed: []string{}}) {
+	if err != nil || len(lab.objects) != 0 || !reflect.DeepEqual(lab.state, State{Marks: Marks{}}) {
 		t.Errorf("it holds %+v, %v", lab, err)
 	}
 }

@@ -101,7 +101,9 @@ func (l *Labs) unpack(file string, lab savedLab) (savedLab, error) {
 	lab.state.Step, _, _ = unstructured.NestedString(header.Object, "step")
 	lab.state.Before, _, _ = unstructured.NestedBool(header.Object, "before")
 	lab.state.Installing, _, _ = unstructured.NestedBool(header.Object, "installing")
-	lab.state.Passed, _, _ = unstructured.NestedStringSlice(header.Object, "passed")
+	marks, _, _ := unstructured.NestedString(header.Object, "marks")
+	passed, _, _ := unstructured.NestedStringSlice(header.Object, "passed") // what older versions have written
+	lab.state.Marks = readMarks(marks, passed)
 	lab.touched, _, _ = unstructured.NestedStringSlice(header.Object, "touched")
 	if lab.state.Step != "" {
 		if _, err := l.Course.Find(lab.state.Step); err != nil {

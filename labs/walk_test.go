@@ -321,8 +321,8 @@ func TestFollow(t *testing.T) {
 			t.Errorf("it shows %v and ends with %v", seen, err)
 		}
 		state, err := w.State(t.Context())
-		if err != nil || strings.Join(state.Passed, " ") != "web/second web/third" {
-			t.Errorf("passed are %v, %v", state.Passed, err)
+		if err != nil || strings.Join(state.Marks.Steps(), " ") != "web/second web/third" {
+			t.Errorf("done are %v, %v", state.Marks, err)
 		}
 	})
 }
@@ -374,8 +374,8 @@ func TestState(t *testing.T) {
 	if step, err := w.Current(t.Context()); err != nil || step.ID() != "web/second" {
 		t.Errorf("the step is %v, %v", step, err)
 	}
-	w.server.Put(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: stateNamespace, Name: stateName}, Data: map[string]string{stateKey: "no JSON", w.passedKey(): "no JSON"}})
-	if state, err := w.State(t.Context()); err != nil || state.Step != "" || len(state.Passed) != 0 {
+	w.server.Put(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: stateNamespace, Name: stateName}, Data: map[string]string{stateKey: "no JSON", w.passedKey(): "no JSON", w.marksKey(): "no JSON", w.hintsKey(): "no JSON"}})
+	if state, err := w.State(t.Context()); err != nil || state.Step != "" || len(state.Marks) != 0 {
 		t.Errorf("after an edit the state is %+v, %v", state, err)
 	}
 	w.server.Break(errors.New("broken"))
@@ -402,13 +402,13 @@ func TestNext(t *testing.T) {
 		want  string
 	}{
 		{"nothing is done", State{}, ids[0]},
-		{"the first is done", State{Passed: ids[:1]}, ids[1]},
+		{"the first is done", State{Marks: done(ids[:1]...)}, ids[1]},
 		{"a snapshot is installed", State{Step: ids[1]}, ids[2]},
 		{"the one before a step is", State{Step: ids[1], Before: true}, ids[1]},
-		{"the step has been done from there", State{Step: ids[1], Before: true, Passed: ids[1:2]}, ids[2]},
+		{"the step has been done from there", State{Step: ids[1], Before: true, Marks: done(ids[1:2]...)}, ids[2]},
 		{"its installation was interrupted", State{Step: ids[1], Installing: true}, ids[1]},
 		{"the last is installed", State{Step: ids[last]}, ids[0]},
-		{"all is done", State{Step: ids[last], Passed: ids}, ""},
+		{"all is done", State{Step: ids[last], Marks: done(ids...)}, ""},
 		{"the step is of another course", State{Step: "other/step"}, ids[0]},
 	} {
 		got := ""
@@ -425,20 +425,20 @@ func TestNext(t *testing.T) {
 func TestMarksByCourse(t *testing.T) {
 	t.Parallel()
 	w := begin(t)
-	if err := w.rememberPassed(t.Context(), []string{"web/second"}); err != nil {
+	if err := w.rememberMarks(t.Context(), done("web/second")); err != nil {
 		t.Fatal(err)
 	}
 	other := *w.Labs
 	other.Trust.Foreign = true
-	if state, err := other.State(t.Context()); err != nil || len(state.Passed) != 0 {
-		t.Errorf("the other course begins with %q, %v", state.Passed, err)
+	if state, err := other.State(t.Context()); err != nil || len(state.Marks) != 0 {
+		t.Errorf("the other course begins with %v, %v", state.Marks, err)
 	}
-	if err := other.rememberPassed(t.Context(), []string{"web/first"}); err != nil {
+	if err := other.rememberMarks(t.Context(), done("web/first")); err != nil {
 		t.Fatal(err)
 	}
 	for l, want := range map[*Labs]string{w.Labs: "web/second", &other: "web/first"} {
-		if state, err := l.State(t.Context()); err != nil || len(state.Passed) != 1 || state.Passed[0] != want {
-			t.Errorf("what is done is %q, and not %s (%v)", state.Passed, want, err)
+		if state, err := l.State(t.Context()); err != nil || strings.Join(state.Marks.Steps(), " ") != want {
+			t.Errorf("what is done is %q, and not %s (%v)", state.Marks.Steps(), want, err)
 		}
 	}
 }

@@ -36,6 +36,8 @@ type Lab interface {
 // Builder makes the course's own images: [images.Builder] is one.
 type Builder interface {
 	Build(ctx context.Context, tags []images.Tag) (references, kept []string, err error)
+	// BuildOwn is Build as the user does it.
+	BuildOwn(ctx context.Context, tags []images.Tag) (references, kept []string, err error)
 }
 
 // Supply is what one lab provides to a course. It implements the interfaces that the packages labs and labs/check declare.
@@ -93,6 +95,22 @@ func (s *Supply) pushedByHand(image string) bool {
 func (s *Supply) HasImage(ctx context.Context, image string) (bool, error) {
 	manifest, _, err := s.Lab.Registry().Find(ctx, image)
 	return manifest != nil, err
+}
+
+// IsOwn reports whether the lab's registry has an image that the user has built.
+func (s *Supply) IsOwn(ctx context.Context, image string) (bool, error) {
+	manifest, _, err := s.Lab.Registry().Find(ctx, image)
+	return manifest != nil && images.Own(manifest), err
+}
+
+// PushImage builds one of the course's images as the user does, unless the registry has one of the user's already.
+func (s *Supply) PushImage(ctx context.Context, image string) error {
+	tag, ours := s.tag(image)
+	if !ours {
+		return messages.Errorf("%s is none of the images that hellolab can build", image).Next(messages.Hellolab("images", "list"))
+	}
+	_, _, err := s.Builder.BuildOwn(ctx, []images.Tag{tag})
+	return err
 }
 
 // Releases returns the client for the Helm releases of a namespace.

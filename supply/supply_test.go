@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 
 	"github.com/hellolab/hellolab/bootstrap"
@@ -66,6 +68,13 @@ type fakeBuilder struct {
 func (f *fakeBuilder) Build(_ context.Context, tags []images.Tag) ([]string, []string, error) {
 	for _, tag := range tags {
 		f.built = append(f.built, tag.Name)
+	}
+	return nil, nil, f.fails
+}
+
+func (f *fakeBuilder) BuildOwn(_ context.Context, tags []images.Tag) ([]string, []string, error) {
+	for _, tag := range tags {
+		f.built = append(f.built, "own "+tag.Name)
 	}
 	return nil, nil, f.fails
 }
@@ -192,6 +201,32 @@ func TestHasImage(t *testing.T) {
 		if has, err := s.HasImage(t.Context(), name); err != nil || has != want {
 			t.Errorf("%s: %v, %v; want %v", name, has, err, want)
 		}
+	}
+}
+
+// TestOwn holds that an image which hellolab has built of its own accord is not the user's, and that one of the course's is built as the user's.
+func TestOwn(t *testing.T) {
+	t.Parallel()
+	s, l, builder, _ := newSupply(t)
+	for name, annotations := range map[string]map[string]string{"me/hellok8s:v1": {"io.github.hellolab.source": "a"}, "me/hellok8s:v2": {"io.github.hellolab.own-source": "a"}, "me/hellok8s:v3": nil} {
+		image, err := random.Image(16, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.registry.Put(t.Context(), name, mutate.Annotations(image, annotations).(v1.Image), func(float64) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]bool{"me/hellok8s:v1": false, "me/hellok8s:v2": true, "me/hellok8s:v3": true, "me/hellok8s:v4": false} {
+		if own, err := s.IsOwn(t.Context(), name); err != nil || own != want {
+			t.Errorf("%s is the user's: %v, %v; want %v", name, own, err, want)
+		}
+	}
+	if err := s.PushImage(t.Context(), s.Account+"/hellok8s:v4"); err != nil || !slices.Contains(builder.built, "own v4") {
+		t.Errorf("built are %v, %v", builder.built, err)
+	}
+	if err := s.PushImage(t.Context(), "nginx"); err == nil {
+		t.Error("nginx can be built")
 	}
 }
 

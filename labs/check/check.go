@@ -23,6 +23,8 @@ type Row struct {
 	Met bool
 	// Have is what there is, and Expected what there should be.
 	Have, Expected messages.Text
+	// Look is a command that shows what it is about. It is empty where there is none, or where the expectation is met.
+	Look messages.Text
 	// Why it is not met, and the Next command to type. Both are empty where it is met.
 	Why, Next messages.Text
 }
@@ -33,13 +35,14 @@ type Told struct {
 	Met      bool   `json:"met"`
 	Have     string `json:"have"`
 	Expected string `json:"expected"`
+	Look     string `json:"look"`
 	Why      string `json:"why"`
 	Next     string `json:"next"`
 }
 
 // Tell tells a row in the printer's language.
 func (r Row) Tell(printer messages.Printer) Told {
-	return Told{printer.Text(r.Subject), r.Met, printer.Text(r.Have), printer.Text(r.Expected), printer.Text(r.Why), printer.Text(r.Next)}
+	return Told{printer.Text(r.Subject), r.Met, printer.Text(r.Have), printer.Text(r.Expected), printer.Text(r.Look), printer.Text(r.Why), printer.Text(r.Next)}
 }
 
 // Checker looks at one lab.
@@ -67,6 +70,8 @@ type Engine interface {
 type Registry interface {
 	// HasImage reports whether it has an image.
 	HasImage(ctx context.Context, image string) (bool, error)
+	// IsOwn reports whether it has an image that the user has built.
+	IsOwn(ctx context.Context, image string) (bool, error)
 	// ChartVersions returns the versions that it has of a chart.
 	ChartVersions(ctx context.Context, name string) ([]string, error)
 }
@@ -107,7 +112,11 @@ func (c *Checker) Row(ctx context.Context, step *course.Step, number int) (Row, 
 		cause.why, err = row.Have, nil
 	}
 	if err != nil || row.Met {
+		row.Look = messages.Text{}
 		return row, err
+	}
+	if row.Look.IsZero() {
+		row.Look = c.look(e.Condition)
 	}
 	if row.Why = cause.why; row.Why.IsZero() {
 		row.Why = c.Place.Text(e.Why)
@@ -148,6 +157,8 @@ func (c *Checker) compare(ctx context.Context, step *course.Step, condition cour
 		return c.logs(ctx, condition)
 	case *course.Image:
 		return c.image(ctx, condition.Name)
+	case *course.Pushed:
+		return c.pushed(ctx, condition.Name)
 	case *course.Runs:
 		return c.runs(ctx, &condition.Reference)
 	case *course.ReleaseState:
@@ -168,6 +179,21 @@ func (c *Checker) image(ctx context.Context, image string) (Row, cause, error) {
 		row.Have = row.Expected
 	}
 	return row, cause{}, err
+}
+
+// pushed is an image of the reader's own.
+func (c *Checker) pushed(ctx context.Context, image string) (Row, cause, error) {
+	row, _, err := c.image(ctx, image)
+	row.Expected = messages.T("your own, in the registry %s", c.Place.Registry)
+	if err != nil || !row.Met {
+		return row, cause{why: messages.T("the cluster pulls images from the lab's registry, and nobody has pushed this one there")}, err
+	}
+	if row.Met, err = c.Registry.IsOwn(ctx, image); row.Met {
+		row.Have = row.Expected
+		return row, cause{}, err
+	}
+	row.Have = messages.T("the one that hellolab has built")
+	return row, cause{why: messages.T("nobody has pushed another one since the lab was made")}, err
 }
 
 func (c *Checker) absent(ctx context.Context, r *course.Reference) (Row, cause, error) {

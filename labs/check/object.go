@@ -90,8 +90,9 @@ func (c *Checker) object(ctx context.Context, step *course.Step, expected *yaml.
 	if err != nil {
 		return row, cause{}, err
 	}
-	if found == nil {
-		row.Have = messages.T("it is not there")
+	kind := strings.ToLower(reference.Kind)
+	if row.Look = messages.Kubectl(reference.Namespace, "get", kind, reference.Name, "-o", "yaml").Text(); found == nil {
+		row.Have, row.Look = messages.T("it is not there"), messages.Kubectl(reference.Namespace, "get", kind).Text()
 		why, err := c.missing(ctx, step, reference)
 		return row, why, err
 	}

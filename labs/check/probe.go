@@ -234,12 +234,15 @@ func get(ctx context.Context, url string) (int, string, error) {
 }
 
 // told is the text of an error without the request, which the row names.
-func told(err error) string {
+func told(err error) messages.Text {
+	if own, is := err.(*messages.Error); is && own.Cause == nil { // which has a translation
+		return messages.T("%s", own)
+	}
 	text := strings.TrimSpace(err.Error())
 	if at := strings.LastIndex(text, ": "); at >= 0 {
 		text = text[at+2:]
 	}
-	return text
+	return messages.Verbatim(text)
 }
 
 // firstLine is what a row shows of a text: its first line, or the title of an HTML page.

@@ -55,7 +55,7 @@ func TestTold(t *testing.T) {
 		"EOF\n": "EOF",
 		`Get "http://localhost/": context deadline exceeded`: "context deadline exceeded",
 	} {
-		if got := told(errors.New(text)); got != want {
+		if got := told(errors.New(text)).String(); got != want {
 			t.Errorf("%q is told as %q, want %q", text, got, want)
 		}
 	}
@@ -407,12 +407,16 @@ func TestRuns(t *testing.T) {
 
 // registry is one with images and versions of every chart, or one that does not answer.
 type registry struct {
-	images, charts []string
-	down           error
+	images, charts, own []string
+	down                error
 }
 
 func (r registry) HasImage(_ context.Context, image string) (bool, error) {
 	return slices.Contains(r.images, image), r.down
+}
+
+func (r registry) IsOwn(_ context.Context, image string) (bool, error) {
+	return slices.Contains(r.own, image), r.down
 }
 
 func (r registry) ChartVersions(context.Context, string) ([]string, error) { return r.charts, r.down }
@@ -423,9 +427,61 @@ func TestImage(t *testing.T) {
 	c.Registry = registry{images: []string{"us/web:v1"}}
 	expect(t, row(t, c, "image: us/web:v1"), "✓ image us/web:v1: in the registry localhost:5001")
 	expect(t, row(t, c, "image: us/web:v2"), "✗ image us/web:v2: it is not in the registry; want in the registry localhost:5001; do: hellolab lab show one/first")
+	c.Registry = registry{images: []string{"us/web:v1", "us/web:v2"}, own: []string{"us/web:v1"}}
+	expect(t, row(t, c, "pushed: us/web:v1"), "✓ image us/web:v1: your own, in the registry localhost:5001")
+	expect(t, row(t, c, "pushed: us/web:v2"), "✗ image us/web:v2: the one that hellolab has built; want your own, in the registry localhost:5001; why: nobody has pushed another one since the lab was made; do: hellolab lab show one/first")
+	expect(t, row(t, c, "pushed: us/web:v3"), "✗ image us/web:v3: it is not in the registry; want your own, in the registry localhost:5001; why: the cluster pulls images from the lab's registry, and nobody has pushed this one there; do: hellolab lab show one/first")
+	c.Registry = registry{}
 	// what the course says stands where the cluster shows no cause
 	expect(t, row(t, c, "{image: 'us/web:v2', why: {en: nobody has pushed it}, next: 'docker push {{.Registry}}/us/web:v2'}"),
 		"✗ image us/web:v2: it is not in the registry; want in the registry localhost:5001; why: nobody has pushed it; do: docker push localhost:5001/us/web:v2")
+}
+
+// TestLook holds what a reader is told to look at first, for every kind of expectation.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	for expectation, want := range map[string]string{
+		"object: {apiVersion: v1, kind: Pod, metadata: {name: web, namespace: dev}}": "kubectl get pod -n dev",
+		"absent: {kind: Pod, name: web, namespace: dev}":                             "kubectl get pod -n dev",
+		"http: {ingress: /hello, answers: a}":                                        "curl -i URL/hello",
+		"http: {nodePort: web, path: a, answers: a}":                                 "curl -i URL/a",
+		"http: {service: web, port: 80, answers: a}":                                 "kubectl describe service web",
+		"http: {pod: web, port: 80, answers: a}":                                     "kubectl describe pod web",
+		"http: {pods: app=web, port: 80, answers: a}":                                "kubectl get pods -l app=web",
+		"pods: {labels: app=web, count: 1}":                                          "kubectl get pods -l app=web",
+		"pods: {count: 1}":                                                           "kubectl get pods",
+		"endpoints: {service: web, count: 1}":                                        "kubectl get endpointslices -l kubernetes.io/service-name=web",
+		"history: {deployment: web, images: [a]}":                                    "kubectl rollout history deployment/web",
+		"replaced: {name: web}":                                                      "kubectl get pods",
+		"logs: {job: web, match: a}":                                                 "kubectl logs job/web",
+		"image: web":                                                                 "hellolab images list",
+		"pushed: web":                                                                "hellolab images list",
+		"runs: {name: web}":                                                          "kubectl get cronjobs,jobs",
+		"release: {name: web, chart: web}":                                           "helm list",
+		"chart: {name: web, version: a}":                                             "",
+		"loadBalancer: {service: web, port: 80, answers: a}":                         "kubectl get service web",
+	} {
+		lessons, err := course.Load(fstest.MapFS{
+			"course.yaml":  {Data: []byte("namespaces: [default, dev]\nchapters: [one]\n")},
+			"one/lab.yaml": {Data: []byte("steps: [{name: first, expect: [" + "{" + expectation + "}" + "]}]\n")},
+		}, "", "")
+		if err != nil {
+			t.Fatal(expectation, err)
+		}
+		c := checker(t)
+		c.Place.Ingress, c.Place.NodePort = "URL", "URL"
+		got := c.look(lessons.Steps()[0].Expect[0].Condition)
+		if strings.HasPrefix(expectation, "object") { // its row has it
+			rows, err := c.Step(t.Context(), lessons.Steps()[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = rows[0].Look
+		}
+		if got.String() != want {
+			t.Errorf("%s: look at %q, want %q", expectation, got, want)
+		}
+	}
 }
 
 // TestImageUnasked checks that a registry that does not answer is an error.

@@ -44,6 +44,7 @@ func operations() []kind[Operation] {
 		{"upgrade", func() Operation { return &Upgrade{} }},
 		{"rollback", func() Operation { return &Rollback{} }},
 		{"publish", func() Operation { return &Publish{} }},
+		{"push", func() Operation { return &Push{} }},
 	}
 }
 
@@ -125,6 +126,21 @@ func (r *Replace) UnmarshalYAML(decode func(any) error) error { return decode(&r
 func (r *Replace) check(at spot, _ *Action) {
 	if r.Deployment == "" {
 		at.missing("replace")
+	}
+}
+
+// Push builds an image of the course's own and pushes it, as a reader does.
+type Push struct {
+	Image string
+}
+
+// UnmarshalYAML reads the name alone.
+func (p *Push) UnmarshalYAML(decode func(any) error) error { return decode(&p.Image) }
+
+func (p *Push) check(at spot, _ *Action) {
+	p.Image = string(at.renamed([]byte(p.Image)))
+	if p.Image == "" {
+		at.missing("push")
 	}
 }
 

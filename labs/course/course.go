@@ -30,6 +30,16 @@ type Words struct {
 // Text is the text in the language of whoever reads it.
 func (w Words) Text() messages.Text { return messages.Both(w.English, w.Chinese) }
 
+// How far a course's hints go, each further than the one before.
+const (
+	// HintsLook tells what to look at.
+	HintsLook = "look"
+	// HintsCause tells why something is not as expected, too.
+	HintsCause = "cause"
+	// HintsCommand tells the command that mends it, too.
+	HintsCommand = "command"
+)
+
 // Course is a list of chapters.
 type Course struct {
 	Title Words `yaml:"title"`
@@ -37,6 +47,8 @@ type Course struct {
 	Account string `yaml:"account"`
 	// Namespaces that the course works in, and that are emptied for it.
 	Namespaces []string `yaml:"namespaces"`
+	// Hints is how far hints go: HintsLook, HintsCause or HintsCommand, which is the default.
+	Hints string `yaml:"hints"`
 	// Order of the chapters: the names of their folders.
 	Order    []string   `yaml:"chapters"`
 	Chapters []*Chapter `yaml:"-"`
@@ -138,8 +150,11 @@ func (s *Step) Files() (files []Manifest) {
 // images are those that the step expects in the registry.
 func (s *Step) images() (all []string) {
 	for _, expectation := range s.Expect {
-		if image, ok := expectation.Condition.(*Image); ok {
-			all = append(all, image.Name)
+		switch condition := expectation.Condition.(type) {
+		case *Image:
+			all = append(all, condition.Name)
+		case *Pushed:
+			all = append(all, condition.Name)
 		}
 	}
 	return all

@@ -44,6 +44,7 @@ func conditions() []kind[Condition] {
 		{"replaced", func() Condition { return &Replaced{} }},
 		{"logs", func() Condition { return &Logs{} }},
 		{"image", func() Condition { return &Image{} }},
+		{"pushed", func() Condition { return &Pushed{} }},
 		{"runs", func() Condition { return &Runs{} }},
 		{"release", func() Condition { return &ReleaseState{} }},
 		{"chart", func() Condition { return &PublishedChart{} }},
@@ -164,6 +165,18 @@ func (i *Image) check(at spot) {
 	i.Name = string(at.renamed([]byte(i.Name)))
 	if i.Name == "" {
 		at.missing("image")
+	}
+}
+
+// Pushed is an image in the lab's registry that the reader has built: not the one that hellolab puts there of its own accord.
+type Pushed struct {
+	Image
+}
+
+func (p *Pushed) check(at spot) {
+	p.Name = string(at.renamed([]byte(p.Name)))
+	if p.Name == "" {
+		at.missing("pushed")
 	}
 }
 

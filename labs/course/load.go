@@ -122,6 +122,9 @@ func (l *loader) course(account string) *Course {
 			l.refuse(courseFile, line(lines, "namespaces", i), messages.T("the namespace %s belongs to the lab itself", namespace))
 		}
 	}
+	if levels := []string{HintsLook, HintsCause, HintsCommand}; course.Hints != "" && !slices.Contains(levels, course.Hints) {
+		l.refuse(courseFile, line(lines, "hints"), messages.T("hints: %q is not known; there are %s", course.Hints, levels))
+	}
 	if course.Account != "" && course.Account != account {
 		l.own, l.account = regexp.MustCompile(`(?m)(^|image:\s*["']?)`+regexp.QuoteMeta(course.Account)+"/"), account
 	}
