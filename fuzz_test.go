@@ -65,7 +65,7 @@ func FuzzTable(f *testing.F) {
 		if strings.ContainsAny(a+b+c, "\n\r\u0085\u2028\u2029\v\f") || !utf8.ValidString(a+b+c) {
 			return // a cell is a name
 		}
-		lines := strings.Split(table([][]string{{a, "|"}, {b, "|"}, {c, "|"}}), "\n")
+		lines := strings.Split(progress.Table([][]string{{a, "|"}, {b, "|"}, {c, "|"}}), "\n")
 		for _, line := range lines[:3] {
 			if before, _, _ := strings.Cut(line, "|"); strings.Count(line, "|") == 1 && progress.Columns(before) != max(progress.Columns(a), progress.Columns(b), progress.Columns(c))+2 {
 				t.Errorf("%q has columns that do not stand below each other: %q", []string{a, b, c}, lines)
