@@ -75,8 +75,13 @@ func TestGuides(t *testing.T) {
 				t.Errorf("the Chinese guide of %s is %q", step.ID(), chinese)
 			}
 			for _, markdown := range []string{english, chinese} {
-				if strings.Contains(markdown, "{{") || strings.Contains(markdown, "<no value>") {
-					t.Errorf("the guide of %s is not filled in: %s", step.ID(), markdown)
+				for line := range strings.SplitSeq(markdown, "\n") {
+					if strings.Contains(line, "{{") || strings.Contains(line, "<no value>") || line != strings.TrimRight(line, " ") {
+						t.Errorf("the guide of %s has the line %q", step.ID(), line)
+					}
+					if strings.HasPrefix(line, "    ") && progress.Columns(line) > 76 {
+						t.Errorf("the guide of %s has code of %d columns: %s", step.ID(), progress.Columns(line)-4, line)
+					}
 				}
 				shown := ""
 				for _, line := range guide.Lines(guide.Parse(markdown), printer, 80) {

@@ -38,6 +38,7 @@ func TestLines(t *testing.T) {
 		{"code in a fence", "```yaml\na: b\n\n  <c>: &amp; \\*\n```\n", "    a: b\n\n      <c>: &amp; \\*\n"},
 		{"code in a line, which stays whole", "twenty columns of text and `kubectl get pods -A` here", "twenty columns of text and\n`kubectl get pods -A` here\n"},
 		{"emphasis", "a **strong** and an *other* word, _too_; a_b_c * d", "a *strong* and an *other* word, *too*;\na_b_c * d\n"},
+		{"Chinese that is strong, as docs/courses.md has it", "**注意**：请等**注意：**请", "*注意*：请等**注意：**请\n"},
 		{"code that is strong", "**run `kubectl`\nnow**", "*run kubectl now*\n"},
 		{"links", "see [the docs](https://k8s.io/docs \"title\") or <https://k8s.io> or https://k8s.io/a_b.", "see the docs (https://k8s.io/docs) or\nhttps://k8s.io or https://k8s.io/a_b.\n"},
 		{"links of other kinds", "[a](javascript:alert(1)) [b](file:///etc) [c](#d) [d](//x) [e](http:x) <mailto:a@b.c> [v1] [f][v1]\n\n[v1]: http://x.y", "a b c d e <mailto:a@b.c> [v1] [f][v1]\n\n[v1]: http://x.y\n"},
