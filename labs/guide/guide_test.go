@@ -130,11 +130,26 @@ func TestParseEnds(t *testing.T) {
 		for _, line := range guide.Lines(blocks, messages.Printer{}, 80) {
 			text += len(line.Text) + 1
 		}
-		if took := time.Since(begun); took > 10*time.Second { // some tenths of a second, on a machine that does nothing else
+		if took := time.Since(begun); took > 30*time.Second { // at most a second or two, on a machine that does nothing else
 			t.Errorf("%s: it takes %s", name, took)
 		}
 		if len(told) > 100*size || text > 10*size {
 			t.Errorf("%s: %d bytes become %d of JSON and %d of text", name, len(markdown), len(told), text)
+		}
+	}
+}
+
+// TestWearsOut holds that the parser gets no text which it takes the square of, and every other one.
+func TestWearsOut(t *testing.T) {
+	t.Parallel()
+	for _, sign := range []string{"*", "_", "[", "!", ">", "`", "("} {
+		many := strings.Repeat("a"+sign, 1001)
+		if blocks := guide.Parse(many); len(blocks) != 1 || blocks[0].Kind != guide.Code || blocks[0].Text != many {
+			t.Errorf("many %s are read", sign)
+		}
+		few := strings.Repeat(strings.Repeat("a"+sign, 1000)+"\n\n", 3)
+		if blocks := guide.Parse(few); len(blocks) != 3 || blocks[0].Kind != guide.Paragraph {
+			t.Errorf("%s in three paragraphs are not read", sign)
 		}
 	}
 }
