@@ -35,6 +35,7 @@ func TestLines(t *testing.T) {
 		{"an end of a line that is wanted", "one  \ntwo\\\nthree", "one\ntwo\nthree\n"},
 		{"headings", "# One\n\ntext\n## Two ##\nThree\n---\n", "One\n\ntext\n\nTwo\n\nThree\n"},
 		{"code that is indented", "text\n\n    kubectl get pods -o wide --show-labels=true --all-namespaces\n\n      two more\n", "text\n\n    kubectl get pods -o wide --show-labels=true --all-namespaces\n\n      two more\n"},
+		{"code whose first line is indented more", "    \ttwo: three\n    one:\n", "    \ttwo: three\n    one:\n"},
 		{"code in a fence", "```yaml\na: b\n\n  <c>: &amp; \\*\n```\n", "    a: b\n\n      <c>: &amp; \\*\n"},
 		{"code in a line, which stays whole", "twenty columns of text and `kubectl get pods -A` here", "twenty columns of text and\n`kubectl get pods -A` here\n"},
 		{"emphasis", "a **strong** and an *other* word, _too_; a_b_c * d", "a *strong* and an *other* word, *too*;\na_b_c * d\n"},
