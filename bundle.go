@@ -16,6 +16,7 @@ import (
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/images"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
 )
 
 // bundled is a bundle's file.
@@ -66,7 +67,7 @@ func (p *program) bundleSave(c *cli.Context) error {
 	}
 	file := bundled{path, digest, about.Size()}
 	return p.print(c, file, func() string {
-		return table([][]string{{p.say("file"), file.File}, {p.say("digest"), file.Digest}, {p.say("size"), strconv.FormatInt(file.Size/1e6, 10) + " MB"}})
+		return progress.Table([][]string{{p.say("file"), file.File}, {p.say("digest"), file.Digest}, {p.say("size"), strconv.FormatInt(file.Size/1e6, 10) + " MB"}})
 	})
 }
 

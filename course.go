@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -17,6 +18,7 @@ import (
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/labs/guide"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -136,9 +138,9 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 	if err != nil {
 		return err
 	}
-	guide := p.printer.Text(l.Checker.Place.Guide(step))
+	markdown := p.printer.Text(l.Checker.Place.Guide(step))
 	p.tellContext()
-	return p.print(c, installed{p.checkResult(step, rows), guide}, func() string {
+	return p.printLines(c, installed{p.checkResult(step, rows), markdown}, func() []guide.Line {
 		text := p.rowsText(rows, false)
 		if text != "" {
 			text += "\n"
@@ -146,13 +148,14 @@ func (p *program) labInstall(c *cli.Context, l *labs.Labs) error {
 		if !before && len(step.Manifests()) > 0 {
 			text += p.wrapped(messages.T("what follows is done already; %s shows its files", messages.Hellolab("lab", "show", step.ID())), "") + "\n"
 		}
-		text += guide
+		next := ""
 		if before {
-			text += "\n" + p.wrapped(messages.T("%s shows the files, %s what is still missing",
+			next = p.wrapped(messages.T("%s shows the files, %s what is still missing",
 				messages.Hellolab("lab", "show", step.ID()), messages.Hellolab("lab", "check", step.ID())), "")
-			return text
+		} else {
+			next = p.afterStep(c.Context, l, step)
 		}
-		return text + "\n" + p.afterStep(c.Context, l, step)
+		return slices.Concat(guide.Verbatim(text), p.guideText(markdown), guide.Verbatim("\n"+next))
 	})
 }
 
@@ -365,19 +368,20 @@ func (p *program) labShow(c *cli.Context) error {
 		return p.writeStep(c, s, lessons, step)
 	}
 	var shown []shownStep
-	var parts []string
 	for _, step := range steps {
 		shown = append(shown, p.shown(p.place(s), step))
-		parts = append(parts, p.stepText(step, shown[len(shown)-1]))
 	}
 	p.tellContext()
-	return p.print(c, shown, func() string {
-		text := strings.Join(parts, "\n") + "\n"
-		if len(steps) == 1 && len(shown[0].Files) > 0 {
-			text += p.wrapped(messages.T("to have these files in a folder: %s", messages.Hellolab("lab", "show", steps[0].ID(), "--write", ".")), "")
+	return p.printLines(c, shown, func() []guide.Line {
+		var parts []guide.Line
+		for i, step := range steps {
+			parts = append(parts, append(p.stepText(step, shown[i]), guide.Line{})...)
 		}
-		return text + p.wrapped(messages.T("do this, then compare: %s, or %s while you work",
-			messages.Hellolab("lab", "check", steps[0].ID()), messages.Hellolab("lab", "check", name, "--watch")), "")
+		if len(steps) == 1 && len(shown[0].Files) > 0 {
+			parts = append(parts, guide.Verbatim(p.wrapped(messages.T("to have these files in a folder: %s", messages.Hellolab("lab", "show", steps[0].ID(), "--write", ".")), ""))...)
+		}
+		return append(parts, guide.Verbatim(p.wrapped(messages.T("do this, then compare: %s, or %s while you work",
+			messages.Hellolab("lab", "check", steps[0].ID()), messages.Hellolab("lab", "check", name, "--watch")), ""))...)
 	})
 }
 

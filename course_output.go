@@ -9,6 +9,7 @@ import (
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/labs/guide"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -174,7 +175,7 @@ func (p *program) listText(list []listedChapter) string {
 			rows = append(rows, []string{sign(step.mark), step.ID, step.Title, how})
 		}
 	}
-	return table(rows)
+	return progress.Table(rows)
 }
 
 // shownStep is a step in `lab show -o json`.
@@ -199,10 +200,17 @@ func (p *program) shown(place course.Place, step *course.Step) shownStep {
 	return shown
 }
 
-func (p *program) stepText(step *course.Step, shown shownStep) string {
-	text := p.heading(step) + "\n" + shown.Guide
+func (p *program) stepText(step *course.Step, shown shownStep) []guide.Line {
+	text := guide.Verbatim(p.heading(step))
+	text[0].Heading = true
+	text = slices.Concat(text, guide.Verbatim("\n"), p.guideText(shown.Guide))
 	for _, file := range shown.Files {
-		text += fmt.Sprintf("\n--- %s\n%s", file.Name, file.Content)
+		text = append(text, guide.Verbatim(fmt.Sprintf("\n--- %s\n%s", file.Name, file.Content))...)
 	}
 	return text
+}
+
+// guideText is a guide, which is Markdown, as lines of a terminal.
+func (p *program) guideText(markdown string) []guide.Line {
+	return guide.Lines(guide.Parse(markdown), p.printer, columns)
 }

@@ -131,7 +131,11 @@ func TestStepText(t *testing.T) {
 		"pod/first  The first pod\n\nAsk http://localhost:30000.\n\n--- base.yaml\n" + pod + "\n--- pod.yaml\n" + pod,
 		"pod/second  Another one\n\n\n--- pod.yaml\n" + pod + "spec: {}\n",
 	} {
-		if got := p.stepText(steps[i], p.shown(place, steps[i])); got != want {
+		got := ""
+		for _, line := range p.stepText(steps[i], p.shown(place, steps[i])) {
+			got += line.Text + "\n"
+		}
+		if got != want {
 			t.Errorf("the step is\n%s\nwant\n%s", got, want)
 		}
 	}

@@ -6,12 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/hellolab/hellolab/messages"
-	"github.com/hellolab/hellolab/progress"
 )
 
 // FuzzArguments holds that a command line is arranged or refused with words, and that what is arranged stays as it is.
@@ -54,22 +52,5 @@ func FuzzSet(f *testing.F) {
 		}
 		_ = all.Validate()
 		_, _ = configuration{}.of(all.settings())
-	})
-}
-
-// FuzzTable holds that columns stand below each other, whatever is in them.
-func FuzzTable(f *testing.F) {
-	f.Add("a", "网页", "👩‍💻")
-	f.Add("", "e\u0301", "\u200b\xff")
-	f.Fuzz(func(t *testing.T, a, b, c string) {
-		if strings.ContainsAny(a+b+c, "\n\r\u0085\u2028\u2029\v\f") || !utf8.ValidString(a+b+c) {
-			return // a cell is a name
-		}
-		lines := strings.Split(table([][]string{{a, "|"}, {b, "|"}, {c, "|"}}), "\n")
-		for _, line := range lines[:3] {
-			if before, _, _ := strings.Cut(line, "|"); strings.Count(line, "|") == 1 && progress.Columns(before) != max(progress.Columns(a), progress.Columns(b), progress.Columns(c))+2 {
-				t.Errorf("%q has columns that do not stand below each other: %q", []string{a, b, c}, lines)
-			}
-		}
 	})
 }

@@ -143,7 +143,7 @@ func TestCourseNamesCommandsThatExist(t *testing.T) {
 	for _, chapter := range lessons.Chapters {
 		for _, step := range chapter.Steps {
 			for _, text := range []string{step.Guide.English, step.Guide.Chinese} {
-				for _, line := range regexp.MustCompile(`\{\{\.Hellolab\}\} ([a-z][^\n；。，)）]*)`).FindAllStringSubmatch(text, -1) {
+				for _, line := range regexp.MustCompile(`\{\{\.Hellolab\}\} ([a-z][^\n；。，)）\x60]*)`).FindAllStringSubmatch(text, -1) {
 					found++
 					words := strings.Fields(line[1])
 					if !strings.HasPrefix(text[strings.Index(text, line[0]):], line[0]) || len(words) == 0 {

@@ -14,6 +14,7 @@ import (
 	"github.com/hellolab/hellolab/engine"
 	"github.com/hellolab/hellolab/images"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
 )
 
 // imagesList shows which of the course's images the registry holds.
@@ -56,7 +57,7 @@ func (p *program) imagesText(states []images.State) string {
 		}
 		rows = append(rows, []string{state.Tag, state.Chapter, size, how, digest})
 	}
-	text := table(rows)
+	text := progress.Table(rows)
 	if stale {
 		text += p.say("next: ") + p.printer.Command(messages.Hellolab("images", "build")) + "\n"
 	}

@@ -50,7 +50,9 @@ type program struct {
 	// and kubectl write past them.
 	stdout io.Writer
 	// raw is stdout for what is a file's content, and goes where the user sends it.
-	raw     *os.File
+	raw *os.File
+	// colors says that stdout is a terminal with colours, which the user has not switched off.
+	colors  bool
 	stderr  io.Writer
 	getenv  func(string) string
 	printer messages.Printer
@@ -67,6 +69,7 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	p.printer = messages.In(languages(args, p.getenv)...)
 	p.printer.Lab, p.printer.Advise = p.here, advice
 	p.story = progress.New(p.storyOptions(stderr))
+	p.colors = p.draws(stdout) && p.getenv("NO_COLOR") == ""
 	p.log = logrus.New()
 	p.log.SetOutput(redact.Writer{Writer: p.story, Redactor: redact.New(nil)}) // kind says what it runs, with a proxy's password
 	p.log.SetFormatter(&logrus.TextFormatter{DisableColors: true, DisableTimestamp: true})
@@ -229,7 +232,7 @@ func (p *program) app() *cli.App {
 // storyOptions say how the story is told: with a line that turns on a terminal, in plain lines elsewhere.
 func (p *program) storyOptions(stderr *os.File) progress.Options {
 	options := progress.Options{Out: stderr, Printer: p.printer}
-	if !term.IsTerminal(int(stderr.Fd())) || p.getenv("TERM") == "dumb" || !enableTerminal(stderr) {
+	if !p.draws(stderr) {
 		return options
 	}
 	options.Color = p.getenv("NO_COLOR") == ""
@@ -240,4 +243,9 @@ func (p *program) storyOptions(stderr *os.File) progress.Options {
 		return 80
 	}
 	return options
+}
+
+// draws reports whether a file is a terminal that does more than to show one line after another.
+func (p *program) draws(file *os.File) bool {
+	return term.IsTerminal(int(file.Fd())) && p.getenv("TERM") != "dumb" && enableTerminal(file)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/text/language"
 
+	"github.com/hellolab/hellolab/labs/guide"
 	"github.com/hellolab/hellolab/messages"
-	"github.com/hellolab/hellolab/progress"
 )
 
 // languages are the ones to speak, the user's choice first.
@@ -85,24 +85,25 @@ func (p *program) printList(c *cli.Context, names []string) error {
 
 func (p *program) say(format string) string { return p.printer.Text(messages.T(format)) }
 
-// table lines up columns.
-func table(rows [][]string) string {
-	var widths []int
-	for _, row := range rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
+// bold and usual turn on and off what makes a heading stand out.
+const bold, usual = "\x1b[1m", "\x1b[22m"
+
+// printLines is print for lines of which some are headings: they are bold, where the terminal has colours.
+func (p *program) printLines(c *cli.Context, value any, lines func() []guide.Line) error {
+	if c.String("output") == "json" {
+		return p.print(c, value, nil)
+	}
+	for _, line := range lines() {
+		if line.Heading && p.colors {
+			line.Text = bold + messages.Clean(line.Text) + usual
+			if _, err := fmt.Fprintln(p.raw, line.Text); err != nil {
+				return err
 			}
-			widths[i] = max(widths[i], progress.Columns(cell))
+			continue
+		}
+		if err := p.printText(line.Text + "\n"); err != nil {
+			return err
 		}
 	}
-	var b strings.Builder
-	for _, row := range rows {
-		line := ""
-		for i, cell := range row {
-			line += cell + strings.Repeat(" ", widths[i]-progress.Columns(cell)+2)
-		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	return b.String()
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
 )
 
 // overview is hellolab without a command: how the lab is, how far the reader is, and what to type next. Where there is no lab, or none
@@ -29,18 +30,18 @@ func (p *program) overview(c *cli.Context) error {
 		return p.printText("\n" + p.next(messages.Hellolab("up")))
 	}
 	if next, found := nextStep(status.State); found {
-		return p.printText(table(p.statusRows(status)) + p.next(next))
+		return p.printText(progress.Table(p.statusRows(status)) + p.next(next))
 	}
 	state, err := p.courseState(c.Context, s, lessons)
 	if err != nil {
-		return errors.Join(p.printText(table(p.statusRows(status))), err)
+		return errors.Join(p.printText(progress.Table(p.statusRows(status))), err)
 	}
 	rows := append(p.statusRows(status), []string{p.say("course"), p.printer.Text(progressed(lessons, state))})
 	next := ""
 	if command, found := nextInCourse(lessons, state); found {
 		next = p.next(command)
 	}
-	return p.printText(table(rows) + next + p.printer.Text(messages.T("all commands: %s", messages.Hellolab("help"))) + "\n")
+	return p.printText(progress.Table(rows) + next + p.printer.Text(messages.T("all commands: %s", messages.Hellolab("help"))) + "\n")
 }
 
 // progressed tells how far the reader of a course is.

@@ -17,6 +17,7 @@ import (
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/course"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
 )
 
 // labReport makes the reader's own report, or the table of a class.
@@ -82,7 +83,7 @@ func (p *program) reportText(lessons *course.Course, report labs.Report) string 
 			rows = append(rows, []string{sign(&mark), step.ID(), p.way(mark), moment(mark)})
 		}
 	}
-	text := report.Name + "\n" + table(rows)
+	text := report.Name + "\n" + progress.Table(rows)
 	done := messages.T("%v by hand, %v by snapshot, of %v steps", report.Count(labs.ByHand), report.Count(labs.BySnapshot), len(lessons.Steps()))
 	return text + p.printer.Text(done) + "\n"
 }
@@ -181,7 +182,7 @@ func (p *program) classText(lessons *course.Course, class []labs.HandedIn) strin
 		rows = append(rows, []string{each.Name, number(each.Count(labs.ByHand)), number(each.Count(labs.BySnapshot)), number(each.Fallen()),
 			moment(labs.Mark{At: last(each.Report)}), p.remarks(each)})
 	}
-	return table(rows) + p.printer.Text(messages.T("%v reports, of %v steps", len(class), len(lessons.Steps()))) + "\n"
+	return progress.Table(rows) + p.printer.Text(messages.T("%v reports, of %v steps", len(class), len(lessons.Steps()))) + "\n"
 }
 
 // classCSV is a line for every reader and a column for every step, for a spreadsheet: times are in UTC as of ISO 8601.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hellolab/hellolab/bootstrap"
 	"github.com/hellolab/hellolab/messages"
+	"github.com/hellolab/hellolab/progress"
 )
 
 // status shows how the lab is.
@@ -24,7 +25,7 @@ func (p *program) status(c *cli.Context) error {
 }
 
 func (p *program) statusText(status bootstrap.Status) string {
-	text := table(p.statusRows(status))
+	text := progress.Table(p.statusRows(status))
 	if next, found := nextStep(status.State); found {
 		text += p.next(next)
 	}

@@ -30,6 +30,7 @@ import (
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/labs/guide"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -373,18 +374,18 @@ func TestGuide(t *testing.T) {
 	s := start(t)
 	for step, want := range map[string]string{"configmap/per-namespace": "namespaces.yaml", "pod/nginx": "nginx.yaml", "dashboard/web": "hellok8s.yaml"} {
 		_, said := s.ask(http.MethodGet, "/api/guide?lang=en&step="+step, "", nil)
-		var guide struct {
-			Look  string
+		var told struct {
+			Look  []guide.Block
 			Files []struct{ Name, Content string }
 		}
-		s.check(json.Unmarshal([]byte(said), &guide))
+		s.check(json.Unmarshal([]byte(said), &told))
 		names := 0
-		for _, file := range guide.Files {
+		for _, file := range told.Files {
 			if file.Name == want && file.Content != "" {
 				names++
 			}
 		}
-		if names != 1 || guide.Look == "" {
+		if names != 1 || len(told.Look) < 3 || told.Look[0].Kind != guide.Paragraph {
 			t.Errorf("%s has %d times the file %s: %s", step, names, want, said)
 		}
 	}

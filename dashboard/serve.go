@@ -15,6 +15,7 @@ import (
 
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/labs/guide"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -252,7 +253,7 @@ func (d *Dashboard) guide(w http.ResponseWriter, r *http.Request) {
 	for _, command := range []messages.Command{messages.Hellolab("lab", step.ID(), "--before"), messages.Hellolab("lab", step.ID())} {
 		commands = append(commands, printer.Command(command))
 	}
-	answer(w, map[string]any{"step": step.ID(), "title": printer.Text(step.Title.Text()), "look": printer.Text(d.place().Guide(step)), "files": files, "commands": commands})
+	answer(w, map[string]any{"step": step.ID(), "title": printer.Text(step.Title.Text()), "look": guide.Parse(printer.Text(d.place().Guide(step))), "files": files, "commands": commands})
 }
 
 // choose has another step be the one that is checked.

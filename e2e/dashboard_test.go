@@ -39,10 +39,10 @@ type browsing struct {
 	url string
 }
 
-// dashboards starts the dashboard, and a real browser on it.
-func (l *lab) dashboards() *browsing {
+// dashboards starts the dashboard with more flags, and a real browser on it.
+func (l *lab) dashboards(flags ...string) *browsing {
 	l.Helper()
-	command := l.command("dashboard", "--no-browser", "--lang", "en")
+	command := l.command(append([]string{"dashboard", "--no-browser", "--lang", "en"}, flags...)...)
 	stdout, err := command.StdoutPipe()
 	l.check(err)
 	l.check(command.Start())
@@ -276,6 +276,76 @@ func (b *browsing) waitsForTheLab() {
 	b.kubectl("", "run", "late", "--image=nginx")
 	b.until("a new pod", `document.querySelector('[data-id="Pod/default/late"]') !== null`)
 	b.kubectl("", "delete", "pod", "late", "--wait=false")
+}
+
+// markdown is a guide with all that Markdown has, and with what a page must not take for HTML, ask for or lead to.
+const markdown = `
+Some *words*, some **strong** ones, ~kubectl get pods~, 网页
+服务器 and <none>.
+
+## Do this
+
+1. First
+   - inner
+2. Then
+
+| 列 | column |
+|---|---|
+| a | [docs](https://kubernetes.io/docs) |
+
+> a quote
+
+~~~
+kubectl get pods
+~~~
+
+***
+
+<script>document.title = 'taken'</script><img src=x onerror="document.title = 'taken'">
+[run](javascript:document.title='taken') ![a pod](https://example.com/pod.png)
+`
+
+// TestGuidePage holds what a guide in Markdown, somebody else's, looks like on the page. It needs no lab.
+func TestGuidePage(t *testing.T) {
+	l := newLab(t, "e2e-guide", nil)
+	guide := strings.ReplaceAll(strings.ReplaceAll(strings.ReplaceAll(markdown, "~~~", "```"), "~", "`"), "\n", "\n        ")
+	b := l.dashboards("--course", l.courseOf(map[string]string{
+		"course.yaml":  "title: {en: Theirs}\nnamespaces: [default]\nchapters: [one]\n",
+		"one/lab.yaml": "title: {en: One}\nsteps:\n  - name: first\n    title: {en: First}\n    guide:\n      en: |" + guide + "\n    expect: [absent: {kind: Pod, name: a}]\n",
+	}))
+	b.click(`#course [data-key="one/first"]`)
+	b.until("the guide", `document.querySelector('.course-guide h4') !== null`)
+	for _, part := range []struct{ name, expression, want string }{
+		{"the first paragraph", `document.querySelector('.course-guide p').innerHTML`, "Some <em>words</em>, some <strong>strong</strong> ones, <code>kubectl get pods</code>, 网页服务器 and &lt;none&gt;."},
+		{"the heading", `document.querySelector('.course-guide h4').innerText`, "Do this"},
+		{"the lists", `[...document.querySelectorAll('.course-guide ol > li')].map((e) => e.firstChild.innerText + e.querySelectorAll('ul > li').length).join()`, "First1,Then0"},
+		{"the table", `[...document.querySelectorAll('.course-guide :is(th, td)')].map((e) => e.innerText).join()`, "列,column,a,docs"},
+		{"the quote", `document.querySelector('.course-guide blockquote').innerText`, "a quote"},
+		{"the command, and how to copy it", `document.querySelector('.course-guide .command').innerText.replace(/\s+/g, ' ')`, "kubectl get pods Copy"},
+		{"where links lead", `[...document.querySelectorAll('.course-guide a')].map((e) => e.innerText + ' ' + e.href + ' ' + e.rel).join()`,
+			"docs https://kubernetes.io/docs noopener noreferrer,Image: a pod https://example.com/pod.png noopener noreferrer"},
+		{"what is no text", `String(document.querySelectorAll('.course-guide :is(img, script, iframe)').length)`, "0"},
+		{"the title", "document.title", l.name},
+	} {
+		if got := evaluates[string](b, part.expression); got != part.want {
+			t.Errorf("%s: %q, want %q", part.name, got, part.want)
+		}
+	}
+	for _, look := range []struct {
+		name, theme string
+		width       int64
+	}{{"light", "light", 1440}, {"dark", "dark", 1440}, {"phone", "light", 390}} {
+		b.do(chromedp.EmulateViewport(look.width, 900))
+		b.runs(fmt.Sprintf(`document.documentElement.dataset.theme = %q`, look.theme))
+		if look.width < 760 {
+			b.click("[data-view=course]")
+		}
+		b.runs(`document.querySelector('.course-guide').scrollIntoView()`)
+		b.screenshot("guide-" + look.name)
+		if look.width > 760 { // on a phone, the course takes the place of the page's main part
+			b.audit("the guide, " + look.name)
+		}
+	}
 }
 
 // axe is the package that audits a page, as npm names it.

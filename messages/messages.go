@@ -235,7 +235,7 @@ func (p Printer) argument(arg any) any {
 		return p.list(arg)
 	case Command:
 		if p.Glued {
-			return strings.ReplaceAll(p.Command(arg), " ", noBreak)
+			return Glue(p.Command(arg))
 		}
 		return p.Command(arg)
 	case error:
@@ -249,6 +249,9 @@ func (p Printer) argument(arg any) any {
 
 // noBreak is a space at which no line ends.
 const noBreak = "\u00a0"
+
+// Glue is a command in which no line ends: see [Unglued].
+func Glue(command string) string { return strings.ReplaceAll(command, " ", noBreak) }
 
 // Unglued is a text in which commands have common spaces again, as they are typed.
 func Unglued(text string) string { return strings.ReplaceAll(text, noBreak, " ") }

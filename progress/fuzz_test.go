@@ -3,6 +3,7 @@ package progress
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // FuzzWrap holds that wrapping loses nothing but spaces, and that lines are as narrow as they can be.
@@ -34,6 +35,23 @@ func FuzzCut(f *testing.F) {
 		short := cut(line, columns)
 		if Columns(short) > columns || Columns(line) <= columns && short != line || !strings.HasPrefix(line, strings.TrimSuffix(short, "…")) {
 			t.Errorf("%q in %d columns is %q, %d wide", line, columns, short, Columns(short))
+		}
+	})
+}
+
+// FuzzTable holds that columns stand below each other, whatever is in them.
+func FuzzTable(f *testing.F) {
+	f.Add("a", "网页", "👩‍💻")
+	f.Add("", "e\u0301", "\u200b\xff")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		if strings.ContainsAny(a+b+c, "\n\r\u0085\u2028\u2029\v\f") || !utf8.ValidString(a+b+c) {
+			return // a cell is a name
+		}
+		lines := strings.Split(Table([][]string{{a, "|"}, {b, "|"}, {c, "|"}}), "\n")
+		for _, line := range lines[:3] {
+			if before, _, _ := strings.Cut(line, "|"); strings.Count(line, "|") == 1 && Columns(before) != max(Columns(a), Columns(b), Columns(c))+2 {
+				t.Errorf("%q has columns that do not stand below each other: %q", []string{a, b, c}, lines)
+			}
 		}
 	})
 }

@@ -28,15 +28,18 @@ func Wrap(text, prefix string, columns int) string {
 // words splits a text where a line may end: where Unicode has it so (https://www.unicode.org/reports/tr14/), but not
 // within a command, a path or an address, which have no spaces and nothing wide in them.
 func words(text string) (all []string) {
-	state := -1
-	for text != "" {
+	state, start, end, before := -1, 0, 0, "" // before is what stands between the last possible end of a line and end
+	for rest := text; rest != ""; {
 		var segment string
-		segment, text, _, state = uniseg.FirstLineSegmentInString(text, state)
-		if last := len(all) - 1; last >= 0 && whole(all[last], segment) {
-			all[last] += segment
-			continue
+		segment, rest, _, state = uniseg.FirstLineSegmentInString(rest, state)
+		if before != "" && !whole(before, segment) {
+			all = append(all, text[start:end])
+			start = end
 		}
-		all = append(all, segment)
+		before, end = segment, end+len(segment)
+	}
+	if start < end {
+		all = append(all, text[start:end])
 	}
 	return all
 }
@@ -66,4 +69,26 @@ func cut(line string, columns int) string {
 		}
 	}
 	return line
+}
+
+// Table lines up the cells of rows below each other, two columns apart.
+func Table(rows [][]string) string {
+	var widths []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], Columns(cell))
+		}
+	}
+	var b strings.Builder
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			line += cell + strings.Repeat(" ", widths[i]-Columns(cell)+2)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
 }

@@ -1,5 +1,6 @@
 // The course beside the picture: steps, what is checked, the guide.
-import { el, icon, button, command, copyButton, guideText, swap, byId, announce } from './dom.js';
+import { el, icon, button, command, copyButton, swap, byId, announce } from './dom.js';
+import { drawBlocks } from './guide.js';
 import { t } from './texts.js';
 import { ask } from './stream.js';
 
@@ -126,7 +127,7 @@ function drawGuide(value) {
 	guide = value;
 	const { files = [], commands = [] } = guide;
 	parts.guide.replaceChildren(
-		el('h3', t('guide')), ...guideText(guide.look),
+		el('h3', t('guide')), ...drawBlocks(guide.look || []),
 		...(files.length ? [el('h3', t('files')), ...files.map(drawFile)] : []),
 		...(commands.length ? [el('h3', t('byItself')), ...commands.map(command)] : []));
 }

@@ -65,26 +65,6 @@ export function copyButton(text) {
 
 export function command(text) { return el('div.command', el('pre', el('code', text)), copyButton(text)); }
 
-// guideText turns plain text into paragraphs; lines indented by four spaces
-// are commands or YAML.
-export function guideText(text = '') {
-	const parts = [];
-	for (const line of text.split('\n')) {
-		const last = parts.at(-1);
-		const code = line.startsWith('    ');
-		if (!line.trim()) last?.lines.push('');
-		else if (last?.code === code && (code || last.lines.at(-1))) last.lines.push(code ? line.slice(4) : line.trim());
-		else parts.push({ code, lines: [code ? line.slice(4) : line.trim()] });
-	}
-	return parts.map(({ code, lines }) => (code ? command(lines.join('\n').trimEnd()) : el('p', lines.reduce(joinLines))));
-}
-
-// joinLines: Chinese needs no space where a line ends.
-function joinLines(all, line) {
-	const tight = /[\u3000-\u9fff\uff00-\uffef]$/.test(all) && /^[\u3000-\u9fff\uff00-\uffef]/.test(line);
-	return all + (tight || /[\u3000-\u303f\uff00-\uffef]$/.test(all) ? '' : ' ') + line;
-}
-
 // swap puts in other content, if it is other; the focus stays, by data-key.
 export function swap(at, ...content) {
 	const next = at.cloneNode(false);

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/text/language"
 
+	"github.com/hellolab/hellolab/labs/guide"
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 )
@@ -58,30 +59,69 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
-// TestGuides holds that every guide fits a terminal of 80 columns, in both languages, and has no gaps.
+// TestGuides holds that every guide is there in both languages, and reads on a terminal of 80 columns as it is written: the same words,
+// and the same lines of code.
 func TestGuides(t *testing.T) {
 	t.Parallel()
 	printer := messages.In(language.SimplifiedChinese)
 	for _, chapter := range load(t, "guangzhengli").Chapters {
 		for _, step := range chapter.Steps {
-			guide := somewhere().Guide(step)
-			english, chinese := messages.Printer{}.Text(guide), printer.Text(guide)
+			text := somewhere().Guide(step)
+			english, chinese := messages.Printer{}.Text(text), printer.Text(text)
 			if english == "" || strings.ContainsFunc(english, han) {
 				t.Errorf("the English guide of %s is %q", step.ID(), english)
 			}
 			if !strings.ContainsFunc(chinese, han) {
 				t.Errorf("the Chinese guide of %s is %q", step.ID(), chinese)
 			}
-			for line := range strings.Lines(english + chinese) {
-				if line = strings.TrimSuffix(line, "\n"); progress.Columns(line) > 76 {
-					t.Errorf("the guide of %s has a line of %d columns: %s", step.ID(), progress.Columns(line), line)
+			for _, markdown := range []string{english, chinese} {
+				for line := range strings.SplitSeq(markdown, "\n") {
+					if strings.Contains(line, "{{") || strings.Contains(line, "<no value>") || line != strings.TrimRight(line, " ") {
+						t.Errorf("the guide of %s has the line %q", step.ID(), line)
+					}
+					if strings.HasPrefix(line, "    ") && progress.Columns(line) > 76 {
+						t.Errorf("the guide of %s has code of %d columns: %s", step.ID(), progress.Columns(line)-4, line)
+					}
 				}
-				if strings.Contains(line, "{{") || strings.Contains(line, "<no value>") || line != strings.TrimRight(line, " ") {
-					t.Errorf("the guide of %s has the line %q", step.ID(), line)
+				shown := ""
+				for _, line := range guide.Lines(guide.Parse(markdown), printer, 80) {
+					if progress.Columns(line.Text) > 80 {
+						t.Errorf("the guide of %s has a line of %d columns: %s", step.ID(), progress.Columns(line.Text), line.Text)
+					}
+					shown += line.Text + "\n"
+				}
+				if got, want := prose(shown), prose(strings.ReplaceAll(markdown, `\\`, `\`)); got != want {
+					t.Errorf("the guide of %s is\n%s\nwant\n%s", step.ID(), got, want)
+				}
+				if got, want := codeLines(shown), codeLines(markdown); !slices.Equal(got, want) {
+					t.Errorf("the guide of %s has the code\n%q\nwant\n%q", step.ID(), got, want)
 				}
 			}
 		}
 	}
+}
+
+// codeLines are the lines of a guide that are code.
+func codeLines(text string) []string {
+	return slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return !strings.HasPrefix(line, "    ") })
+}
+
+// prose is the rest of a guide: a line for each paragraph, in which an end of a line is a space, but for those beside what is Chinese on
+// both sides or a fullwidth sign.
+func prose(text string) string {
+	var all strings.Builder
+	for line := range strings.SplitSeq(text, "\n") {
+		if strings.HasPrefix(line, "    ") {
+			line = ""
+		}
+		all.WriteString(line + "\n")
+	}
+	paragraphs := regexp.MustCompile(`\n{2,}`).Split(strings.TrimSpace(all.String()), -1)
+	inChinese := regexp.MustCompile(`(\p{Han})\n(\p{Han})|([\x{3000}-\x{303f}\x{ff00}-\x{ff65}])\n|\n([\x{3000}-\x{303f}\x{ff00}-\x{ff65}])`)
+	for i, paragraph := range paragraphs {
+		paragraphs[i] = strings.ReplaceAll(inChinese.ReplaceAllString(paragraph, "$1$2$3$4"), "\n", " ")
+	}
+	return strings.Join(paragraphs, "\n")
 }
 
 func han(r rune) bool { return unicode.Is(unicode.Han, r) }
