@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/hellolab/hellolab/images"
 )
 
 // TestShowWrite holds that a step's files are written where they are wanted, that those of another step give way, and that what the reader
@@ -31,9 +33,28 @@ func TestShowWrite(t *testing.T) {
 	}
 	m.must(exitDone, []string{"lab", "show", "deployment/scale", "--write", "work", "--force"})
 	m.must(exitUsage, []string{"lab", "show", "deployment", "--write", "work"}, "next: hellolab lab show deployment/create --write work")
-	m.must(exitUsage, []string{"lab", "show", "container", "--write", "none"}, "has no files", "next: hellolab lab show container/build-run-push")
+	m.must(exitUsage, []string{"lab", "show", "deployment/rollback", "--write", "none"}, "has no files", "next: hellolab lab show deployment/rollback")
 	if _, err := os.Stat("none"); err == nil {
 		t.Error("there is a folder without files")
 	}
 	m.must(exitFailed, []string{"lab", "show", "pod/nginx", "--write", filepath.Join("work", "deployment.yaml", "x")}, "the files cannot be written")
+}
+
+// TestShowWriteSources holds that each of the course's images has its sources at the step that introduces it, where a reader builds it.
+func TestShowWriteSources(t *testing.T) {
+	m := newMachine(t)
+	steps := map[string]string{"v1": "container", "v2": "deployment/upgrade", "liveness": "deployment/liveness", "bad": "deployment/readiness",
+		"v3": "service/clusterip", "v4": "configmap", "v5": "secret", "v6": "helm/chart"}
+	for _, tag := range images.Tags() {
+		folder := "hellok8s-" + tag.Name
+		m.must(exitDone, []string{"lab", "show", steps[tag.Name]}, "--- "+folder+"/main.go", "--- "+folder+"/Dockerfile")
+		m.must(exitDone, []string{"lab", "show", steps[tag.Name], "--write", "work"}, filepath.Join("work", folder, "go.mod"))
+		source, err := tag.Source("")
+		m.check(err)
+		written, err := os.ReadFile(filepath.Join("work", folder, "main.go"))
+		m.check(err)
+		if string(written) != string(source) {
+			t.Errorf("%s is\n%s", tag.Name, written)
+		}
+	}
 }

@@ -98,7 +98,7 @@ func commandsIn(document string) (all []string) {
 func TestPages(t *testing.T) {
 	t.Parallel()
 	linked := regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
-	for _, page := range append(pages(), "docs/architecture", "docs/benchmarks", "docs/faults") {
+	for _, page := range append(pages(), "docs/architecture", "docs/benchmarks", "docs/coverage", "docs/faults") {
 		read := func(file string) string {
 			content, err := os.ReadFile(filepath.FromSlash(file))
 			if err != nil {

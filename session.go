@@ -121,7 +121,29 @@ func (p *program) onLab(do func(*bootstrap.Lab, context.Context) error) cli.Acti
 // course reads the course that the configuration names, or the built-in one.
 func (s session) course() (*course.Course, error) { return loadCourse(s.config) }
 
+// loadCourse reads the course, with the sources of the images that its steps introduce.
 func loadCourse(config configuration) (*course.Course, error) {
+	lessons, err := readCourse(config)
+	if err != nil {
+		return lessons, err
+	}
+	return lessons, lessons.AddSources(func(tag string) ([]course.File, error) { return sourcesOf(tag, config.Images.Builder) })
+}
+
+// sourcesOf are the files of an image of the course's, in a folder named as the image is, for readers who build it.
+func sourcesOf(tag, builder string) (files []course.File, err error) {
+	selected, err := images.Select([]string{tag})
+	if err != nil {
+		return nil, err
+	}
+	sources, err := selected[0].Files(builder)
+	for _, file := range sources {
+		files = append(files, course.File{Name: "hellok8s-" + tag + "/" + file.Name, Content: file.Content})
+	}
+	return files, err
+}
+
+func readCourse(config configuration) (*course.Course, error) {
 	folder := config.Labs.Course
 	if folder == "" {
 		return course.Load(course.Embedded(), "", config.Images.Account)

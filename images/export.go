@@ -10,21 +10,34 @@ import (
 	"github.com/hellolab/hellolab/messages"
 )
 
+// File is one of a tag's, for building it by hand.
+type File struct{ Name, Content string }
+
+// Files are what a tag's image is built from by hand, in a folder of its own: main.go, and a go.mod and Dockerfile like the course's,
+// which compiles with the image builder.
+func (t Tag) Files(builder string) ([]File, error) {
+	source, err := t.Source("")
+	if err != nil {
+		return nil, err
+	}
+	return []File{{"main.go", string(source)}, {"go.mod", module}, {"Dockerfile", dockerfile(builder)}}, nil
+}
+
 // Export writes the sources of all tags into folder, each with a Dockerfile like the course's, for users who build by
 // hand. It returns the folders written. Where the user has changed a file, nothing is written, unless force is set.
 func Export(folder string, builder string, force bool) ([]string, error) {
 	files := map[string][]byte{}
 	var folders []string
 	for _, tag := range Tags() {
-		source, err := tag.Source("")
+		written, err := tag.Files(builder)
 		if err != nil {
 			return nil, err
 		}
 		into := filepath.Join(folder, tag.Name)
 		folders = append(folders, into)
-		files[filepath.Join(into, "main.go")] = source
-		files[filepath.Join(into, "go.mod")] = []byte(module)
-		files[filepath.Join(into, "Dockerfile")] = []byte(dockerfile(builder))
+		for _, file := range written {
+			files[filepath.Join(into, file.Name)] = []byte(file.Content)
+		}
 	}
 	if !force {
 		if changed := changed(files); len(changed) > 0 {

@@ -4,7 +4,9 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -58,12 +60,17 @@ func tagNames() (names []string) {
 	return names
 }
 
-// Source is a tag's main.go: the built-in one, or the one in folder, which `images export` filled, unless that is "".
+// Source is a tag's main.go: the built-in one, or the one in folder, which `images export` or `lab show --write` filled, unless that is "".
 func (t Tag) Source(folder string) ([]byte, error) {
 	if folder == "" {
 		return sources.ReadFile(path.Join("src", t.Name, "main.go"))
 	}
 	content, err := os.ReadFile(filepath.Join(folder, t.Name, "main.go"))
+	if errors.Is(err, fs.ErrNotExist) {
+		if shown, failed := os.ReadFile(filepath.Join(folder, "hellok8s-"+t.Name, "main.go")); failed == nil {
+			return shown, nil
+		}
+	}
 	if err != nil {
 		return nil, messages.Usagef("the source of the image %s cannot be read", t.Name).Because(err).
 			WithHint("%s writes all sources there", messages.Hellolab("images", "export", folder))

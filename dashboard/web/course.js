@@ -135,7 +135,7 @@ function drawGuide(value) {
 function drawFile({ name, content }) {
 	return fold(course.step + name, false, 'file', el('code', name),
 		el('pre.code', { tabindex: '0' }, el('code', content)),
-		el('div.buttons', copyButton(content), button(t('applyThis'), () => applyFile(content))));
+		el('div.buttons', copyButton(content), name.endsWith('.yaml') && button(t('applyThis'), () => applyFile(content))));
 }
 
 export function stepLine(element) {

@@ -5,6 +5,7 @@ package course
 
 import (
 	"embed"
+	"errors"
 	"io/fs"
 	"slices"
 	"strings"
@@ -78,6 +79,8 @@ type Step struct {
 	// After names the step of the chapter whose snapshot this one builds on, where that is not the step before; "nothing"
 	// is an empty one.
 	After string `yaml:"after"`
+	// Sources are the tags of the images that the step introduces; see [Course.AddSources].
+	Sources []string `yaml:"sources"`
 	// Needs lists parts of the lab that may be missing: "ingress", "tunnel".
 	Needs []string `yaml:"needs"`
 	// Do makes the snapshot out of the one before. Empty: apply all manifests in the folder of the step's name.
@@ -90,6 +93,17 @@ type Step struct {
 	chapter      *Chapter
 	previous     *Step
 	start, after *Snapshot
+	sources      []File
+	// file and line are where the chapter names the sources.
+	file string
+	line int
+}
+
+// File is one that a reader of a step needs.
+type File struct {
+	// Name below the folder that the reader works in, with slashes: "deployment.yaml", "hellok8s-v2/main.go".
+	Name    string
+	Content string
 }
 
 // Manifest is one file of the course's.
@@ -132,19 +146,36 @@ func (s *Step) Manifests() []Manifest {
 	return all
 }
 
-// Files are the manifests that a reader of the step needs as files, each name once: with the first step of a chapter come those that the
-// chapter takes for granted.
-func (s *Step) Files() (files []Manifest) {
+// Files are what a reader of the step needs as files, each name once: its manifests, with the first step of a chapter those that the
+// chapter takes for granted, and the sources of the images that it introduces.
+func (s *Step) Files() (files []File) {
 	manifests := s.Manifests()
 	if s.previous == nil {
 		manifests = slices.Concat(s.chapter.given, manifests)
 	}
 	for _, manifest := range manifests {
-		if manifest.Name != "" && !slices.ContainsFunc(files, func(file Manifest) bool { return file.Name == manifest.Name }) {
-			files = append(files, manifest)
+		if manifest.Name != "" && !slices.ContainsFunc(files, func(file File) bool { return file.Name == manifest.Name }) {
+			files = append(files, File{manifest.Name, manifest.Content})
 		}
 	}
-	return files
+	return append(files, s.sources...)
+}
+
+// AddSources puts the sources of the images that steps introduce among their files; of returns those of a tag, and an error for one that
+// there is none of.
+func (c *Course) AddSources(of func(tag string) ([]File, error)) error {
+	var wrong []error
+	for _, step := range c.Steps() {
+		step.sources = nil
+		for _, tag := range step.Sources {
+			files, err := of(tag)
+			if err != nil {
+				wrong = append(wrong, messages.Usagef("%s, line %v: %s", step.file, step.line, err).WithHint("%s", help()))
+			}
+			step.sources = append(step.sources, files...)
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // images are those that the step expects in the registry.

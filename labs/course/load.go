@@ -203,6 +203,7 @@ func (l *loader) step(file string, lines *yaml.Node, step *Step) {
 			l.refuse(file, line(lines, "needs", i), messages.T("a lab has no part %q", part))
 		}
 	}
+	step.file, step.line = l.name(file), line(lines, "sources")
 	for _, language := range []string{"en", "zh"} {
 		guide := step.Guide.English
 		if language == "zh" {
@@ -215,7 +216,7 @@ func (l *loader) step(file string, lines *yaml.Node, step *Step) {
 	if len(step.Do) == 0 {
 		step.Do = l.everything(step, line(lines))
 	}
-	for _, list := range []string{"do", "exercise", "expect"} {
+	for _, list := range []string{"do", "exercise", "expect", "sources"} {
 		l.noGaps(file, child(lines, list))
 	}
 	for _, actions := range [][]Action{step.Do, step.Exercise} {

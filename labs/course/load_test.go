@@ -242,6 +242,28 @@ func TestLoadRefuses(t *testing.T) {
 	}
 }
 
+// TestSources holds that the sources of images are among a step's files, and that a tag without any is refused where the chapter names it.
+func TestSources(t *testing.T) {
+	t.Parallel()
+	course, err := Load(files(step("sources: [v1, v9]", "expect: [absent: {kind: Pod, name: web}]")), "my", "us")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = course.AddSources(func(tag string) ([]File, error) {
+		if tag == "v9" {
+			return nil, messages.Usagef("there is no image tag %q", tag)
+		}
+		return []File{{tag + "/main.go", "package main"}}, nil
+	})
+	if err == nil || err.Error() != `my/one/lab.yaml, line 4: there is no image tag "v9"` || !messages.IsUsage(err) {
+		t.Errorf("the error is %v", err)
+	}
+	shown := course.Chapters[0].Steps[0].Files()
+	if len(shown) != 2 || shown[0].Name != "pod.yaml" || shown[1] != (File{"v1/main.go", "package main"}) {
+		t.Errorf("the files are %v", shown)
+	}
+}
+
 // TestLoadRefusesBadAnswers holds that a pattern which the YAML library reads has its file and line, too.
 func TestLoadRefusesBadAnswers(t *testing.T) {
 	t.Parallel()
