@@ -38,11 +38,11 @@ func (p *program) dashboard(c *cli.Context) error {
 	}
 	board := &dashboard.Dashboard{Name: s.config.Bootstrap.Name, Course: lessons, Place: p.place(s), Connect: p.connectDashboard(s, lessons), Printer: p.speaking, Kubectl: p.kubectlItself}
 	spoken, _ := p.printer.Language().Base()
-	err = board.Run(c.Context, listener, spoken.String(), func(url string) {
+	err = board.Run(c.Context, listener, spoken.String(), func(url, once string) {
 		p.printText(url + "\n")
 		p.story.Say(messages.T("the dashboard runs until Ctrl-C; only this machine reaches it"))
 		if !c.Bool("no-browser") {
-			p.browse(url)
+			p.browse(once)
 		}
 	})
 	if c.Context.Err() != nil { // Ctrl-C is how it ends

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"context"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,10 +23,30 @@ type action struct {
 
 // field is what a reader fills in.
 type field struct {
-	Name  string `json:"name"`
-	Kind  string `json:"kind"`
-	Value string `json:"value"`
+	Name string `json:"name"`
+	// Kind is number, or choice: one of Options.
+	Kind    string   `json:"kind"`
+	Value   string   `json:"value"`
+	Options []option `json:"options,omitempty"`
 }
+
+// option is a value that a reader may choose, and what is known of it.
+type option struct {
+	Value string `json:"value"`
+	Text  string `json:"text"`
+}
+
+// takes reports whether value can be the field's.
+func (f field) takes(value string) bool {
+	if f.Kind == "choice" {
+		return slices.ContainsFunc(f.Options, func(o option) bool { return o.Value == value })
+	}
+	number, err := strconv.Atoi(value)
+	return err == nil && number >= 0 && number <= most
+}
+
+// most is the highest number that a field takes.
+const most = 1000
 
 // offer is an action without the language that it is told in.
 type offer struct {
@@ -36,8 +57,8 @@ type offer struct {
 	danger bool
 }
 
-// actions are what can be done with an object.
-func actions(o *object) (all []offer) {
+// actions are what can be done with an object. earlier are the revisions that a Deployment can go back to.
+func actions(o *object, earlier []option) (all []offer) {
 	target := strings.ToLower(o.Kind) + "/" + o.Name
 	constant := func(words ...string) func(map[string]string) []string {
 		return func(map[string]string) []string { return words }
@@ -47,7 +68,7 @@ func actions(o *object) (all []offer) {
 		all = append(all, offer{name: visiting, label: messages.T("Ask its address")})
 	case "Deployment", "StatefulSet", "ReplicaSet":
 		if o.Owner == "" {
-			all = append(all, offer{name: "scale", label: messages.T("Scale"), fields: []field{{"replicas", "number", strconv.Itoa(int(*o.Wanted))}},
+			all = append(all, offer{name: "scale", label: messages.T("Scale"), fields: []field{{Name: "replicas", Kind: "number", Value: strconv.Itoa(int(*o.Wanted))}},
 				words: func(fields map[string]string) []string {
 					return []string{"scale", target, "--replicas=" + fields["replicas"]}
 				}})
@@ -55,9 +76,18 @@ func actions(o *object) (all []offer) {
 	}
 	switch o.Kind {
 	case "Deployment", "StatefulSet", "DaemonSet":
-		all = append(all,
-			offer{name: "restart", label: messages.T("Restart"), words: constant("rollout", "restart", target)},
-			offer{name: "rollback", label: messages.T("Roll back"), words: constant("rollout", "undo", target)})
+		all = append(all, offer{name: "restart", label: messages.T("Restart"), words: constant("rollout", "restart", target)})
+	}
+	rollback := offer{name: "rollback", label: messages.T("Roll back"), words: constant("rollout", "undo", target)}
+	switch {
+	case o.Kind == "StatefulSet" || o.Kind == "DaemonSet":
+		all = append(all, rollback)
+	case o.Kind == "Deployment" && len(earlier) > 0:
+		rollback.fields = []field{{Name: "revision", Kind: "choice", Value: earlier[0].Value, Options: earlier}}
+		rollback.words = func(fields map[string]string) []string {
+			return []string{"rollout", "undo", target, "--to-revision=" + fields["revision"]}
+		}
+		all = append(all, rollback)
 	}
 	if o.Kind != "Node" && o.Kind != "Release" {
 		all = append(all,
@@ -97,8 +127,12 @@ func (o offer) shown(printer messages.Printer, namespace string, visits string) 
 // checked refuses what cannot be a field's value.
 func (o offer) checked(fields map[string]string) error {
 	for _, f := range o.fields {
-		if number, err := strconv.Atoi(fields[f.Name]); err != nil || number < 0 || number > 1000 {
-			return messages.Usagef("%q is not a number from 0 to %v", fields[f.Name], 1000)
+		switch value := fields[f.Name]; {
+		case f.takes(value):
+		case f.Kind == "choice":
+			return messages.Usagef("there is no %s any more", f.Name+" "+value)
+		default:
+			return messages.Usagef("%q is not a number from 0 to %v", value, most)
 		}
 	}
 	return nil

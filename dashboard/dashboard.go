@@ -3,8 +3,6 @@ package dashboard
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +35,7 @@ type Dashboard struct {
 	Kubectl func(ctx context.Context, input io.Reader, words ...string) (string, error)
 
 	token string
+	pass  *pass
 	hub   *hub
 	ended chan struct{}
 
@@ -62,14 +61,16 @@ const (
 	connectWithin = 5 * time.Second
 )
 
-// Run serves the page on listener until ctx ends, or until a lab that was there is gone. It calls open with the page's address, which has
-// the token of this start.
-func (d *Dashboard) Run(ctx context.Context, listener net.Listener, language string, open func(url string)) error {
-	secret := make([]byte, 16)
-	if _, err := rand.Read(secret); err != nil {
+// Run serves the page on listener until ctx ends, or until a lab that was there is gone. It calls open with the page's address for the reader,
+// which has the token of this start, and with the one for a browser's arguments, which others may read: that is good once, and for a minute.
+func (d *Dashboard) Run(ctx context.Context, listener net.Listener, language string, open func(url, once string)) (err error) {
+	if d.token, err = secret(); err != nil {
 		return err
 	}
-	d.token, d.hub, d.ended, d.chosen = hex.EncodeToString(secret), newHub(), make(chan struct{}), make(chan struct{})
+	if d.pass, err = newPass(); err != nil {
+		return err
+	}
+	d.hub, d.ended, d.chosen = newHub(), make(chan struct{}), make(chan struct{})
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
 		return err
@@ -85,7 +86,10 @@ func (d *Dashboard) Run(ctx context.Context, listener net.Listener, language str
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer close(d.ended)
-	open(fmt.Sprintf("http://%s/#token=%s&lang=%s", listener.Addr(), d.token, language))
+	address := func(key, value string) string {
+		return fmt.Sprintf("http://%s/#%s=%s&lang=%s", listener.Addr(), key, value, language)
+	}
+	open(address("token", d.token), address("code", d.pass.code))
 	kept := make(chan error, 1)
 	go func() { kept <- d.keep(ctx) }()
 	select {
@@ -93,6 +97,8 @@ func (d *Dashboard) Run(ctx context.Context, listener net.Listener, language str
 		return err
 	case err := <-kept:
 		return err
+	case <-d.pass.shared:
+		return shared()
 	}
 }
 
@@ -178,7 +184,7 @@ func answers(ctx context.Context, lab *labs.Labs) bool {
 
 // follow has a step be the one that is checked.
 func (d *Dashboard) follow(step *course.Step) {
-	d.hub.change(func() { d.hub.step, d.hub.check = step, result{} }, func(n *news) { n.course = true })
+	d.hub.change(func() { d.hub.step, d.hub.check, d.hub.sent = step, result{}, nil }, func(n *news) { n.course = true })
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	close(d.chosen)
@@ -233,5 +239,32 @@ func (d *Dashboard) checkOnce(ctx context.Context, lab *labs.Labs) error {
 		state.Marks = now.Marks
 	}
 	d.hub.setCourse(from, state, step, rows)
+	return d.drawRequests(ctx, lab, step, rows)
+}
+
+// drawRequests shows the way of the requests that a check has sent, one for each different answer.
+func (d *Dashboard) drawRequests(ctx context.Context, lab *labs.Labs, step *course.Step, rows []check.Row) error {
+	var sent []traffic
+	for i, row := range rows {
+		through, err := lab.Checker.Way(ctx, step.Expect[i].Condition)
+		if err != nil {
+			return err
+		}
+		var path []string
+		for _, each := range through {
+			path = append(path, id(each.Kind, each.Namespace, each.Name))
+		}
+		if len(path) == 0 {
+			continue
+		}
+		answers := row.Answers
+		if len(answers) == 0 { // the request has got none
+			answers = []string{""}
+		}
+		for j, answer := range answers {
+			sent = append(sent, traffic{path: d.way(slices.Clone(path), answer), ok: row.Met || j < len(answers)-1})
+		}
+	}
+	d.hub.send(sent)
 	return nil
 }

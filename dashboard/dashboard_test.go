@@ -3,7 +3,9 @@ package dashboard
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,15 +13,19 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/text/language"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -46,8 +52,8 @@ type started struct {
 	*testing.T
 	api   *kubetest.Server
 	board *Dashboard
-	// url of the page without what is behind #, and token.
-	url, token string
+	// url of the page without what is behind #, token, and the code that is exchanged for it.
+	url, token, code string
 	// lab is what a try to connect finds.
 	lab chan Condition
 	// ran are kubectl's words and input.
@@ -55,14 +61,20 @@ type started struct {
 	ended chan error
 }
 
-// start runs a dashboard on a lab with objects.
+// start runs a dashboard on a lab without objects.
 func start(t *testing.T) *started {
+	t.Helper()
+	return startAt(t, course.Place{})
+}
+
+// startAt runs a dashboard on a lab that answers at a place.
+func startAt(t *testing.T, place course.Place) *started {
 	t.Helper()
 	s := &started{T: t, api: kubetest.New(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}), lab: make(chan Condition, 1), ran: make(chan string, 10)}
 	lessons, err := course.Load(course.Embedded(), "", "guangzhengli")
 	s.check(err)
 	cluster := s.api.Cluster()
-	lab := &labs.Labs{Course: lessons, Cluster: cluster, Timeout: time.Second, Checker: &check.Checker{Cluster: cluster, Course: lessons, Registry: nothing{}, Namespace: "default"}}
+	lab := &labs.Labs{Course: lessons, Cluster: cluster, Timeout: time.Second, Checker: &check.Checker{Cluster: cluster, Course: lessons, Registry: nothing{}, Namespace: "default", Place: place}}
 	condition := Condition{State: Ready}
 	s.board = &Dashboard{Name: "web", Course: lessons, Printer: func(tag language.Tag) messages.Printer { return messages.In(tag) },
 		Connect: func(context.Context) (*labs.Labs, Condition) {
@@ -86,13 +98,17 @@ func start(t *testing.T) *started {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	s.check(err)
 	ctx, cancel := context.WithCancel(t.Context())
-	opened, ended := make(chan string, 1), make(chan error, 1)
-	go func() { ended <- s.board.Run(ctx, listener, "en", func(url string) { opened <- url }) }()
-	parts := regexp.MustCompile(`^(http://127\.0\.0\.1:\d+)/#token=([0-9a-f]{32})&lang=en$`).FindStringSubmatch(<-opened)
-	if parts == nil {
-		t.Fatal("the address is none")
+	opened, ended := make(chan [2]string, 1), make(chan error, 1)
+	go func() {
+		ended <- s.board.Run(ctx, listener, "en", func(url, once string) { opened <- [2]string{url, once} })
+	}()
+	addresses := <-opened
+	parts := regexp.MustCompile(`^(http://127\.0\.0\.1:\d+)/#token=([0-9a-f]{32})&lang=en$`).FindStringSubmatch(addresses[0])
+	once := regexp.MustCompile(`^(http://127\.0\.0\.1:\d+)/#code=([0-9a-f]{32})&lang=en$`).FindStringSubmatch(addresses[1])
+	if parts == nil || once == nil || parts[1] != once[1] || parts[2] == once[2] {
+		t.Fatalf("the addresses are %q", addresses)
 	}
-	s.url, s.token = parts[1], parts[2]
+	s.url, s.token, s.code = parts[1], parts[2], once[2]
 	s.ended = ended
 	t.Cleanup(cancel)
 	return s
@@ -319,11 +335,219 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
+// TestPass holds that the browser's address is good once, and that the dashboard ends when somebody else uses it, too.
+func TestPass(t *testing.T) {
+	s := start(t)
+	stranger := func(r *http.Request) { r.Header.Del("Authorization") }
+	enter := func(code string) (int, string) {
+		return s.ask(http.MethodPost, "/api/enter", fmt.Sprintf(`{"code":%q}`, code), stranger)
+	}
+	if status, said := enter(strings.Repeat("0", 32)); status != http.StatusUnauthorized || strings.Contains(said, s.token) {
+		t.Errorf("another code gets %d %s", status, said)
+	}
+	if status, said := s.ask(http.MethodPost, "/api/enter", `{"code":"`+s.code+`"}`, func(r *http.Request) { r.Header.Set("Origin", "http://evil.example") }); status != http.StatusForbidden {
+		t.Errorf("another page gets %d %s", status, said)
+	}
+	if status, said := enter(s.code); status != http.StatusOK || !strings.Contains(said, s.token) {
+		t.Errorf("the code gets %d %s", status, said)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/api/enter", strings.NewReader(`{"code":"`+s.code+`"}`))
+	s.check(err)
+	if response, err := http.DefaultClient.Do(request); err == nil { // or the server has gone before its answer
+		if response.Body.Close(); response.StatusCode != http.StatusUnauthorized {
+			t.Errorf("the second time, the code gets %s", response.Status)
+		}
+	}
+	select {
+	case err := <-s.ended:
+		if !strings.Contains(fmt.Sprint(err), "used twice") {
+			t.Errorf("it ends with %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it goes on though the code has come twice")
+	}
+}
+
+// TestPassGetsOld holds that nobody can come with the browser's address later, neither in nor to end the dashboard.
+func TestPassGetsOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := newPass()
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(passFor + time.Second)
+		for range 2 {
+			if p.take(p.code) {
+				t.Error("it is good after its time")
+			}
+		}
+		select {
+		case <-p.shared:
+			t.Error("an old one ends the dashboard")
+		default:
+		}
+	})
+}
+
+// set is a revision of a Deployment's.
+func set(number, image string, change func(*appsv1.ReplicaSet)) *appsv1.ReplicaSet {
+	made := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: "web-" + number, Namespace: "dev", Annotations: map[string]string{"deployment.kubernetes.io/revision": number},
+		OwnerReferences: []metav1.OwnerReference{{Kind: "Deployment", Name: "web", Controller: new(true), APIVersion: "apps/v1", UID: "1"}}},
+		Spec: appsv1.ReplicaSetSpec{Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "web", "pod-template-hash": number}},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: "guangzhengli/hellok8s:" + image}}}}}}
+	if change != nil {
+		change(made)
+	}
+	return made
+}
+
+// TestRollback holds that a Deployment goes back to a revision that a reader chooses by its image and by what it changed, and to no other.
+func TestRollback(t *testing.T) {
+	s := start(t)
+	r := s.listen()
+	probed := func(made *appsv1.ReplicaSet) {
+		made.Spec.Template.Spec.Containers[0].LivenessProbe = &corev1.Probe{PeriodSeconds: 3}
+	}
+	s.api.Put(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "dev", Annotations: map[string]string{"deployment.kubernetes.io/revision": "10"}}},
+		set("1", "v1", nil), set("2", "v2", nil), set("9", "v2", probed),
+		set("10", "v3", probed), set("3", "v2", func(made *appsv1.ReplicaSet) { made.Annotations["kubernetes.io/change-cause"] = "said <b>so</b>" }))
+	r.until("the revisions", func(string, string) bool { return len(r.seen) == 7 })
+	status, said := s.ask(http.MethodGet, "/api/object?lang=en&id=Deployment/dev/web", "", nil)
+	var shown seen
+	s.check(json.Unmarshal([]byte(said), &shown))
+	at := slices.IndexFunc(shown.Actions, func(a action) bool { return a.Name == "rollback" })
+	if status != 200 || at < 0 {
+		t.Fatalf("the Deployment is shown as %d %s", status, said)
+	}
+	offered := shown.Actions[at]
+	want := []option{{"9", "hellok8s:v2 · livenessProbe"}, {"3", "hellok8s:v2 · said <b>so</b>"}, {"2", "hellok8s:v2 · image"}, {"1", "hellok8s:v1"}}
+	if !slices.Equal(offered.Fields[0].Options, want) || offered.Fields[0].Value != "9" || offered.Command != "kubectl rollout undo deployment/web --to-revision={revision} -n dev" {
+		t.Errorf("the rollback is %+v", offered)
+	}
+	if _, said := s.ask(http.MethodPost, "/api/act", `{"id":"Deployment/dev/web","name":"rollback","fields":{"revision":"2"}}`, nil); !strings.Contains(said, "--to-revision=2 -n dev") {
+		t.Errorf("the rollback says %s", said)
+	}
+	if ran := <-s.ran; ran != "-n dev rollout undo deployment/web --to-revision=2" {
+		t.Errorf("kubectl was run with %q", ran)
+	}
+	for _, wrong := range []string{"10", "4", "", "1 --all"} {
+		_, said := s.ask(http.MethodPost, "/api/act", fmt.Sprintf(`{"id":"Deployment/dev/web","name":"rollback","fields":{"revision":%q}}`, wrong), nil)
+		if !strings.Contains(said, `"ok":false`) || len(s.ran) > 0 {
+			t.Errorf("revision %q: %s", wrong, said)
+		}
+	}
+}
+
+// TestChanges holds what two templates differ in, as a reader is told.
+func TestChanges(t *testing.T) {
+	base := set("1", "v1", nil).Spec.Template
+	for name, test := range map[string]struct {
+		change func(*corev1.PodTemplateSpec)
+		want   []string
+	}{
+		"nothing": {func(*corev1.PodTemplateSpec) {}, nil},
+		"a restart": {func(p *corev1.PodTemplateSpec) {
+			p.Annotations = map[string]string{"kubectl.kubernetes.io/restartedAt": "now"}
+		}, []string{"restartedAt"}},
+		"a label": {func(p *corev1.PodTemplateSpec) { p.Labels["tier"] = "front" }, []string{"tier"}},
+		"a volume": {func(p *corev1.PodTemplateSpec) {
+			p.Spec.Volumes = []corev1.Volume{{Name: "data"}}
+			p.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "data", MountPath: "/data"}}
+		}, []string{"volumeMounts", "volumes"}},
+		"what goes": {func(p *corev1.PodTemplateSpec) { delete(p.Labels, "app") }, []string{"app"}},
+	} {
+		changed := base.DeepCopy()
+		if test.change(changed); !slices.Equal(changes(&base, changed), test.want) {
+			t.Errorf("%s: %q", name, changes(&base, changed))
+		}
+	}
+}
+
+// TestNextRun holds when a CronJob runs next.
+func TestNextRun(t *testing.T) {
+	now := time.Date(2026, 3, 1, 11, 59, 30, 0, time.UTC)
+	for _, test := range []struct {
+		schedule string
+		zone     *string
+		want     string
+	}{
+		{"*/1 * * * *", nil, "2026-03-01T12:00:00Z"},
+		{"30 2 * * 1", nil, "2026-03-02T02:30:00Z"},
+		{"0 20 * * *", new("Asia/Shanghai"), "2026-03-01T12:00:00Z"},
+		{"0 20 * * *", new("Nowhere/Town"), "0001-01-01T00:00:00Z"},
+		{"0 0 30 2 *", nil, "0001-01-01T00:00:00Z"},
+		{"nonsense", nil, "0001-01-01T00:00:00Z"},
+	} {
+		next := nextRun(&batchv1.CronJob{Spec: batchv1.CronJobSpec{Schedule: test.schedule, TimeZone: test.zone}}, now)
+		if got := next.UTC().Format(time.RFC3339); got != test.want {
+			t.Errorf("%s: %s, want %s", test.schedule, got, test.want)
+		}
+	}
+}
+
+// TestCronJob holds what a CronJob's box shows.
+func TestCronJob(t *testing.T) {
+	now := time.Date(2026, 3, 1, 11, 59, 30, 0, time.UTC)
+	found := &batchv1.CronJob{Spec: batchv1.CronJobSpec{Schedule: "*/1 * * * *"}, Status: batchv1.CronJobStatus{LastScheduleTime: &metav1.Time{Time: now.Add(-30 * time.Second)}}}
+	shown := object{State: ready}
+	shown.cronJob(found, now)
+	if want := [][2]string{{"schedule", "*/1 * * * *"}, {"last", "2026-03-01T11:59:00Z"}, {"next", "2026-03-01T12:00:00Z"}}; !slices.Equal(shown.Facts, want) {
+		t.Errorf("it is shown as %v", shown.Facts)
+	}
+	found.Spec.Suspend = new(true)
+	suspended := object{State: ready}
+	if suspended.cronJob(found, now); suspended.State != idle || len(suspended.Facts) != 2 {
+		t.Errorf("suspended, it is shown as %+v", suspended)
+	}
+}
+
+// TestRequestsOfChecks holds that a page sees which way a check's requests went, and how: not a second time, but where it has just come.
+func TestRequestsOfChecks(t *testing.T) {
+	var count, down atomic.Int64
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if down.Load() > 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintf(w, "[v3] Hello, Kubernetes!, From host: hellok8s-deployment-%d", 1+count.Add(1)%2)
+	}))
+	defer web.Close()
+	s := startAt(t, course.Place{NodePort: web.URL})
+	endpoint := func(pod string) discoveryv1.Endpoint {
+		return discoveryv1.Endpoint{TargetRef: &corev1.ObjectReference{Kind: "Pod", Name: pod}}
+	}
+	const one, two = "hellok8s-deployment-1", "hellok8s-deployment-2"
+	s.api.Put(pod(one, "web", true), pod(two, "web", true),
+		&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "service-hellok8s-nodeport", Namespace: "default"}},
+		&discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Name: "web-abc", Namespace: "default", Labels: map[string]string{discoveryv1.LabelServiceName: "service-hellok8s-nodeport"}},
+			Endpoints: []discoveryv1.Endpoint{endpoint(one), endpoint(two)}})
+	r := s.listen()
+	r.until("the pods", func(string, string) bool { return len(r.seen["Service/default/service-hellok8s-nodeport"].To) == 2 })
+	if status, said := s.ask(http.MethodPost, "/api/step", `{"step":"service/nodeport"}`, nil); status != http.StatusOK {
+		t.Fatal(said)
+	}
+	goes := func(ways ...string) func(string, string) bool {
+		missing := slices.Clone(ways)
+		return func(event, data string) bool {
+			if event == "traffic" {
+				missing = slices.DeleteFunc(missing, func(way string) bool { return strings.Contains(data, way) })
+			}
+			return len(missing) == 0
+		}
+	}
+	const both = `"path":["Service/default/service-hellok8s-nodeport","Pod/default/hellok8s-deployment-%d"],"text":""`
+	r.until("requests to both pods", goes(`"ok":true,`+fmt.Sprintf(both, 1), `"ok":true,`+fmt.Sprintf(both, 2)))
+	s.listen().until("the same on another page", goes(`"ok":true,`+fmt.Sprintf(both, 1), `"ok":true,`+fmt.Sprintf(both, 2)))
+	down.Store(1)
+	r.until("a request that gets no good answer", goes(`"ok":false,"path":["Service/default/service-hellok8s-nodeport"]`))
+}
+
 // TestActions holds what each action runs, and that nothing else can be run.
 func TestActions(t *testing.T) {
 	s := start(t)
 	deployment := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "dev"}, Spec: appsv1.DeploymentSpec{Replicas: new(int32(3))}}
-	s.api.Put(deployment, &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "bad", Namespace: "default"}}, pod("web-1", "web", true))
+	s.api.Put(deployment, &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "bad", Namespace: "default"}},
+		&appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Name: "good", Namespace: "default"}}, pod("web-1", "web", true))
 	r := s.listen()
 	r.until("the objects", func(string, string) bool {
 		return r.seen["Deployment/dev/web"].ID != "" && r.seen["Pod/default/web-1"].ID != ""
@@ -335,7 +559,8 @@ func TestActions(t *testing.T) {
 	}{
 		{"Deployment/dev/web", "scale", `{"replicas":"5"}`, 200, "-n dev scale deployment/web --replicas=5", "kubectl scale deployment/web --replicas=5 -n dev"},
 		{"Deployment/dev/web", "restart", `{}`, 200, "-n dev rollout restart deployment/web", "kubectl rollout restart deployment/web -n dev"},
-		{"Deployment/dev/web", "rollback", `{}`, 200, "-n dev rollout undo deployment/web", ""},
+		{"Deployment/dev/web", "rollback", `{}`, http.StatusBadRequest, "", ""},
+		{"StatefulSet/default/good", "rollback", `{}`, 200, "-n default rollout undo statefulset/good", "kubectl rollout undo statefulset/good"},
 		{"Pod/default/web-1", "delete", `{}`, 200, "-n default delete pod/web-1", "kubectl delete pod/web-1"},
 		{"", "apply", `{"yaml":"kind: Pod"}`, 200, "apply -f -kind: Pod", "kubectl apply -f -"},
 		{"Deployment/dev/web", "scale", `{"replicas":"5 --all"}`, 200, "", ""},
@@ -364,7 +589,7 @@ func TestActions(t *testing.T) {
 	status, said := s.ask(http.MethodGet, "/api/object?lang=zh&id=Deployment/dev/web", "", nil)
 	var shown seen
 	s.check(json.Unmarshal([]byte(said), &shown))
-	if status != 200 || len(shown.Actions) != 5 || shown.Actions[0].Command != "kubectl scale deployment/web --replicas={replicas} -n dev" || shown.Actions[0].Fields[0].Value != "3" {
+	if status != 200 || len(shown.Actions) != 4 || shown.Actions[0].Command != "kubectl scale deployment/web --replicas={replicas} -n dev" || shown.Actions[0].Fields[0].Value != "3" {
 		t.Errorf("the Deployment is shown as %d %+v", status, shown)
 	}
 }
@@ -415,22 +640,39 @@ func TestSlim(t *testing.T) {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "czNjcjN0", "kept": "yes"}},
 		Data: map[string][]byte{"password": []byte("s3cr3t")}}
 	config := &corev1.ConfigMap{Data: map[string]string{"url": "s3cr3t"}, BinaryData: map[string][]byte{"file": []byte("s3cr3t")}}
-	for _, object := range []any{secret, config} {
+	release := helmRevision("1", "deployed")
+	for _, object := range []any{secret, config, release} {
 		slimmed, err := slim(object)
 		content, _ := json.Marshal(slimmed)
 		if err != nil || strings.Contains(string(content), "s3cr3t") || strings.Contains(string(content), "czNjcjN0") {
 			t.Errorf("%s is kept, %v", content, err)
 		}
 	}
+	if len(release.Data["release"]) > 0 || len(release.Annotations) != 2 {
+		t.Errorf("of a release is kept %v %v", release.Data, release.Annotations)
+	}
+	broken := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default"}, Type: helmSecret, Data: map[string][]byte{"release": []byte("bm90IGd6aXA=")}}
+	if _, err := slim(broken); err != nil || broken.Annotations != nil {
+		t.Errorf("what is no release is taken for one: %v %v", broken.Annotations, err)
+	}
 	if len(secret.Data) != 1 || secret.Annotations["kept"] != "yes" {
 		t.Errorf("the names of what there is are lost: %+v", secret)
 	}
 }
 
+// packed is a release as Helm writes it.
+func packed(number string) string {
+	var bytes bytes.Buffer
+	writer := gzip.NewWriter(&bytes)
+	fmt.Fprintf(writer, `{"name":"web","version":%s,"chart":{"metadata":{"name":"hello-helm","version":"0.%s.0"},"values":{"password":"s3cr3t"}}}`, number, number)
+	writer.Close()
+	return base64.StdEncoding.EncodeToString(bytes.Bytes())
+}
+
 // helmRevision is what Helm keeps of a release.
 func helmRevision(number, status string) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "sh.helm.release.v1.web.v" + number, Namespace: "default",
-		Labels: map[string]string{"name": "web", "status": status, "version": number}}, Type: helmSecret}
+		Labels: map[string]string{"name": "web", "status": status, "version": number}}, Type: helmSecret, Data: map[string][]byte{"release": []byte(packed(number))}}
 }
 
 // TestReleases holds that the newest revision stands for a release, through upgrades, and that it goes with the last.
@@ -440,7 +682,7 @@ func TestReleases(t *testing.T) {
 	is := func(state, revision string) func(string, string) bool {
 		return func(string, string) bool {
 			found := r.seen["Release/default/web"]
-			return found.State == state && slices.Contains(found.Facts, [2]string{"revision", revision})
+			return found.State == state && slices.Equal(found.Facts, [][2]string{{"chart", "hello-helm"}, {"version", "0." + revision + ".0"}, {"revision", revision}})
 		}
 	}
 	s.api.Put(helmRevision("1", "deployed"))

@@ -35,11 +35,16 @@ type result struct {
 	rows []check.Row
 }
 
-// traffic is a request on its way through objects, and its answer.
+// traffic is a request on its way through objects, and its answer, which is empty where the page shows that elsewhere.
 type traffic struct {
 	path []string
 	ok   bool
 	text messages.Text
+}
+
+// alike reports whether two requests look the same on a page.
+func (t traffic) alike(other traffic) bool {
+	return t.ok == other.ok && slices.Equal(t.path, other.path)
 }
 
 // news is what a page has not been told yet.
@@ -66,7 +71,9 @@ type hub struct {
 	before    bool
 	step      *course.Step
 	check     result
-	pages     map[*page]bool
+	// sent are the check's requests that pages were told of last.
+	sent  []traffic
+	pages map[*page]bool
 }
 
 // page is one that somebody looks at.
@@ -84,7 +91,7 @@ func (h *hub) open() *page {
 	defer h.mutex.Unlock()
 	p := &page{hub: h, wake: make(chan struct{}, 1)}
 	p.news = news{lab: true, course: true, check: true, reset: true, objects: map[string]bool{}}
-	h.pages[p] = true
+	h.pages[p], h.sent = true, nil
 	p.wake <- struct{}{}
 	return p
 }
@@ -175,6 +182,23 @@ func (h *hub) setCourse(from *course.Step, state labs.State, step *course.Step, 
 		n.course = n.course || course
 		n.check = n.check || !same
 	})
+}
+
+// mostTraffic is how many requests are kept for a page that is slow.
+const mostTraffic = 50
+
+// send tells pages of the requests of a check. It checks every other second: those that go as the last ones went are not drawn again, but for a page
+// that has come since.
+func (h *hub) send(sent []traffic) {
+	h.mutex.Lock()
+	same := slices.EqualFunc(h.sent, sent, traffic.alike)
+	h.mutex.Unlock()
+	if !same {
+		h.change(func() { h.sent = sent }, func(n *news) {
+			n.traffic = append(n.traffic, sent...)
+			n.traffic = n.traffic[max(0, len(n.traffic)-mostTraffic):]
+		})
+	}
 }
 
 // alike reports whether two rows say the same to a reader. What a row that is met has may differ each time: the pod that has answered.

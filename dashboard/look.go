@@ -85,7 +85,7 @@ func (d *Dashboard) object(w http.ResponseWriter, r *http.Request) {
 
 func (d *Dashboard) see(ctx context.Context, l *labs.Labs, printer messages.Printer, o *object, uncover bool) (seen, error) {
 	s := seen{ID: o.ID, Events: []event{}, Containers: []string{}, Why: []cause{}, Actions: []action{}}
-	for _, offered := range actions(o) {
+	for _, offered := range actions(o, d.hub.revisions(o)) {
 		visits := ""
 		if offered.name == visiting {
 			visits = printer.Text(d.address(ctx, l, o).command)

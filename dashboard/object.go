@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/robfig/cron/v3"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -46,6 +47,9 @@ type object struct {
 	release string
 	// class is the name of an Ingress' class, or "".
 	class string
+	// template is what a ReplicaSet makes pods of, and cause what its maker says of the change, or "".
+	template *corev1.PodTemplateSpec
+	cause    string
 }
 
 // The states of objects.
@@ -109,6 +113,7 @@ func (o *object) fill(found metav1.Object) bool {
 	case *appsv1.ReplicaSet:
 		o.workload("ReplicaSet", found.Spec.Replicas, found.Status.ReadyReplicas, found.Spec.Template)
 		o.revision(found.Annotations)
+		o.template, o.cause = &found.Spec.Template, found.Annotations["kubernetes.io/change-cause"]
 	case *appsv1.StatefulSet:
 		o.workload("StatefulSet", found.Spec.Replicas, found.Status.ReadyReplicas, found.Spec.Template)
 	case *appsv1.DaemonSet:
@@ -116,10 +121,7 @@ func (o *object) fill(found metav1.Object) bool {
 	case *batchv1.Job:
 		o.job(found)
 	case *batchv1.CronJob:
-		o.Kind, o.Facts = "CronJob", [][2]string{{"schedule", found.Spec.Schedule}}
-		if found.Spec.Suspend != nil && *found.Spec.Suspend {
-			o.State, o.Text = idle, "Suspended"
-		}
+		o.cronJob(found, time.Now())
 	case *corev1.ConfigMap:
 		if o.Kind = "ConfigMap"; o.Name == "kube-root-ca.crt" { // every namespace has it
 			return false
@@ -206,6 +208,37 @@ func (o *object) job(found *batchv1.Job) {
 			o.State, o.Text = failing, condition.Reason
 		}
 	}
+}
+
+// cronJob is one as it is at a time: it changes when it runs, and the next time with it.
+func (o *object) cronJob(found *batchv1.CronJob, now time.Time) {
+	o.Kind, o.Facts = "CronJob", [][2]string{{"schedule", found.Spec.Schedule}}
+	if last := found.Status.LastScheduleTime; last != nil {
+		o.Facts = append(o.Facts, [2]string{"last", last.UTC().Format(time.RFC3339)})
+	}
+	if found.Spec.Suspend != nil && *found.Spec.Suspend {
+		o.State, o.Text = idle, "Suspended"
+	} else if next := nextRun(found, now); !next.IsZero() {
+		o.Facts = append(o.Facts, [2]string{"next", next.UTC().Format(time.RFC3339)})
+	}
+}
+
+// nextRun is when a CronJob runs next, or zero where it never does. Without a time zone, the schedule is in that of the controller manager, which
+// is UTC on kind's nodes.
+func nextRun(found *batchv1.CronJob, now time.Time) time.Time {
+	zone := time.UTC
+	if name := found.Spec.TimeZone; name != nil {
+		named, err := time.LoadLocation(*name)
+		if err != nil {
+			return time.Time{}
+		}
+		zone = named
+	}
+	schedule, err := cron.ParseStandard(found.Spec.Schedule)
+	if err != nil {
+		return time.Time{}
+	}
+	return schedule.Next(now.In(zone))
 }
 
 // hides are the reasons for which a container waits that do not pass by themselves.
@@ -381,7 +414,12 @@ func (o *object) secret(found *corev1.Secret) bool {
 		return false
 	}
 	o.Kind, o.Name, o.Text = "Release", found.Labels["name"], status
-	o.Facts = [][2]string{{"revision", found.Labels["version"]}}
+	for _, key := range []string{"chart", "version"} {
+		if value := found.Annotations[chartOf+key]; value != "" {
+			o.Facts = append(o.Facts, [2]string{key, value})
+		}
+	}
+	o.Facts = append(o.Facts, [2]string{"revision", found.Labels["version"]})
 	switch {
 	case status == "failed":
 		o.State = failing

@@ -54,6 +54,8 @@ func (d *Dashboard) handler(hosts []string) (http.Handler, error) {
 			http.Error(w, "another page has no business here", http.StatusForbidden)
 		case !strings.HasPrefix(r.URL.Path, "/api/"):
 			static.ServeHTTP(w, r)
+		case r.Method == http.MethodPost && r.URL.Path == "/api/enter":
+			d.enter(w, r)
 		case !d.knows(r):
 			http.Error(w, "the key of this start of the dashboard is missing", http.StatusUnauthorized)
 		default:
@@ -78,6 +80,16 @@ func sameOrigin(r *http.Request) bool {
 // knows reports whether a request has the token of this start.
 func (d *Dashboard) knows(r *http.Request) bool {
 	return subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), []byte("Bearer "+d.token)) == 1
+}
+
+// enter gives the token for the pass of this start.
+func (d *Dashboard) enter(w http.ResponseWriter, r *http.Request) {
+	var given struct{ Code string }
+	if json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&given) != nil || !d.pass.take(given.Code) {
+		http.Error(w, "the key of this start of the dashboard is missing", http.StatusUnauthorized)
+		return
+	}
+	answer(w, map[string]string{"token": d.token})
 }
 
 // printer speaks the language that a page has asked for.
@@ -287,7 +299,7 @@ func (d *Dashboard) act(w http.ResponseWriter, r *http.Request) {
 			d.refuse(w, r, http.StatusNotFound, messages.Errorf("there is no %s any more", wanted.ID))
 			return
 		}
-		offered = actions(o)
+		offered = actions(o, d.hub.revisions(o))
 	}
 	at := slices.IndexFunc(offered, func(each offer) bool { return each.name == wanted.Name })
 	if at < 0 {

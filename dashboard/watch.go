@@ -79,6 +79,9 @@ func slim(found any) (any, error) {
 	}
 	switch found := found.(type) {
 	case *corev1.Secret:
+		if found.Type == helmSecret && drawn(found.Namespace) {
+			noteChart(found)
+		}
 		for key := range found.Data {
 			found.Data[key] = nil
 		}

@@ -5,16 +5,21 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/hellolab/hellolab/labs/course"
 )
 
 // hostile is a pod that says what a page must not take for HTML.
@@ -159,10 +164,12 @@ func (l *lab) showsTheDashboard() {
 	}{
 		{"a change is there within a second", (*browsing).isLive},
 		{"a rolling update", (*browsing).rolls},
+		{"a check's requests", (*browsing).travels},
 		{"a check turns red and green", (*browsing).checks},
 		{"scaled by a click", (*browsing).scales},
 		{"what a pod says is text", (*browsing).takesNothingForHTML},
 		{"strangers", (*browsing).keepsStrangersOut},
+		{"opened by hellolab", (*browsing).isOpened},
 		{"a paused lab", (*browsing).waitsForTheLab},
 	} {
 		l.Run(part.name, func(t *testing.T) {
@@ -188,8 +195,41 @@ func (b *browsing) rolls() {
 	b.until("pods of both versions", `(() => { const all = [...document.querySelectorAll('#stage .pod')].map((e) => e.innerText).join(); return all.includes('v3') && all.includes('v4'); })()`)
 	b.screenshot("rolling-update")
 	b.until("pods of the new version only", `(() => { const all = [...document.querySelectorAll('#stage .pod[data-id*=hellok8s]')]; return all.length === 3 && all.every((e) => e.innerText.includes('v4') && e.classList.contains('s-ready')); })()`)
-	b.kubectl("", "rollout", "undo", "deployment/hellok8s-deployment")
+	b.rollsBack()
 	b.until("the old version again", `(() => { const all = [...document.querySelectorAll('#stage .pod[data-id*=hellok8s]')]; return all.length === 3 && all.every((e) => e.innerText.includes('v3') && e.classList.contains('s-ready')); })()`)
+}
+
+// rollsBack goes back to the revision with the image before, which is chosen from those that the page lists.
+func (b *browsing) rollsBack() {
+	b.click(`[data-id="Deployment/default/hellok8s-deployment"]`)
+	b.act("Roll back")
+	b.until("the revisions", text("#about-actions fieldset")+`.includes('hellok8s:v3')`)
+	b.runs(`[...document.querySelectorAll('#about-actions fieldset label')].find((e) => e.innerText.includes('hellok8s:v3')).click()`)
+	b.until("the command", text("#about-actions .command")+`.match(/kubectl rollout undo deployment\/hellok8s-deployment --to-revision=\d+/)`)
+	b.screenshot("rollback")
+	b.click("#about-actions .go")
+	b.until("what kubectl said", text("#about-actions")+`.includes('rolled back')`)
+	b.click("#drawer .close")
+}
+
+// act clicks on one of the things that can be done with what is open.
+func (b *browsing) act(label string) {
+	b.Helper()
+	b.until("what can be done", text("#about-actions")+fmt.Sprintf(`.includes(%q)`, label))
+	b.runs(fmt.Sprintf(`[...document.querySelectorAll('#about-actions button')].find((e) => e.innerText.includes(%q)).click()`, label))
+}
+
+// travels holds that the requests of a step's check are seen on their way to the pods, as the page's own are.
+func (b *browsing) travels() {
+	b.runs(`window.dots = []; new MutationObserver((all) => all.forEach((one) => one.addedNodes.forEach((node) =>
+		node.classList.contains('traffic') && dots.push(node)))).observe(document.querySelector('#stage .lines'), {childList: true})`)
+	b.click(`#course [data-key="service/nodeport"]`)
+	b.until("a request on its way", `dots.length > 0`)
+	b.until("that it gets on", `dots.some((dot) => /translate\([1-9]/.test(dot.getAttribute('transform')))`)
+	b.until("that it arrives", `dots.every((dot) => !dot.isConnected)`)
+	if bad := evaluates[bool](b, `dots.some((dot) => dot.classList.contains('bad'))`); bad {
+		b.Error("the request is drawn as one without an answer")
+	}
 }
 
 // checks holds that the step's check fails on the page with its cause, and passes again, by itself.
@@ -205,8 +245,7 @@ func (b *browsing) checks() {
 // scales scales a Deployment by a click, which shows the command before and after.
 func (b *browsing) scales() {
 	b.click(`[data-id="Deployment/default/hellok8s-deployment"]`)
-	b.until("what can be done", text("#about-actions")+`.includes('Scale')`)
-	b.runs(`[...document.querySelectorAll('#about-actions button')].find((e) => e.innerText.includes('Scale')).click()`)
+	b.act("Scale")
 	b.until("the number to fill in", `document.querySelector('#about-actions input') !== null`)
 	b.runs(`const e = document.querySelector('#about-actions input'); e.value = '5'; e.dispatchEvent(new Event('input', {bubbles: true}));`)
 	if shown := evaluates[string](b, text("#about-actions")); !strings.Contains(shown, "kubectl scale deployment/hellok8s-deployment --replicas=5") {
@@ -263,6 +302,41 @@ func (b *browsing) keepsStrangersOut() {
 		if response.StatusCode != stranger.want {
 			b.Errorf("%s gets %s", stranger.name, response.Status)
 		}
+	}
+}
+
+// isOpened holds that the browser that hellolab opens gets in by an address without the token, and that whoever uses that again ends the dashboard.
+func (b *browsing) isOpened() {
+	given := filepath.Join(b.folder, "opened")
+	opener := filepath.Join(b.TempDir(), "xdg-open")
+	b.check(os.WriteFile(opener, []byte("#!/bin/sh\nprintf %s \"$1\" >"+given+".part && mv "+given+".part "+given+"\n"), 0o755))
+	command := b.command("dashboard", "--lang", "en")
+	command.Env = append(command.Env, "PATH="+filepath.Dir(opener)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	var stdout, stderr strings.Builder
+	command.Stdout, command.Stderr = &stdout, &stderr
+	b.check(command.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- command.Wait() }()
+	b.Cleanup(func() { command.Process.Kill() })
+	eventually(b.T, "the browser is opened", func() bool { return exists(given) })
+	url, err := os.ReadFile(given)
+	b.check(err)
+	if !strings.Contains(string(url), "/#code=") || strings.Contains(string(url), "token") {
+		b.Errorf("the browser is given %s", url)
+	}
+	opened := b.opens(string(url))
+	opened.until("the lab", shownPods("ready", "hellok8s")+" === 3")
+	opened.do(chromedp.Reload())
+	opened.until("the lab, loaded again", shownPods("ready", "hellok8s")+" === 3")
+	stranger := b.opens(string(url))
+	stranger.until("that it is not let in", text("#banner")+`.includes('hellolab dashboard')`)
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		b.Fatal("the dashboard does not end")
+	}
+	if command.ProcessState.ExitCode() != 1 || !strings.Contains(stderr.String(), "used twice") || !strings.Contains(stderr.String(), "dashboard --no-browser") {
+		b.Errorf("it ends with status %d and says %s", command.ProcessState.ExitCode(), &stderr)
 	}
 }
 
@@ -378,6 +452,80 @@ func (b *browsing) audit(where string) {
 	}
 }
 
+// firstPicture holds how long it takes, in the middle of five loads, until the page shows anything, and until it shows the picture.
+func (b *browsing) firstPicture(atMost float64) {
+	var paints, pictures []float64
+	for range 5 {
+		b.runs("window.before = true")
+		b.do(chromedp.Reload())
+		b.until("the picture", `!window.before && performance.getEntriesByName('picture').length > 0`)
+		b.until("a paint", `performance.getEntriesByName('first-contentful-paint').length > 0`)
+		paints = append(paints, evaluates[float64](b, `performance.getEntriesByName('first-contentful-paint')[0].startTime`))
+		pictures = append(pictures, evaluates[float64](b, `performance.getEntriesByName('picture')[0].startTime`))
+	}
+	slices.Sort(paints)
+	slices.Sort(pictures)
+	b.Logf("%d objects: first contentful paint after %.0f ms, the picture after %.0f ms (%.0f to %.0f)",
+		evaluates[int](b, `document.querySelectorAll('#stage [data-id]').length`), paints[2], pictures[2], pictures[0], pictures[4])
+	if paints[2] > atMost || pictures[2] > atMost {
+		b.Errorf("the page takes %.0f ms until it shows anything, and %.0f ms for the picture; at most %.0f are wanted", paints[2], pictures[2], atMost)
+	}
+}
+
+// boxes are what the boxes of objects of some kinds have to say at the end of a chapter.
+func boxes() map[string]struct{ id, says string } {
+	const times = `\*\/1 \* \* \* \* · (Last run \d\d:\d\d · )?Next run \d\d:\d\d`
+	return map[string]struct{ id, says string }{
+		"job":  {"CronJob/default/hello-cronjob", times},
+		"helm": {"Release/dev/hello-helm", `Chart hello-helm\s+Version 0\.1\.\d\s+Revision \d`},
+	}
+}
+
+// hasAllChapters puts the objects of all chapters beside what there is, each chapter's into a namespace of its own.
+func (l *lab) hasAllChapters() {
+	l.Helper()
+	lessons, err := course.Load(course.Embedded(), "", "guangzhengli")
+	l.check(err)
+	for _, chapter := range lessons.Chapters {
+		for _, step := range chapter.Steps {
+			var all []any
+			for _, file := range step.Files() {
+				for _, object := range file.Objects {
+					if object := beside(chapter.Name, object.DeepCopy()); object != nil {
+						all = append(all, object.Object)
+					}
+				}
+			}
+			if len(all) == 0 {
+				continue
+			}
+			content, err := json.Marshal(map[string]any{"apiVersion": "v1", "kind": "List", "items": append([]any{namespaceOf(chapter.Name)}, all...)})
+			l.check(err)
+			l.kubectl(string(content), "apply", "-f", "-")
+		}
+	}
+}
+
+func namespaceOf(chapter string) map[string]any {
+	return map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "chapter-" + chapter}}
+}
+
+// beside is an object of a chapter's in the chapter's own namespace, or nil for one that is in none. There is one node port for all.
+func beside(chapter string, object *unstructured.Unstructured) *unstructured.Unstructured {
+	if object.GetNamespace() == "" {
+		return nil
+	}
+	object.SetNamespace("chapter-" + chapter)
+	ports, _, _ := unstructured.NestedSlice(object.Object, "spec", "ports")
+	for _, port := range ports {
+		delete(port.(map[string]any), "nodePort")
+	}
+	if len(ports) > 0 {
+		_ = unstructured.SetNestedSlice(object.Object, ports, "spec", "ports")
+	}
+	return object
+}
+
 // TestDashboard runs the dashboard's part of TestCourse on a lab of its own, which make test-long and screenshots want.
 func TestDashboard(t *testing.T) {
 	if os.Getenv("LONG") == "" && os.Getenv("SCREENSHOTS") == "" {
@@ -391,6 +539,9 @@ func TestDashboard(t *testing.T) {
 		l.must("lab", chapter)
 		b.until("the chapter", fmt.Sprintf(`document.querySelector('#course [aria-current=step]')?.dataset.key.startsWith(%q)`, chapter+"/"))
 		b.until("its check", `document.querySelector('#course li.row') !== null`)
+		if box := boxes()[chapter]; box.says != "" {
+			b.until("the box of "+box.id, fmt.Sprintf(`/%s/.test(document.querySelector('[data-id="%s"]')?.innerText)`, box.says, box.id))
+		}
 		for _, look := range []struct {
 			name, theme string
 			width       int64
@@ -401,6 +552,12 @@ func TestDashboard(t *testing.T) {
 			b.audit(chapter + ", " + look.name)
 		}
 	}
+	l.must("lab", "helm")
+	l.hasAllChapters()
+	b.do(chromedp.EmulateViewport(1440, 900))
+	b.until("all chapters", fmt.Sprintf(`document.querySelectorAll('#stage .band').length >= %d`, len(chapters())))
+	b.firstPicture(300)
+	b.screenshot("all-chapters")
 	l.must("lab", "ingress")
 	b.do(chromedp.EmulateViewport(1200, 760))
 	b.runs(`document.documentElement.dataset.theme = "light"`)

@@ -57,7 +57,7 @@ func TestFrames(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	l.check(err)
 	opened := make(chan string, 1)
-	go board.Run(t.Context(), listener, "en", func(url string) { opened <- url })
+	go board.Run(t.Context(), listener, "en", func(url, _ string) { opened <- url })
 	b := l.opens(<-opened)
 	b.until("all Deployments", fmt.Sprintf(`document.querySelectorAll('#stage [data-id^="Deployment/"]').length === %d`, deployments))
 	b.runs(`window.times = []; let last = performance.now(); (function frame(now) { times.push(now - last); last = now; requestAnimationFrame(frame); })(last)`)

@@ -1,7 +1,7 @@
 // The start of the page, the stream, what is shown where.
 import { el, icon, button, command, write, swap, byId, announce } from './dom.js';
 import { t, STATES, language, setLanguage, setTexts } from './texts.js';
-import { takeToken, ask, listen } from './stream.js';
+import { takeKey, ask, listen } from './stream.js';
 import { take, objects, namespaces } from './store.js';
 import { startPicture, update, showOnly, repaint, travel } from './picture.js';
 import { startCourse, setCourse, setCheck, redrawCourse, stepLine, firstCommand } from './course.js';
@@ -15,15 +15,19 @@ const dark = matchMedia('(prefers-color-scheme: dark)');
 const kept = { get: (name) => localStorage.getItem('hellolab.' + name), set: (name, value) => localStorage.setItem('hellolab.' + name, value) };
 
 function start() {
-	const given = takeToken();
-	setLanguage(given.lang || kept.get('lang') || (navigator.language.startsWith('zh') ? 'zh' : 'en'));
+	setLanguage(kept.get('lang') || (navigator.language.startsWith('zh') ? 'zh' : 'en'));
+	const key = takeKey();
 	page.course = kept.get('course') !== 'closed';
 	setTheme(kept.get('theme') || 'auto');
 	startPicture(openObject);
 	startCourse(apply);
 	startList(openObject);
 	listenToPage();
-	if (given.token) connect();
+	enter(key);
+}
+
+async function enter(key) {
+	if (await key) connect();
 	else refused();
 }
 
@@ -61,8 +65,10 @@ function onEvent(name, value) {
 		if (!has.course) { has.course = true; drawViews(); }
 	} else if (name === 'check') setCheck(value);
 	else if (name === 'traffic') {
-		byId('traffic').className = value.ok ? 'ok' : 'bad';
-		write(byId('traffic'), (value.ok ? '→ ' : '✕ ') + value.text);
+		if (value.text) {
+			byId('traffic').className = value.ok ? 'ok' : 'bad';
+			write(byId('traffic'), (value.ok ? '→ ' : '✕ ') + value.text);
+		}
 		travel(value);
 	}
 }
@@ -216,7 +222,7 @@ function listenToPage() {
 	document.addEventListener('course', () => { stepLine(byId('step-line')); drawEmpty(); });
 	document.addEventListener('keydown', onKey);
 	// another address in the same tab does not load the page again
-	addEventListener('hashchange', () => { if (location.hash.includes('token=')) { takeToken(); connect(); } });
+	addEventListener('hashchange', () => { if (/token=|code=/.test(location.hash)) enter(takeKey()); });
 	phone.addEventListener('change', drawViews);
 	dark.addEventListener('change', () => setTheme(page.theme));
 }

@@ -1,6 +1,6 @@
 // One object, chosen: what it is, why it is so, what can be done, its logs.
 import { el, icon, button, command, copyButton, swap, write, byId, announce } from './dom.js';
-import { t, word, stateWord, sayCount } from './texts.js';
+import { t, word, stateWord, sayCount, factText } from './texts.js';
 import { ask, request, readLines } from './stream.js';
 import { objects, childrenOf, shortName, byName } from './store.js';
 
@@ -116,7 +116,7 @@ function fill(anew) {
 	const { why = [], events = [] } = now.answer || {};
 	const facts = objects.get(now.id)?.facts || [];
 	section('why', why.map((cause) => el('div.cause', el('p', cause.text), cause.next && command(cause.next))));
-	section('facts', facts.length ? [el('dl', facts.map(([name, value]) => [el('dt', word(name)), el('dd', value)]))] : []);
+	section('facts', facts.length ? [el('dl', facts.map((fact) => [el('dt', word(fact[0])), el('dd', factText(fact))]))] : []);
 	section('events', events.length ? [el('ul.events', events.map(drawEvent))] : []);
 	drawParts();
 	if (!byId('about-actions').querySelector('form, .result')) drawActions();
@@ -165,15 +165,17 @@ function openAction(action, room) {
 	const values = {};
 	const code = el('code');
 	const show = () => write(code, action.command.replace(/\{(\w+)\}/g, (all, name) => (Object.hasOwn(values, name) ? values[name] : all)));
-	const fields = (action.fields || []).map(({ name, kind, value }) => {
+	const fields = (action.fields || []).map(({ name, value, options }) => {
 		values[name] = String(value ?? '');
-		const type = kind === 'number' ? { type: 'number', min: '0' } : { type: 'text' };
-		return el('label', word(name), el('input', { ...type, value: values[name], oninput: (event) => { values[name] = event.target.value; show(); } }));
+		const oninput = (event) => { values[name] = event.target.value; show(); };
+		if (!options) return el('label', word(name), el('input', { type: 'number', min: '0', value: values[name], oninput }));
+		return el('fieldset', el('legend', word(name)), options.map((one) => el('label',
+			el('input', { type: 'radio', name, value: one.value, checked: one.value === value, oninput }), el('strong', one.value), one.text)));
 	});
 	show();
 	const form = actionForm({ fields, code, danger: action.danger, text: action.label, run: () => act({ id, name: action.name, fields: values }), end: drawActions });
 	room.replaceChildren(form);
-	(form.querySelector('input') || form.querySelector('.go')).focus();
+	(form.querySelector(':checked') || form.querySelector('input') || form.querySelector('.go')).focus();
 }
 
 // actionForm: fields, the command, a button. What is dangerous is asked once

@@ -150,7 +150,7 @@ function placeBlock(parent, object, x, y, w) {
 	if (block?.key !== key) {
 		const all = places;
 		places = new Map();
-		placeFrame(parent, object, 0, 0, w, w < 380 ? 64 : 42);
+		placeFrame(parent, object, 0, 0, w, w < 380 || object.kind === 'CronJob' ? 64 : 42);
 		block = { key, places };
 		blocks.set(object.id, block);
 		places = all;
@@ -274,8 +274,9 @@ function flow(parent, list, x, y, width, least) {
 	const w = Math.min(230, Math.floor((width + PAD) / across) - PAD);
 	for (let i = 0; i < list.length; i += across) {
 		const row = list.slice(i, i + across);
-		const h = Math.max(...row.map((object) => itemHeight(object, w, 1)));
-		row.forEach((object, n) => placeItem(parent, object, x + n * (w + PAD), y, w, 1, h));
+		const facts = (object) => (object.kind === 'Release' ? 3 : 1);
+		const h = Math.max(...row.map((object) => itemHeight(object, w, facts(object))));
+		row.forEach((object, n) => placeItem(parent, object, x + n * (w + PAD), y, w, facts(object), h));
 		y += h + PAD;
 	}
 	return y - PAD;

@@ -1,6 +1,6 @@
 // The picture: boxes that glide to their places, and the lines between them.
 import { el, svg, icon, write, attr, calm, byId, shown } from './dom.js';
-import { t, kindWord, stateWord, sayCount } from './texts.js';
+import { t, word, kindWord, stateWord, sayCount, factText } from './texts.js';
 import { objects, childrenOf, podsOf, fact, imageTag, shortName, countOf } from './store.js';
 import { layout, forget, lineEnd, nameLines } from './layout.js';
 
@@ -238,7 +238,7 @@ const paints = {
 		setClass(node, `item k-${object.kind} s-${object.state}${nameLines(object.name, place.w) > 1 ? ' long' : ''}`);
 		write(parts.kind, kindWord(object.kind));
 		write(parts.name, object.name);
-		parts.lines.replaceChildren(...object.facts.slice(0, place.facts).map(([, value]) => el('span', value)));
+		parts.lines.replaceChildren(...object.facts.slice(0, place.facts).map(([key, value]) => el('span', (object.kind === 'Release' ? word(key) + ' ' : '') + value)));
 		write(parts.label, label(object));
 		attr(element, 'title', `${shown(object.name)}\n${shown(object.text)}`);
 	},
@@ -253,8 +253,9 @@ const paints = {
 		setClass(node, `frame s-${object.state}${place.aside ? ' aside' : ''}${place.tall ? ' tall' : ''}`);
 		write(parts.kind, revision ? t('revision', revision) : object.kind);
 		write(parts.name, revision ? imageTag(object) : shortName(object));
-		write(parts.count, countOf(object));
-		const said = place.pods === 'dot' ? sayCount(podsOf(object.id)) : countOf(object) && t('readyOf', object.ready ?? 0, object.wanted);
+		const times = object.kind === 'CronJob' && object.facts.map((fact) => (fact[0] === 'schedule' ? '' : word(fact[0]) + ' ') + factText(fact)).join(' · ');
+		write(parts.count, times || countOf(object));
+		const said = times || (place.pods === 'dot' ? sayCount(podsOf(object.id)) : countOf(object) && t('readyOf', object.ready ?? 0, object.wanted));
 		attr(node.element, 'aria-label', `${object.kind} ${shown(object.name)}`);
 		write(parts.label, label(object, said));
 		attr(focus, 'title', `${object.kind} ${shown(object.name)}\n${said}`);
@@ -390,9 +391,12 @@ function usesOf(id) {
 
 let travelling = 0;
 
-export function travel({ path: ids = [], ok }) {
+// travel waits for the lines that other news of the same moment brings.
+export function travel(request) { if (!document.hidden) requestAnimationFrame(() => go(request)); }
+
+function go({ path: ids = [], ok }) {
 	const way = ids.slice(1).map((id, i) => lines.get(lineEnd(drawn.places, ids[i]) + '>' + lineEnd(drawn.places, id))?.path).filter((line) => line?.getAttribute('d'));
-	if (!way.length || travelling > 8 || document.hidden) return;
+	if (!way.length || travelling > 8) return;
 	if (calm()) {
 		const name = ok ? 'pulse' : 'pulse-bad';
 		for (const line of way) line.classList.add(name);

@@ -1,16 +1,23 @@
 // Requests to the server, and the stream of its events.
-import { language } from './texts.js';
+import { language, setLanguage } from './texts.js';
 
 let token = '';
 
-// takeToken reads the key out of the address, keeps it for this tab, and takes
-// it away from the address bar.
-export function takeToken() {
+// takeKey reads the key out of the address, or has the server give it for the
+// code there, and takes both away from the address bar. It keeps the key for
+// this tab, and tells whether there is one.
+export async function takeKey() {
 	const given = new URLSearchParams(location.hash.slice(1));
-	token = given.get('token') || sessionStorage.getItem('token') || '';
-	sessionStorage.setItem('token', token);
 	history.replaceState(null, '', location.pathname + location.search);
-	return { token, lang: given.get('lang') };
+	if (given.get('lang')) setLanguage(given.get('lang'));
+	token = given.get('token') || sessionStorage.getItem('token') || '';
+	if (given.get('code')) token = await exchange(given.get('code'));
+	sessionStorage.setItem('token', token);
+	return Boolean(token);
+}
+
+async function exchange(code) {
+	try { return (await ask('/api/enter', { body: { code } })).token; } catch { return ''; }
 }
 
 export function request(path, { query, body, signal } = {}) {

@@ -38,6 +38,14 @@ function find(key, otherwise) { return String(Object.hasOwn(texts, key) ? texts[
 
 export function word(key) { return find('fact.' + key, key); }
 
+// factText: a time is the reader's own, and has its day if that is another.
+export function factText([name, value]) {
+	if (name !== 'last' && name !== 'next') return value;
+	const date = new Date(value);
+	const today = date.toDateString() === new Date().toDateString();
+	return date.toLocaleString(lang, { hour: '2-digit', minute: '2-digit', hour12: false, ...(today ? {} : { month: 'short', day: 'numeric' }) });
+}
+
 export function kindWord(kind) { return find('kind.' + kind, kind); }
 
 export function stateWord(state) { return t('state.' + state); }

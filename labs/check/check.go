@@ -23,6 +23,8 @@ type Row struct {
 	Met bool
 	// Have is what there is, and Expected what there should be.
 	Have, Expected messages.Text
+	// Answers are what the requests of the expectation got, each different one once; where Met is false, the last is not as expected.
+	Answers []string
 	// Look is a command that shows what it is about. It is empty where there is none, or where the expectation is met.
 	Look messages.Text
 	// Why it is not met, and the Next command to type. Both are empty where it is met.

@@ -105,7 +105,9 @@ func answers(ctx context.Context, row Row, ask question, pattern course.Pattern,
 		if ctx.Err() != nil {
 			return row, context.Cause(ctx)
 		}
-		body = strings.TrimSpace(body)
+		if body = strings.TrimSpace(body); err == nil && !different[body] {
+			row.Answers = append(row.Answers, body)
+		}
 		switch {
 		case err != nil:
 			row.Have = messages.T("no answer: %s", told(err))

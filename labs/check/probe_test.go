@@ -503,7 +503,7 @@ func TestImageUnasked(t *testing.T) {
 
 // TestHTTP checks what is said of the answers of a web server, which is the test's own here.
 // ingressTo is an Ingress with one path.
-func ingressTo(path, host string) runtime.Object {
+func ingressTo(path, host string) *networkingv1.Ingress {
 	to := networkingv1.IngressBackend{Service: &networkingv1.IngressServiceBackend{Name: "web", Port: networkingv1.ServiceBackendPort{Number: 80}}}
 	rule := networkingv1.IngressRule{Host: host}
 	rule.HTTP = &networkingv1.HTTPIngressRuleValue{Paths: []networkingv1.HTTPIngressPath{{Path: path, Backend: to}}}
