@@ -44,6 +44,8 @@ func operations() []kind[Operation] {
 		{"upgrade", func() Operation { return &Upgrade{} }},
 		{"rollback", func() Operation { return &Rollback{} }},
 		{"publish", func() Operation { return &Publish{} }},
+		{"patch", func() Operation { return &Patch{} }},
+		{"delete", func() Operation { return &Delete{} }},
 	}
 }
 
