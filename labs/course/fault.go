@@ -88,12 +88,13 @@ func (c *Course) Fault(id string) *Fault {
 // Draw returns faults in the order that a seed gives them: the same on every machine, whatever the order that they come in, with
 // the one of the ID last at the end.
 func Draw(faults []*Fault, seed int, last string) []*Fault {
-	drawn := slices.Clone(faults)
-	rank := func(fault *Fault) string {
+	ranks := map[*Fault]string{}
+	for _, fault := range faults {
 		sum := sha256.Sum256(fmt.Appendf(nil, "%d %s", seed, fault.ID()))
-		return fmt.Sprintf("%t %x", fault.ID() == last, sum)
+		ranks[fault] = fmt.Sprintf("%t %x", fault.ID() == last, sum)
 	}
-	slices.SortFunc(drawn, func(a, b *Fault) int { return strings.Compare(rank(a), rank(b)) })
+	drawn := slices.Clone(faults)
+	slices.SortFunc(drawn, func(a, b *Fault) int { return strings.Compare(ranks[a], ranks[b]) })
 	return drawn
 }
 
