@@ -129,19 +129,20 @@ func (p *program) practiceText(l *labs.Labs, fault *course.Fault, told practiceT
 		p.say("a colleague reports:") + "\n" + p.wrapped(l.Checker.Place.Text(fault.Symptom), "    ") + "\n" +
 		p.say("find out why, and mend it with kubectl:") + "\n"
 	rows := [][]string{
-		{p.command("lab", "check"), p.say("is it mended?")},
-		{p.command("lab", "show", step.ID()), p.say("how it should be")},
+		{p.indented(messages.Hellolab("lab", "check")), p.say("is it mended?")},
+		{p.indented(messages.Hellolab("lab", "show", step.ID())), p.say("how it should be")},
 	}
 	if told.Exam == nil {
-		return text + list(append(rows, []string{p.command("lab", "practice", "--give-up"), p.say("tells what it was, and what mends it")}))
+		rows = append(rows, []string{p.indented(messages.Hellolab("lab", "practice", "--give-up")), p.say("tells what it was, and what mends it")})
+	} else {
+		rows = append(rows, []string{p.indented(messages.Hellolab("lab", "practice", "--next")), p.say("leaves it, for the next one")},
+			[]string{p.indented(messages.Hellolab("lab", "practice", "--end")), p.say("ends the exam")})
 	}
-	return text + list(append(rows, []string{p.command("lab", "practice", "--next"), p.say("leaves it, for the next one")},
-		[]string{p.command("lab", "practice", "--end"), p.say("ends the exam")}))
+	return text + list(rows)
 }
 
-// command is a command of this program as a row of a list.
-func (p *program) command(words ...string) string {
-	return "    " + p.printer.Command(messages.Hellolab(words...))
+func (p *program) indented(command messages.Command) string {
+	return "    " + p.printer.Command(command)
 }
 
 // examText is how far the exam is.
