@@ -316,19 +316,41 @@ func (s State) planted(now time.Time) State {
 	return s
 }
 
+// lasting is how long a fault has to show: what fails only until a controller has come to it is none.
+const lasting = 2 * time.Second
+
 // untilFailing waits until a fault shows.
 func (l *Labs) untilFailing(ctx context.Context, fault *course.Fault) error {
-	ctx, cancel := l.within(ctx)
+	waiting, cancel := l.within(ctx)
 	defer cancel()
-	return await.Changes(ctx, time.Second, func(ctx context.Context) (bool, error) {
+	var since time.Time
+	err := await.Changes(waiting, time.Second, func(ctx context.Context) (bool, error) {
 		rows, err := l.Checker.Step(ctx, fault.Step())
-		for i, row := range rows {
-			if err == nil && !row.Met && fault.Failing(i) {
-				return true, nil
-			}
+		switch {
+		case err != nil:
+			return false, err
+		case !shows(fault, rows):
+			since = time.Time{}
+			return false, nil
+		case since.IsZero():
+			since = time.Now()
 		}
-		return false, err
+		return time.Since(since) >= lasting, nil
 	}, l.Cluster.Changes()...)
+	if err != nil && ctx.Err() == nil {
+		return messages.Errorf("the fault %s does not show", fault.ID()).Because(err).Next(messages.Hellolab("lab", "practice", "--next"))
+	}
+	return err
+}
+
+// shows reports whether a fault fails what it is to fail.
+func shows(fault *course.Fault, rows []check.Row) bool {
+	for i, row := range rows {
+		if !row.Met && fault.Failing(i) {
+			return true
+		}
+	}
+	return false
 }
 
 // leavePractice ends the practice, if one is on, and takes away what would outlive the objects of its step.
