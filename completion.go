@@ -143,6 +143,8 @@ func (p *program) arguments(c *cli.Context, usage string) answer {
 		return answer{directive: cobra.ShellCompDirectiveFilterDirs}
 	case "CHAPTER[/STEP":
 		return answer{p.stepWords(c), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder}
+	case "CHAPTER":
+		return answer{p.chapterWords(c), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder}
 	case "TAG":
 		for _, tag := range images.Tags() {
 			none.words = append(none.words, tag.Name)
@@ -209,6 +211,20 @@ func (p *program) stepWords(c *cli.Context) (words []string) {
 		words = append(words, chapter.Name+"\t"+p.printer.Text(chapter.Title.Text()))
 		for _, step := range chapter.Steps {
 			words = append(words, step.ID()+"\t"+p.printer.Text(step.Title.Text()))
+		}
+	}
+	return words
+}
+
+// chapterWords are the chapters with faults to practise with.
+func (p *program) chapterWords(c *cli.Context) (words []string) {
+	_, lessons, _ := p.beginCourse(c)
+	if lessons == nil {
+		return nil
+	}
+	for _, chapter := range lessons.Chapters {
+		if len(lessons.Faults(chapter.Name)) > 0 {
+			words = append(words, chapter.Name+"\t"+p.printer.Text(chapter.Title.Text()))
 		}
 	}
 	return words

@@ -173,6 +173,13 @@ func (p *program) labCheck(c *cli.Context, l *labs.Labs) error {
 	if err != nil {
 		return err
 	}
+	state, err := l.State(c.Context)
+	if err != nil {
+		return err
+	}
+	if practice := state.Practice; practice.Of(step) && (practice.On() || practice.Exam()) {
+		return p.checkPractice(c, l, step, practice)
+	}
 	if c.Bool("watch") {
 		return p.labWatch(c, l, step)
 	}

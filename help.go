@@ -124,5 +124,5 @@ func flagNames(flag cli.Flag) string {
 
 // placeholders stand for the values of flags, where that is not the flag's own name.
 func placeholders() map[string]string {
-	return map[string]string{"config": "FILE", "set": "KEY=VALUE", "course": "DIR", "source": "DIR", "write": "DIR", "collect": "DIR", "as": "NAME", "output": "json", "workers": "N", "from": "ADDRESS", "trace": "FILE"}
+	return map[string]string{"config": "FILE", "set": "KEY=VALUE", "course": "DIR", "source": "DIR", "write": "DIR", "collect": "DIR", "as": "NAME", "output": "json", "workers": "N", "seed": "N", "exam": "N", "minutes": "N", "from": "ADDRESS", "trace": "FILE"}
 }

@@ -85,7 +85,20 @@ func (p *program) reportText(lessons *course.Course, report labs.Report) string 
 	}
 	text := report.Name + "\n" + progress.Table(rows)
 	done := messages.T("%v by hand, %v by snapshot, of %v steps", report.Count(labs.ByHand), report.Count(labs.BySnapshot), len(lessons.Steps()))
-	return text + p.printer.Text(done) + "\n"
+	text += p.printer.Text(done) + "\n"
+	if exam := p.lastExam(report); exam != "" {
+		text += p.printer.Text(messages.T("the last exam: %s", exam)) + "\n"
+	}
+	return text
+}
+
+// lastExam tells how many faults of the last exam were mended: "4/5, seed 7"; "" where there was none.
+func (p *program) lastExam(report labs.Report) string {
+	exam := report.Exam()
+	if exam == nil {
+		return ""
+	}
+	return p.printer.Text(messages.T("%v of %v, seed %v", exam.Score(), len(exam.Faults), exam.Seed))
 }
 
 // sign is how a mark looks, if there is one.
@@ -176,18 +189,18 @@ func last(report labs.Report) (at time.Time) {
 }
 
 func (p *program) classText(lessons *course.Course, class []labs.HandedIn) string {
-	rows := [][]string{{p.say("name"), p.say("by hand"), p.say("by snapshot"), p.say("no longer"), p.say("last"), ""}}
+	rows := [][]string{{p.say("name"), p.say("by hand"), p.say("by snapshot"), p.say("no longer"), p.say("last"), p.say("exam"), ""}}
 	for _, each := range class {
 		number := func(count int) string { return p.printer.Text(messages.T("%v", count)) }
 		rows = append(rows, []string{each.Name, number(each.Count(labs.ByHand)), number(each.Count(labs.BySnapshot)), number(each.Fallen()),
-			moment(labs.Mark{At: last(each.Report)}), p.remarks(each)})
+			moment(labs.Mark{At: last(each.Report)}), p.lastExam(each.Report), p.remarks(each)})
 	}
 	return progress.Table(rows) + p.printer.Text(messages.T("%v reports, of %v steps", len(class), len(lessons.Steps()))) + "\n"
 }
 
 // classCSV is a line for every reader and a column for every step, for a spreadsheet: times are in UTC as of ISO 8601.
 func (p *program) classCSV(lessons *course.Course, class []labs.HandedIn) error {
-	header := []string{"name", "file", "made", "by hand", "by snapshot", "no longer", "remarks"}
+	header := []string{"name", "file", "made", "by hand", "by snapshot", "no longer", "exam", "remarks"}
 	for _, step := range lessons.Steps() {
 		header = append(header, step.ID())
 	}
@@ -196,7 +209,7 @@ func (p *program) classCSV(lessons *course.Course, class []labs.HandedIn) error 
 	for _, each := range class {
 		number := func(count int) string { return messages.Printer{}.Text(messages.T("%v", count)) }
 		line := []string{plain(each.Name), plain(each.File), each.Made.Format(time.RFC3339), number(each.Count(labs.ByHand)),
-			number(each.Count(labs.BySnapshot)), number(each.Fallen()), strings.Join(each.Remarks, "; ")}
+			number(each.Count(labs.BySnapshot)), number(each.Fallen()), (&program{}).lastExam(each.Report), strings.Join(each.Remarks, "; ")}
 		for _, step := range lessons.Steps() {
 			mark, found := each.Mark(step.ID())
 			line = append(line, csvMark(mark, found))
@@ -235,11 +248,12 @@ func (p *program) classHTML(lessons *course.Course, class []labs.HandedIn) error
 	type row struct {
 		labs.HandedIn
 		Said  string
+		Exam  string
 		Cells []cell
 	}
 	var rows []row
 	for _, each := range class {
-		shown := row{HandedIn: each, Said: p.remarks(each)}
+		shown := row{HandedIn: each, Said: p.remarks(each), Exam: p.lastExam(each.Report)}
 		for _, step := range lessons.Steps() {
 			mark, found := each.Mark(step.ID())
 			if !found {

@@ -19,7 +19,7 @@ func handedIn() []labs.HandedIn {
 			{Step: "pod/first", Mark: labs.Mark{By: labs.ByHand, At: at}},
 			{Step: "pod/second", Mark: labs.Mark{By: labs.BySnapshot, At: at.Add(time.Minute)}},
 			{Step: "service/first", Mark: labs.Mark{By: labs.ByHand, At: at, Fell: at.Add(time.Hour)}},
-		}}},
+		}, Exams: []labs.ExamResult{{Seed: 7, Faults: []labs.FaultResult{{Solved: true}, {}}}}}},
 		{File: "b.json", Report: labs.Report{Name: "B"}, Remarks: []string{labs.Changed}},
 	}
 }
@@ -35,7 +35,7 @@ func TestClass(t *testing.T) {
 	t.Parallel()
 	p, printed := printing()
 	text := p.classText(lessons(t), handedIn())
-	for _, want := range []string{"name       by hand  by snapshot  no longer  last", "=<b>A</b>  1        1            1", "changed by somebody", "2 reports, of 3 steps"} {
+	for _, want := range []string{"name       by hand  by snapshot  no longer  last", "=<b>A</b>  1        1            1", "1 of 2, seed 7", "changed by somebody", "2 reports, of 3 steps"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
@@ -47,7 +47,7 @@ func TestClass(t *testing.T) {
 	if err != nil || len(lines) != 3 {
 		t.Fatalf("%v: %v", lines, err)
 	}
-	want := "'=<b>A</b>|a.json|2026-11-28T12:00:00Z|1|1|1||hand 2026-11-28T12:00:00Z|snapshot 2026-11-28T12:01:00Z|no longer 2026-11-28T13:00:00Z"
+	want := "'=<b>A</b>|a.json|2026-11-28T12:00:00Z|1|1|1|1 of 2, seed 7||hand 2026-11-28T12:00:00Z|snapshot 2026-11-28T12:01:00Z|no longer 2026-11-28T13:00:00Z"
 	if got := strings.Join(lines[1], "|"); got != want {
 		t.Errorf("the line is\n%s\nwant\n%s", got, want)
 	}

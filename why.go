@@ -64,6 +64,13 @@ type whyFinding struct {
 
 // why tells what is wrong with an object, or with all of a namespace.
 func (p *program) why(c *cli.Context, l *labs.Labs) error {
+	state, err := l.State(c.Context)
+	if err == nil {
+		err = state.Practice.Alone()
+	}
+	if err != nil {
+		return err
+	}
 	namespace := cmp.Or(c.String("namespace"), l.Checker.Namespace)
 	findings, err := p.findings(c, l, namespace)
 	if err != nil {

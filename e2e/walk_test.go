@@ -321,6 +321,7 @@ func TestCourse(t *testing.T) {
 		{"dashboard", (*lab).showsTheDashboard},
 		{"ip", (*lab).printsItsAddress},
 		{"images env", (*lab).pushesWithImagesEnv},
+		{"practice", (*lab).practisesOnce},
 		{"save and restore", (*lab).savesAndRestores},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.do(l.in(t)) })

@@ -84,6 +84,9 @@ func (l *Labs) makeRoom(ctx context.Context, change change) (done cleared, err e
 	if done.file, err = l.setAside(plan.own, there.volumes); err != nil {
 		return done, err
 	}
+	if err := l.leavePractice(ctx); err != nil {
+		return done, err
+	}
 	change.state.Installing, change.state.Since = true, now()
 	if err := l.remember(ctx, change.state); err != nil {
 		return done, err

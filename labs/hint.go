@@ -34,6 +34,13 @@ type Hint struct {
 // Hint returns the next hint about the first row of a step that is not met: each once, and the last one again. It is nil where all are met. What
 // changes about the row begins anew.
 func (l *Labs) Hint(ctx context.Context, step *course.Step) (*Hint, error) {
+	state, err := l.State(ctx)
+	if err == nil {
+		err = state.Practice.Alone()
+	}
+	if err != nil {
+		return nil, err
+	}
 	rows, err := l.Check(ctx, step)
 	if err != nil {
 		return nil, err
@@ -87,13 +94,16 @@ func stages(row check.Row) (all []Hint) {
 	return all
 }
 
-// withheld are rows without the hints that the course keeps back.
-func (l *Labs) withheld(rows []check.Row) []check.Row {
+// withheld are rows without the hints that the course keeps back; in an exam there are none.
+func (l *Labs) withheld(rows []check.Row, state State) []check.Row {
 	for i := range rows {
-		switch l.Course.Hints {
-		case course.HintsLook:
-			rows[i].Why, rows[i].Next = messages.Text{}, messages.Text{}
-		case course.HintsCause:
+		if state.Practice.Exam() {
+			rows[i].Look = messages.Text{}
+		}
+		if state.Practice.Exam() || l.Course.Hints == course.HintsLook {
+			rows[i].Why = messages.Text{}
+		}
+		if state.Practice.Exam() || l.Course.Hints == course.HintsLook || l.Course.Hints == course.HintsCause {
 			rows[i].Next = messages.Text{}
 		}
 	}

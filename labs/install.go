@@ -158,6 +158,14 @@ func (l *Labs) act(ctx context.Context, action course.Action) error {
 		return l.publish(ctx, operation)
 	case *course.Push:
 		return l.Lab.PushImage(ctx, operation.Image)
+	case *course.Patch:
+		return l.patch(ctx, operation)
+	case *course.Delete:
+		targets, err := l.meant(ctx, operation.Target)
+		if err != nil {
+			return err
+		}
+		return l.Cluster.Remove(ctx, targets)
 	}
 	panic(fmt.Sprintf("nothing is written that does %T", action.Operation))
 }

@@ -79,6 +79,9 @@ type State struct {
 	// Marks are the steps that are done, and Hints those that the reader has asked for.
 	Marks Marks `json:"-"`
 	Hints Hints `json:"-"`
+	// Practice is the fault that the reader looks for, and Exams are those that are over, the latest last.
+	Practice Practice     `json:"-"`
+	Exams    []ExamResult `json:"-"`
 }
 
 // Where the state is kept.
@@ -112,6 +115,13 @@ func (l *Labs) State(ctx context.Context) (state State, err error) {
 		passed = nil
 	}
 	state.Marks = readMarks(found.Data[l.marksKey()], passed)
+	var kept practised
+	if json.Unmarshal([]byte(found.Data[l.practiceKey()]), &kept) == nil {
+		state.Practice, state.Exams = kept.Practice, kept.Exams
+	}
+	if !strings.HasPrefix(state.Practice.Fault, state.Step+"/") { // another course has taken its place
+		state.Practice.Since = time.Time{}
+	}
 	return state, nil
 }
 

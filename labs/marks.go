@@ -101,13 +101,22 @@ func readMarks(content string, passed []string) Marks {
 	return all
 }
 
-// Check returns a row for every expectation of a step, and marks the step as done if all are met.
+// Check returns a row for every expectation of a step, and marks the step as done if all are met; or notes that a fault which was planted in it
+// is mended.
 func (l *Labs) Check(ctx context.Context, step *course.Step) ([]check.Row, error) {
 	rows, err := l.Checker.Step(ctx, step)
-	if err == nil && check.Met(rows) {
-		err = l.markDone(ctx, step)
+	if err != nil {
+		return rows, err
 	}
-	return l.withheld(rows), err
+	state, err := l.State(ctx)
+	switch {
+	case err != nil:
+	case check.Met(rows) && state.Practice.Of(step):
+		err = l.mended(ctx, state)
+	case check.Met(rows):
+		err = l.markDone(ctx, state, step)
+	}
+	return l.withheld(rows, state), err
 }
 
 // Judge is Check, and takes the mark away from a step that is not met any more. Where the reader has gone on since, to another step, it stays:
@@ -119,7 +128,7 @@ func (l *Labs) Judge(ctx context.Context, step *course.Step) ([]check.Row, error
 	}
 	state, err := l.State(ctx)
 	mark := state.Marks[step.ID()]
-	if err != nil || !state.Marks.Done(step.ID()) || state.wentOn(step) {
+	if err != nil || !state.Marks.Done(step.ID()) || state.wentOn(step) || state.Practice.Of(step) {
 		return rows, err
 	}
 	mark.Fell = now()
@@ -144,11 +153,7 @@ func (s State) wentOn(step *course.Step) bool {
 }
 
 // markDone marks a step as done. What was done by hand stays so, whoever does it afterwards.
-func (l *Labs) markDone(ctx context.Context, step *course.Step) error {
-	state, err := l.State(ctx)
-	if err != nil {
-		return err
-	}
+func (l *Labs) markDone(ctx context.Context, state State, step *course.Step) error {
 	old, stands := state.Marks[step.ID()], state.Marks.Done(step.ID())
 	if stands && old.By == ByHand {
 		return nil

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
+	"github.com/hellolab/hellolab/messages"
 )
 
 // done are marks of steps that are done by hand.
@@ -131,6 +132,19 @@ func TestHints(t *testing.T) {
 	state, err := w.State(t.Context())
 	if err != nil || state.Hints.Given["web/second"] != 3 {
 		t.Errorf("given are %+v, %v", state.Hints, err)
+	}
+	if err := w.keepPractice(t.Context(), State{Practice: Practice{Running: &ExamResult{}}}); err != nil {
+		t.Fatal(err)
+	}
+	bare, err := w.Check(t.Context(), w.step(t, "web/second"))
+	if err != nil || !bare[0].Look.IsZero() || !bare[0].Why.IsZero() || !bare[0].Next.IsZero() || bare[0].Have.IsZero() {
+		t.Errorf("in an exam a check says %+v, %v", bare[0], err)
+	}
+	if hint, err := w.Hint(t.Context(), w.step(t, "web/second")); err == nil || !messages.IsUsage(err) {
+		t.Errorf("in an exam the hint is %+v, %v", hint, err)
+	}
+	if err := w.keepPractice(t.Context(), State{}); err != nil {
+		t.Fatal(err)
 	}
 	w.Course.Hints = course.HintsLook
 	rows, err := w.Check(t.Context(), w.step(t, "web/second"))

@@ -31,6 +31,8 @@ type Report struct {
 	Made time.Time `json:"made"`
 	// Steps are the marks, in the order of the course; steps without a mark are left out.
 	Steps []ReportedStep `json:"steps"`
+	// Exams are those that are over, the latest last.
+	Exams []ExamResult `json:"exams,omitempty"`
 	// Seal is a sum over all of it, so that a report which was changed is told from one that was not.
 	Seal string `json:"seal"`
 }
@@ -51,7 +53,7 @@ func (l *Labs) Report(ctx context.Context, name string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	report := Report{Format: reportFormat, Name: name, Course: title(l.Course), Lab: string(system.UID), Made: now(), Steps: []ReportedStep{}}
+	report := Report{Format: reportFormat, Name: name, Course: title(l.Course), Lab: string(system.UID), Made: now(), Steps: []ReportedStep{}, Exams: state.Exams}
 	for _, step := range l.Course.Steps() {
 		if mark, found := state.Marks[step.ID()]; found {
 			mark.Seal = ""
@@ -103,6 +105,14 @@ func (r Report) Fallen() (count int) {
 		}
 	}
 	return count
+}
+
+// Exam is the last exam, or nil.
+func (r Report) Exam() *ExamResult {
+	if len(r.Exams) == 0 {
+		return nil
+	}
+	return &r.Exams[len(r.Exams)-1]
 }
 
 // What a teacher has to know of a report that was handed in.
@@ -173,7 +183,7 @@ func readReport(folder fs.FS, name string, lessons *course.Course) HandedIn {
 	}
 	switch {
 	case read.Seal != read.seal():
-		read.Steps, read.Lab, read.Remarks = []ReportedStep{}, "", append(read.Remarks, Changed)
+		read.Steps, read.Exams, read.Lab, read.Remarks = []ReportedStep{}, nil, "", append(read.Remarks, Changed)
 	case read.Course != title(lessons):
 		read.Remarks = append(read.Remarks, OtherCourse)
 	}

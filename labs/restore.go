@@ -99,7 +99,10 @@ func (l *Labs) restoreApart(ctx context.Context, lab savedLab, again messages.Co
 	if room.file, err = l.setAside(plan.own, there.volumes); err != nil {
 		return err
 	}
-	if err = l.carryOut(ctx, plan); err == nil {
+	if err = l.leavePractice(ctx); err == nil {
+		err = l.carryOut(ctx, plan)
+	}
+	if err == nil {
 		err = l.recreate(ctx, lab)
 	}
 	if err != nil {

@@ -45,6 +45,8 @@ func operations() []kind[Operation] {
 		{"rollback", func() Operation { return &Rollback{} }},
 		{"publish", func() Operation { return &Publish{} }},
 		{"push", func() Operation { return &Push{} }},
+		{"patch", func() Operation { return &Patch{} }},
+		{"delete", func() Operation { return &Delete{} }},
 	}
 }
 

@@ -89,6 +89,8 @@ type Step struct {
 	Exercise []Action `yaml:"exercise"`
 	// Expect is what there is to see after the step.
 	Expect []Expectation `yaml:"expect"`
+	// Faults can be planted in the step's snapshot, for practice.
+	Faults []*Fault `yaml:"faults"`
 
 	chapter      *Chapter
 	previous     *Step

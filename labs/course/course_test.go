@@ -114,7 +114,7 @@ func prose(text string) string {
 		if strings.HasPrefix(line, "    ") {
 			line = ""
 		}
-		all.WriteString(line + "\n")
+		all.WriteString(strings.TrimLeft(strings.TrimPrefix(line, "## "), " ") + "\n") // a heading; the indentation of an element of a list
 	}
 	paragraphs := regexp.MustCompile(`\n{2,}`).Split(strings.TrimSpace(all.String()), -1)
 	inChinese := regexp.MustCompile(`(\p{Han})\n(\p{Han})|([\x{3000}-\x{303f}\x{ff00}-\x{ff65}])\n|\n([\x{3000}-\x{303f}\x{ff00}-\x{ff65}])`)

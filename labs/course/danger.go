@@ -23,15 +23,11 @@ func (d Danger) Text() messages.Text { return messages.T("%s: %s", d.Object, d.W
 
 // Dangers lists those of everything that is applied on the way to the snapshot.
 func (s *Snapshot) Dangers() []Danger {
-	manifests := slices.Clone(s.Given)
-	for _, action := range s.Actions {
-		manifests = append(manifests, action.Manifests()...)
-	}
 	var all []*unstructured.Unstructured
-	for _, manifest := range manifests {
+	for _, manifest := range s.Given {
 		all = append(all, manifest.Objects...)
 	}
-	return Dangers(all)
+	return Dangers(append(all, objectsOf(s.Actions)...))
 }
 
 // Dangers lists those of objects, each once.

@@ -219,17 +219,23 @@ func (l *loader) step(file string, lines *yaml.Node, step *Step) {
 	for _, list := range []string{"do", "exercise", "expect", "sources"} {
 		l.noGaps(file, child(lines, list))
 	}
-	for _, actions := range [][]Action{step.Do, step.Exercise} {
-		for i := range actions {
-			actions[i].Step = step
-			actions[i].check(spot{l, file, actions[i].line})
-		}
-	}
+	l.actions(file, step, step.Do, step.Exercise)
 	if len(step.Expect) == 0 {
 		l.refuse(file, line(lines), messages.T("the step %s expects nothing", step.Name))
 	}
 	for i := range step.Expect {
 		step.Expect[i].check(spot{l, file, step.Expect[i].line})
+	}
+	l.faults(file, lines, step)
+}
+
+// actions checks lists of a step's actions.
+func (l *loader) actions(file string, step *Step, lists ...[]Action) {
+	for _, actions := range lists {
+		for i := range actions {
+			actions[i].Step = step
+			actions[i].check(spot{l, file, actions[i].line})
+		}
 	}
 }
 

@@ -114,14 +114,14 @@ func TestLoadRefuses(t *testing.T) {
 				`my/one/lab.yaml, line 6: it is not a valid guide: "{{.Name" is not {{.NAME}}`}},
 
 		{"two actions in one", step("do:", "  - apply: [first/pod.yaml]", "    complete: pod/web", "expect: [absent: {kind: Pod, name: web}]"),
-			[]string{"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish, push"}},
+			[]string{"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish, push, patch, delete"}},
 		{"no action", step("exercise:", "  - namespace: dev", "expect: [absent: {kind: Pod, name: web}]"),
-			[]string{"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish, push"}},
+			[]string{"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish, push, patch, delete"}},
 		{"an unknown key beside an action", step("do:", "  - complete: pod/web", "    within: 1m", "expect: [absent: {kind: Pod, name: web}]"),
 			[]string{`my/one/lab.yaml, line 6: "within" is not a known key here`}},
 		{"an action without a value", step("do:", "  - complete:", "  -", "  - {replace: '', namespace: dev}", "expect: [absent: {kind: Pod, name: web}]"),
 			[]string{"my/one/lab.yaml, line 6: it is empty",
-				"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish, push",
+				"my/one/lab.yaml, line 5: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish, push, patch, delete",
 				`my/one/lab.yaml, line 7: "replace" is missing`}},
 		{"an action that is a word, and one with a wrong value", step("do:", "  - apply", "  - apply: first/pod.yaml", "  - undo: {deployment: web, revision: last, to: 1}", "expect: [absent: {kind: Pod, name: web}]"),
 			[]string{`my/one/lab.yaml, line 5: "apply" is not valid here: it must be a group of settings`,
@@ -314,7 +314,7 @@ error: my/course/one/first/pod.yaml: it has no objects
 error: my/course/one/lab.yaml, line 7: it has to be just one of: object, absent, http, pods, endpoints, history, replaced, logs, image, pushed, runs, release, chart, loadBalancer
 error: my/course/one/lab.yaml, line 9: "name" is missing
 error: my/course/one/lab.yaml, line 10: "first" is there twice
-error: my/course/one/lab.yaml, line 12: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish, push
+error: my/course/one/lab.yaml, line 12: it has to be just one of: apply, undo, complete, replace, install, upgrade, rollback, publish, push, patch, delete
 error: my/course/one/lab.yaml, line 10: the step first expects nothing
 error: my/course/two/lab.yaml, line 2: "nam" is not a known key here
 error: my/course/two/lab.yaml, line 3: "yes" is not valid here: it must be a list

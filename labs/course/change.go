@@ -1,0 +1,141 @@
+package course
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/hellolab/hellolab/messages"
+)
+
+// Target are the objects that something is done to: one by its name, or those with labels.
+type Target struct {
+	Kind string `yaml:"kind"`
+	// Namespace is the action's unless set.
+	Namespace string `yaml:"namespace"`
+	Name      string `yaml:"name"`
+	Labels    string `yaml:"labels"`
+}
+
+// Patch changes fields of objects, as `kubectl patch` does.
+type Patch struct {
+	Target `yaml:",inline"`
+	// With is what changes: a field that is null goes, and lists of a kind's own are merged by the names of their elements.
+	With yaml.Node `yaml:"with"`
+
+	content map[string]any
+}
+
+// Content is what changes, as JSON.
+func (p *Patch) Content() ([]byte, error) { return json.Marshal(p.content) }
+
+func (p *Patch) check(at spot, action *Action) {
+	p.Target.check(at, action)
+	if p.With.Kind != yaml.MappingNode {
+		at.missing("with")
+		return
+	}
+	object, err := DecodeObject(&p.With)
+	if err != nil {
+		at.refuse(at.file, p.With.Line, messages.T("it is not a valid object: %s", err))
+		return
+	}
+	p.content, _ = at.ownImages(object.Object).(map[string]any)
+}
+
+// reaches is what the patch makes of an object, as far as the patch tells.
+func (p *Patch) reaches() *unstructured.Unstructured {
+	object := p.stub()
+	for _, key := range slices.Sorted(maps.Keys(p.content)) {
+		if key != "metadata" { // which names the object; nothing else in it is a danger
+			object.Object[key] = p.content[key]
+		}
+	}
+	return object
+}
+
+// Delete removes objects, and waits until they are gone, but for those that a finalizer keeps.
+type Delete struct {
+	Target `yaml:",inline"`
+}
+
+func (d *Delete) check(at spot, action *Action) { d.Target.check(at, action) }
+
+func (d *Delete) reaches() *unstructured.Unstructured { return d.stub() }
+
+func (t *Target) check(at spot, action *Action) {
+	t.Namespace = cmp.Or(t.Namespace, action.Namespace)
+	at.notOfTheLab(t.Namespace)
+	if t.Kind == "" {
+		at.missing("kind")
+	}
+	if (t.Name == "") == (t.Labels == "") {
+		at.notOne([]string{"name", "labels"})
+	}
+	at.labels(t.Labels)
+}
+
+// stub is an object of that name with nothing in it.
+func (t *Target) stub() *unstructured.Unstructured {
+	object := &unstructured.Unstructured{Object: map[string]any{"apiVersion": versionOf(t.Kind), "kind": t.Kind}}
+	object.SetName(cmp.Or(t.Name, t.Labels))
+	if !clusterWide(object) {
+		object.SetNamespace(t.Namespace)
+	}
+	return object
+}
+
+// versionOf is a version of the API that has a kind of the whole cluster, or "v1".
+func versionOf(kind string) string {
+	for group, kinds := range clusterKinds() {
+		if group != "" && slices.Contains(kinds, kind) {
+			return group + "/v1"
+		}
+	}
+	return "v1"
+}
+
+// ownImages returns a value with the course's own images under the account of this lab.
+func (l *loader) ownImages(value any) any {
+	switch value := value.(type) {
+	case string:
+		return string(l.renamed([]byte(value)))
+	case []any:
+		for i := range value {
+			value[i] = l.ownImages(value[i])
+		}
+	case map[string]any:
+		for key := range value {
+			value[key] = l.ownImages(value[key])
+		}
+	}
+	return value
+}
+
+// reached are the objects that an action changes beside its manifests, as far as it tells.
+func (a Action) reached() []*unstructured.Unstructured {
+	if change, ok := a.Operation.(interface {
+		reaches() *unstructured.Unstructured
+	}); ok {
+		return []*unstructured.Unstructured{change.reaches()}
+	}
+	return nil
+}
+
+// objectsOf are all that actions apply, or change.
+func objectsOf(actions []Action) (all []*unstructured.Unstructured) {
+	for _, action := range actions {
+		for _, manifest := range action.manifests {
+			all = append(all, manifest.Objects...)
+		}
+		all = append(all, action.reached()...)
+	}
+	return all
+}
+
+// Wide reports whether the kind is one of the whole cluster, in no namespace.
+func (t *Target) Wide() bool { return t.stub().GetNamespace() == "" }
