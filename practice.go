@@ -219,10 +219,11 @@ func (p *program) checkPractice(c *cli.Context, l *labs.Labs, step *course.Step,
 		return err
 	}
 	fault := l.Course.Fault(practice.Fault)
-	result := practiceCheck{p.checkResult(step, told(rows, practice.Exam())), p.practiceTold(l, state.Practice, fault)}
-	err = p.print(c, result, func() string {
-		return p.checkText(step, told(rows, practice.Exam())) + p.afterPractice(l, fault, rows, state)
-	})
+	if practice.Exam() {
+		rows = check.Bare(rows)
+	}
+	result := practiceCheck{p.checkResult(step, rows), p.practiceTold(l, state.Practice, fault)}
+	err = p.print(c, result, func() string { return p.checkText(step, rows) + p.afterPractice(l, fault, rows, state) })
 	if err == nil && !check.Met(rows) {
 		return errNotYet{}
 	}
@@ -245,24 +246,15 @@ func (p *program) lookAtPractice(c *cli.Context, l *labs.Labs, step *course.Step
 		if len(changed) == 0 || check.Met(now) || c.String("output") == "json" {
 			return nil
 		}
-		return p.printText(p.rowsText(told(changed, state.Practice.Exam())) + p.summary(now))
+		if state.Practice.Exam() {
+			changed = check.Bare(changed)
+		}
+		return p.printText(p.rowsText(changed) + p.summary(now))
 	})
 	if c.Context.Err() != nil { // Ctrl-C is how a reader stops looking
 		return nil, errNotYet{}
 	}
 	return rows, err
-}
-
-// told are rows as they may be shown: in an exam without what is wrong and what to do.
-func told(rows []check.Row, exam bool) []check.Row {
-	if !exam {
-		return rows
-	}
-	bare := make([]check.Row, len(rows))
-	for i, row := range rows {
-		bare[i] = check.Row{Subject: row.Subject, Met: row.Met, Have: row.Have, Expected: row.Expected}
-	}
-	return bare
 }
 
 // afterPractice tells what follows a check: nothing where there is still something to mend.

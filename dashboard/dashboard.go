@@ -226,6 +226,9 @@ func (d *Dashboard) checkOnce(ctx context.Context, lab *labs.Labs) error {
 	if err != nil || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
 	}
+	if state.Practice.Exam() {
+		rows = check.Bare(rows)
+	}
 	if check.Met(rows) && !slices.Contains(state.Passed, step.ID()) { // it is noted now; what is installed is what it was when the step was chosen
 		now, err := lab.State(ctx)
 		if err != nil {

@@ -44,7 +44,10 @@ func (p Practice) Exam() bool { return p.Running != nil }
 
 // Seconds is how long the reader has looked for the fault, or did.
 func (p Practice) Seconds(now time.Time) int {
-	if !p.Ended.IsZero() {
+	switch {
+	case p.Since.IsZero():
+		return 0
+	case !p.Ended.IsZero():
 		now = p.Ended
 	}
 	return int(now.Sub(p.Since).Seconds())
@@ -60,7 +63,7 @@ func (p *Practice) end(now time.Time, solved bool) {
 		return
 	}
 	for i := range p.Running.Faults {
-		if result := &p.Running.Faults[i]; result.Fault == p.Fault {
+		if result := &p.Running.Faults[i]; result.Fault == p.Fault && result.Planted {
 			result.Solved, result.Seconds = solved, p.Seconds(now)
 		}
 	}
