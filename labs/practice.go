@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/hellolab/hellolab/await"
@@ -447,7 +448,8 @@ func (l *Labs) meant(ctx context.Context, target course.Target) (all []kube.Refe
 	}
 	objects, err := l.Cluster.Of(ctx, version, target.Kind, namespace)
 	for _, object := range objects {
-		if selector.Matches(labels.Set(object.GetLabels())) {
+		own := !target.Wide() && object.GetLabels()[kube.ChapterLabel] == "" && metav1.GetControllerOf(object) == nil // the reader's
+		if !own && selector.Matches(labels.Set(object.GetLabels())) {
 			all = append(all, kube.Refer(object))
 		}
 	}
