@@ -177,7 +177,7 @@ func (p *program) labCheck(c *cli.Context, l *labs.Labs) error {
 	if err != nil {
 		return err
 	}
-	if practice := state.Practice; practice.Of(step) && (practice.On() || practice.Exam()) {
+	if practice := state.Practice; practice.Of(step) && !practice.Since.IsZero() {
 		return p.checkPractice(c, l, step, practice)
 	}
 	if c.Bool("watch") {

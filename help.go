@@ -101,7 +101,12 @@ func list(rows [][]string) string {
 	}
 	var b strings.Builder
 	for _, row := range rows {
-		b.WriteString(progress.Wrap(row[1], row[0]+strings.Repeat(" ", widest-progress.Columns(row[0])+2), columns))
+		prefix := row[0] + strings.Repeat(" ", widest-progress.Columns(row[0])+2)
+		if widest > columns/2 { // the purpose has no room beside it
+			b.WriteString(row[0] + "\n")
+			prefix = "        "
+		}
+		b.WriteString(progress.Wrap(row[1], prefix, columns))
 	}
 	return b.String()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -40,6 +41,10 @@ func (p *program) overview(c *cli.Context) error {
 	next := ""
 	if command, found := nextInCourse(lessons, state); found {
 		next = p.next(command)
+	}
+	if practice := state.Practice; practice.On() {
+		ago := messages.T("%s, planted %s ago", state.Step, seconds(practice.Seconds(time.Now())))
+		rows, next = append(rows, []string{p.say("practice"), p.printer.Text(ago)}), p.next(messages.Hellolab("lab", "practice"))
 	}
 	return p.printText(progress.Table(rows) + next + p.printer.Text(messages.T("all commands: %s", messages.Hellolab("help"))) + "\n")
 }

@@ -1,9 +1,15 @@
 package main
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/hellolab/hellolab/labs"
 	"github.com/hellolab/hellolab/labs/check"
@@ -83,4 +89,78 @@ func TestPracticeTexts(t *testing.T) {
 			}
 		}
 	}
+}
+
+// brittle writes a course with two faults of one step, which the API server in memory can have, into a folder.
+func brittle(t *testing.T) string {
+	t.Helper()
+	fault := func(name, plant string) string {
+		return "\n      - {name: " + name + ", symptom: {en: It is wrong., zh: 不对了。}, cause: {en: a was " + name + "}, remedy: [kubectl apply -f web.yaml], plant: [" + plant + "]}"
+	}
+	folder := t.TempDir()
+	for name, content := range map[string]string{
+		"course.yaml":       "title: {en: Brittle}\nnamespaces: [default]\nchapters: [web]\n",
+		"web/only/web.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: web}\ndata: {a: b}\n",
+		"web/lab.yaml": `title: {en: Web}
+steps:
+  - name: only
+    title: {en: The only one}
+    expect: [object: {apiVersion: v1, kind: ConfigMap, metadata: {name: web}, data: {a: b}}]
+    faults:` + fault("changed", "patch: {kind: ConfigMap, name: web, with: {data: {a: c}}}") + fault("deleted", "delete: {kind: ConfigMap, name: web}") + "\n",
+	} {
+		file := filepath.Join(folder, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+// TestPracticeCommands goes through a practice and an exam as a reader does.
+func TestPracticeCommands(t *testing.T) {
+	m := newMachine(t)
+	m.addLab("hellolab")
+	folder := brittle(t)
+	lab := func(status int, texts []string, args ...string) string {
+		t.Helper()
+		done := m.must(status, append([]string{"lab", "--course", folder}, args...), texts...)
+		return done.stdout
+	}
+	mend := func() {
+		m.api.Put(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "default"}, Data: map[string]string{"a": "b"}})
+	}
+	lab(exitUsage, []string{"no practice is on"}, "practice", "--give-up")
+	lab(exitUsage, []string{"there has been no exam yet"}, "practice", "--end")
+	lab(exitUsage, []string{`there is no chapter "wbe"`}, "practice", "wbe")
+	lab(exitUsage, []string{"only an exam has a time limit"}, "practice", "--minutes", "3")
+	lab(exitUsage, []string{"an exam may have 1 to 2 faults here, not 3"}, "practice", "--exam", "3")
+
+	lab(exitDone, []string{"web/only  The only one\nseed 5\n\na colleague reports:\n    It is wrong.\n", "lab check", "is it mended?", "--give-up"}, "practice", "--seed", "5")
+	lab(exitDone, []string{`"symptom": "不对了。"`, `"seed": 5`}, "practice", "--lang", "zh", "-o", "json") // it is on
+	m.must(exitDone, []string{"--course", folder}, "web/only, planted ", "next: hellolab --course "+folder+" lab practice\n")
+	lab(exitNotYet, []string{"✗ configmap/web", "a hint:", "hellolab --course " + folder + " lab hint web/only"}, "check")
+	lab(exitNotYet, []string{"✗ configmap/web", "do  "}, "check", "--explain")
+	mend()
+	lab(exitDone, []string{"all 1 are as expected\nmended in ", "the fault: a was ", "what mends it:\n    kubectl apply -f web.yaml\nnext: hellolab", "lab practice --next\n"}, "check")
+	if list := lab(exitDone, nil, "list"); strings.Contains(list, "✓") {
+		t.Errorf("it marks the step as done:\n%s", list)
+	}
+	lab(exitDone, []string{"a colleague reports:"}, "practice", "--next")
+	lab(exitDone, []string{"the fault: a was ", "--next"}, "practice", "--give-up")
+
+	lab(exitDone, []string{"seed 7; fault 1 of 2; 9m5"}, "practice", "--exam", "2", "--seed", "7", "--minutes", "10")
+	lab(exitUsage, []string{"an exam is on already"}, "practice", "--exam", "2")
+	lab(exitUsage, []string{"there is no help in an exam"}, "hint")
+	m.must(exitUsage, []string{"why", "--course", folder}, "there is no help in an exam")
+	lab(exitUsage, []string{"in an exam, nothing is told before its end"}, "practice", "--give-up")
+	if said := lab(exitNotYet, []string{"✗ configmap/web"}, "check", "--explain"); strings.Contains(said, "do  ") || strings.Contains(said, "why") || strings.Contains(said, "hint") {
+		t.Errorf("in an exam the check tells\n%s", said)
+	}
+	mend()
+	lab(exitDone, []string{"mended in ", "lab practice --next"}, "check")
+	lab(exitDone, []string{"fault 2 of 2"}, "practice", "--next")
+	mend()
+	lab(exitDone, []string{"2 of 2 mended, in "}, "check")
+	lab(exitDone, []string{`"score": 2`, `"of": 2`, `"solved": true`}, "practice", "--end", "-o", "json")
+	m.must(exitDone, []string{completing, "--course", folder, "lab", "practice", ""}, "web\tWeb\n")
 }

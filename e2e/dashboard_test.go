@@ -489,8 +489,8 @@ func (l *lab) hasAllChapters() {
 	for _, chapter := range lessons.Chapters {
 		for _, step := range chapter.Steps {
 			var all []any
-			for _, file := range step.Files() {
-				for _, object := range file.Objects {
+			for _, manifest := range slices.Concat(chapter.GivenManifests(), step.Manifests()) {
+				for _, object := range manifest.Objects {
 					if object := beside(chapter.Name, object.DeepCopy()); object != nil {
 						all = append(all, object.Object)
 					}

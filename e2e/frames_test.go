@@ -27,6 +27,7 @@ import (
 type noRegistry struct{}
 
 func (noRegistry) HasImage(context.Context, string) (bool, error)          { return false, nil }
+func (noRegistry) IsOwn(context.Context, string) (bool, error)             { return false, nil }
 func (noRegistry) ChartVersions(context.Context, string) ([]string, error) { return nil, nil }
 
 // TestFrames measures how long a real browser needs for a frame of the dashboard with a thousand pods, of which some change all the time. A kind

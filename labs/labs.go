@@ -119,7 +119,10 @@ func (l *Labs) State(ctx context.Context) (state State, err error) {
 	if json.Unmarshal([]byte(found.Data[l.practiceKey()]), &kept) == nil {
 		state.Practice, state.Exams = kept.Practice, kept.Exams
 	}
-	if !strings.HasPrefix(state.Practice.Fault, state.Step+"/") { // another course has taken its place
+	switch {
+	case l.Course.Fault(state.Practice.Fault) == nil: // there is none, or the course has it no more
+		state.Practice.Fault = ""
+	case !strings.HasPrefix(state.Practice.Fault, state.Step+"/"): // another course has taken its place
 		state.Practice.Since = time.Time{}
 	}
 	return state, nil

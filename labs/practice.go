@@ -7,6 +7,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/hellolab/hellolab/await"
@@ -53,7 +54,10 @@ func (p Practice) Alone() error {
 
 // Seconds is how long the reader has looked for the fault, or did.
 func (p Practice) Seconds(now time.Time) int {
-	if !p.Ended.IsZero() {
+	switch {
+	case p.Since.IsZero():
+		return 0
+	case !p.Ended.IsZero():
 		now = p.Ended
 	}
 	return int(now.Sub(p.Since).Seconds())
@@ -69,7 +73,7 @@ func (p *Practice) end(now time.Time, solved bool) {
 		return
 	}
 	for i := range p.Running.Faults {
-		if result := &p.Running.Faults[i]; result.Fault == p.Fault {
+		if result := &p.Running.Faults[i]; result.Fault == p.Fault && result.Planted {
 			result.Solved, result.Seconds = solved, p.Seconds(now)
 		}
 	}
@@ -453,7 +457,8 @@ func (l *Labs) meant(ctx context.Context, target course.Target) (all []kube.Refe
 	}
 	objects, err := l.Cluster.Of(ctx, version, target.Kind, namespace)
 	for _, object := range objects {
-		if selector.Matches(labels.Set(object.GetLabels())) {
+		own := !target.Wide() && object.GetLabels()[kube.ChapterLabel] == "" && metav1.GetControllerOf(object) == nil // the reader's
+		if !own && selector.Matches(labels.Set(object.GetLabels())) {
 			all = append(all, kube.Refer(object))
 		}
 	}

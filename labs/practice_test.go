@@ -32,7 +32,7 @@ func withFaults(t *testing.T) world {
     faults:` + fault("patched", "plant: [patch: {kind: ConfigMap, name: web, with: {data: {a: c}}}]") +
 			fault("deleted", "plant: [delete: {kind: ConfigMap, name: web}]") +
 			fault("cordoned", "plant: [{patch: {kind: Node, labels: os=linux, with: {spec: {unschedulable: true}}}}, {patch: {kind: ConfigMap, name: web, with: {data: {a: null}}}}], "+
-				"cleanup: [{patch: {kind: Node, labels: os=linux, with: {spec: {unschedulable: null}}}}, {patch: {kind: ConfigMap, name: gone, with: {data: {a: b}}}}]") + "\n")},
+				"cleanup: [{patch: {kind: Node, labels: os=linux, with: {spec: {unschedulable: null}}}}, {patch: {kind: ConfigMap, name: web, with: {data: {a: b}}}}]") + "\n")},
 		"more/lab.yaml": {Data: []byte(`steps:
   - name: ingress
     needs: [ingress]
@@ -137,6 +137,7 @@ func TestPracticeEnds(t *testing.T) {
 			if node() != true {
 				t.Errorf("before %s the node is %v", name, node())
 			}
+			w.server.Delete("ConfigMap", "default", "web") // what is to be cleaned up may be gone
 			if err := end(); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}

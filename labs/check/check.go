@@ -47,6 +47,15 @@ func (r Row) Tell(printer messages.Printer) Told {
 	return Told{printer.Text(r.Subject), r.Met, printer.Text(r.Have), printer.Text(r.Expected), printer.Text(r.Look), printer.Text(r.Why), printer.Text(r.Next)}
 }
 
+// Bare returns rows without causes and commands, as somebody gets them who is to find these.
+func Bare(rows []Row) []Row {
+	bare := make([]Row, len(rows))
+	for i, row := range rows {
+		bare[i] = Row{Subject: row.Subject, Met: row.Met, Have: row.Have, Expected: row.Expected}
+	}
+	return bare
+}
+
 // Checker looks at one lab.
 type Checker struct {
 	Cluster *kube.Cluster

@@ -51,7 +51,7 @@ func (p *Patch) check(at spot, action *Action) {
 func (p *Patch) reaches() *unstructured.Unstructured {
 	object := p.stub()
 	for _, key := range slices.Sorted(maps.Keys(p.content)) {
-		if key != "metadata" { // which names the object; nothing else in it is a danger
+		if !slices.Contains([]string{"apiVersion", "kind", "metadata"}, key) { // which say what object it is
 			object.Object[key] = p.content[key]
 		}
 	}
@@ -116,14 +116,49 @@ func (l *loader) ownImages(value any) any {
 	return value
 }
 
-// reached are the objects that an action changes beside its manifests, as far as it tells.
-func (a Action) reached() []*unstructured.Unstructured {
-	if change, ok := a.Operation.(interface {
-		reaches() *unstructured.Unstructured
-	}); ok {
-		return []*unstructured.Unstructured{change.reaches()}
+// change is an operation that changes objects which are there.
+type change interface {
+	// reaches is what becomes of an object, as far as the operation tells.
+	reaches() *unstructured.Unstructured
+	// target are the objects.
+	target() *Target
+}
+
+func (p *Patch) target() *Target  { return &p.Target }
+func (d *Delete) target() *Target { return &d.Target }
+
+// noChanges refuses to change what is there, which only a fault does: what a step makes is what its manifests say.
+func (l *loader) noChanges(file string, lists ...[]Action) {
+	for _, action := range slices.Concat(lists...) {
+		if _, is := action.Operation.(change); is {
+			l.refuse(file, action.line, messages.T("patch and delete are for faults only"))
+		}
 	}
-	return nil
+}
+
+// ownChanges refuses to change objects by name that are not the step's, and so may be the reader's.
+func (l *loader) ownChanges(file string, fault *Fault) {
+	there := slices.Clone(fault.step.after.Objects)
+	for _, action := range fault.Plant {
+		for _, manifest := range action.manifests {
+			there = append(there, manifest.Objects...)
+		}
+	}
+	for _, action := range slices.Concat(fault.Plant, fault.Cleanup) {
+		change, is := action.Operation.(change)
+		if !is || change.target().Name == "" || change.target().Wide() && change.target().Kind != "Namespace" {
+			continue
+		}
+		stub := change.target().stub()
+		if !slices.ContainsFunc(there, func(o *unstructured.Unstructured) bool { return alike(o, stub) }) {
+			l.refuse(file, action.line, messages.T("the step %s has no %s", fault.step.Name, called(stub)))
+		}
+	}
+}
+
+// alike reports whether two objects have one kind, namespace and name.
+func alike(a, b *unstructured.Unstructured) bool {
+	return a.GetKind() == b.GetKind() && a.GetNamespace() == b.GetNamespace() && a.GetName() == b.GetName()
 }
 
 // objectsOf are all that actions apply, or change.
@@ -132,7 +167,9 @@ func objectsOf(actions []Action) (all []*unstructured.Unstructured) {
 		for _, manifest := range action.manifests {
 			all = append(all, manifest.Objects...)
 		}
-		all = append(all, action.reached()...)
+		if change, is := action.Operation.(change); is {
+			all = append(all, change.reaches())
+		}
 	}
 	return all
 }

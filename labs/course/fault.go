@@ -137,6 +137,7 @@ func (l *loader) fault(file string, lines *yaml.Node, fault *Fault) {
 		l.noGaps(file, child(lines, list))
 	}
 	l.actions(file, fault.step, fault.Plant, fault.Cleanup)
+	l.ownChanges(file, fault)
 	if fault.Fails != "" && !slices.ContainsFunc(fault.step.Expect, func(e Expectation) bool { return e.key() == fault.Fails }) {
 		l.refuse(file, line(lines, "fails"), messages.T("the step %s expects no %q", fault.step.Name, fault.Fails))
 	}

@@ -58,12 +58,21 @@ func TestFaultsRefused(t *testing.T) {
 		{"labels that are none", sound(`plant: [delete: {kind: Pod, labels: "!"}]`), `line 10: "!" is not a valid list of labels`},
 		{"a namespace of the lab's", sound("plant: [delete: {kind: Pod, name: web, namespace: kube-system}]"), "line 10: the namespace kube-system belongs to the lab itself"},
 		{"cleaning up there", sound("cleanup: [delete: {kind: Pod, name: web, namespace: hellolab}]"), "line 12: the namespace hellolab belongs to the lab itself"},
+		{"somebody else's object", sound("plant: [delete: {kind: Secret, name: mine}]"), "line 10: the step first has no secret/mine -n default"},
+		{"somebody else's namespace", sound("plant: [delete: {kind: Namespace, name: mine}]"), "line 10: the step first has no namespace/mine"},
+		{"the same in another namespace", sound("plant: [{delete: {kind: Pod, name: web}, namespace: dev}]"), "line 10: the step first has no pod/web -n dev"},
 		{"a key that there is not", sound("hint: look"), `line 12: "hint" is not a known key here`},
 		{"an empty fault", []string{""}, "it is empty"},
 	} {
 		_, err := Load(files(faulty(test.lines...)), "my", "us")
 		if got := fmt.Sprint(err); test.want == "" && err != nil || !strings.Contains(got, test.want) {
 			t.Errorf("%s: it says\n%s\nwant %s", test.name, got, test.want)
+		}
+	}
+	for _, list := range []string{"do", "exercise"} {
+		changing := step(list+":", "  - delete: {kind: Pod, name: web}", "expect:", "  - absent: {kind: Pod, name: web}")
+		if _, err := Load(files(changing), "my", "us"); err == nil || !strings.Contains(err.Error(), "line 5: patch and delete are for faults only") {
+			t.Errorf("%s deletes: %v", list, err)
 		}
 	}
 	twice := faulty(sound()...)
@@ -80,9 +89,8 @@ func TestFaultDangers(t *testing.T) {
 		"delete: {kind: Pod, name: web}":                                                                                "",
 		"patch: {kind: Node, labels: a=b, with: {spec: {taints: []}}}":                                                  "node/a=b: it is of the whole cluster",
 		"delete: {kind: ClusterRole, name: admin}":                                                                      "clusterrole/admin: it is of the whole cluster",
-		"patch: {kind: Namespace, name: kube-system, with: {metadata: {}}}":                                             "namespace/kube-system: the namespace kube-system belongs to the lab itself",
+		"patch: {kind: Node, name: node, with: {kind: Pod, apiVersion: v1}}":                                            "node/node: it is of the whole cluster",
 		"patch: {kind: Pod, name: web, with: {spec: {containers: [{name: web, securityContext: {privileged: true}}]}}}": "pod/web -n default: privileged",
-		"patch: {kind: Service, name: web, with: {spec: {externalIPs: [10.0.0.1]}}}":                                    "service/web -n default: it takes over",
 	} {
 		course, err := Load(files(faulty(sound("plant: ["+plant+"]")...)), "my", "us")
 		if err != nil {

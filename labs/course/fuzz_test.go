@@ -27,6 +27,8 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Add(soundCourse, "title: {en: One}\nsteps:\n  - name: first\n    do: [apply: [first/pod.yaml], install: {release: web, chart: one/chart, edits: [one/chart/values.yaml], values: [one/chart/values.yaml]}, upgrade: {release: web, chart: one/chart, version: 2.0.0}, rollback: {release: web}, publish: {chart: one/chart}]\n    expect: [chart: {name: chart, version: .}, release: {name: web, chart: chart}]\n",
 		soundPod+"---\n{apiVersion: v1, kind: List, metadata: {name: a}, items: [{spec: {containers: [{securityContext: {privileged: true}}]}}, 1]}\n", chart, "a: &a [b]\nc: *a\n", `{"$ref": "#", "properties": {"a": {"pattern": "("}}}`)
+	f.Add(soundCourse, soundChapter+"    faults: [{name: a, symptom: {en: b}, cause: {en: c}, remedy: [d], plant: [patch: {kind: Pod, name: web, with: {spec: {containers: [{name: web, securityContext: {privileged: true}}]}}}, delete: {kind: Node, labels: a=b}]}]\n",
+		soundPod, chart, values, "{}")
 	f.Fuzz(func(t *testing.T, course, chapter, manifest, metadata, values, schema string) {
 		started := time.Now()
 		loaded, err := Load(fstest.MapFS{"course.yaml": {Data: []byte(course)}, "one/lab.yaml": {Data: []byte(chapter)}, "one/first/pod.yaml": {Data: []byte(manifest)},
@@ -46,6 +48,13 @@ func FuzzLoad(f *testing.F) {
 			for _, step := range chapter.Steps {
 				_ = (Place{}).Guide(step).String()
 				step.Snapshot().Dangers()
+				for _, fault := range step.Faults {
+					fault.Dangers()
+					fault.Images(loaded)
+					if loaded.Fault(fault.ID()) != fault {
+						t.Errorf("%s is not found", fault.ID())
+					}
+				}
 				step.Start().FileOf("Pod", "default", "web")
 				if found, err := loaded.Find(step.ID()); found != step || err != nil {
 					t.Errorf("%s is not found: %v", step.ID(), err)

@@ -193,6 +193,7 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 		}
 		l.step(file, child(lines, "steps", i), step)
 		step.snapshots()
+		l.faults(file, child(lines, "steps", i), step)
 	}
 	return chapter
 }
@@ -220,13 +221,13 @@ func (l *loader) step(file string, lines *yaml.Node, step *Step) {
 		l.noGaps(file, child(lines, list))
 	}
 	l.actions(file, step, step.Do, step.Exercise)
+	l.noChanges(file, step.Do, step.Exercise)
 	if len(step.Expect) == 0 {
 		l.refuse(file, line(lines), messages.T("the step %s expects nothing", step.Name))
 	}
 	for i := range step.Expect {
 		step.Expect[i].check(spot{l, file, step.Expect[i].line})
 	}
-	l.faults(file, lines, step)
 }
 
 // actions checks lists of a step's actions.
