@@ -474,6 +474,7 @@ func TestNextRun(t *testing.T) {
 		{"0 20 * * *", new("Asia/Shanghai"), "2026-03-01T12:00:00Z"},
 		{"0 20 * * *", new("Nowhere/Town"), "0001-01-01T00:00:00Z"},
 		{"0 0 30 2 *", nil, "0001-01-01T00:00:00Z"},
+		{"TZ=0", nil, "0001-01-01T00:00:00Z"},
 		{"nonsense", nil, "0001-01-01T00:00:00Z"},
 	} {
 		next := nextRun(&batchv1.CronJob{Spec: batchv1.CronJobSpec{Schedule: test.schedule, TimeZone: test.zone}}, now)
