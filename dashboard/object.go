@@ -213,13 +213,13 @@ func (o *object) job(found *batchv1.Job) {
 // cronJob is one as it is at a time: it changes when it runs, and the next time with it.
 func (o *object) cronJob(found *batchv1.CronJob, now time.Time) {
 	o.Kind, o.Facts = "CronJob", [][2]string{{"schedule", found.Spec.Schedule}}
-	if last := found.Status.LastScheduleTime; last != nil {
-		o.Facts = append(o.Facts, [2]string{"last", last.UTC().Format(time.RFC3339)})
-	}
 	if found.Spec.Suspend != nil && *found.Spec.Suspend {
 		o.State, o.Text = idle, "Suspended"
 	} else if next := nextRun(found, now); !next.IsZero() {
 		o.Facts = append(o.Facts, [2]string{"next", next.UTC().Format(time.RFC3339)})
+	}
+	if last := found.Status.LastScheduleTime; last != nil {
+		o.Facts = append(o.Facts, [2]string{"last", last.UTC().Format(time.RFC3339)})
 	}
 }
 
