@@ -60,34 +60,24 @@ type offer struct {
 // actions are what can be done with an object. earlier are the revisions that a Deployment can go back to.
 func actions(o *object, earlier []option) (all []offer) {
 	target := strings.ToLower(o.Kind) + "/" + o.Name
-	constant := func(words ...string) func(map[string]string) []string {
-		return func(map[string]string) []string { return words }
-	}
 	switch o.Kind {
 	case "Ingress", "Service":
 		all = append(all, offer{name: visiting, label: messages.T("Ask its address")})
 	case "Deployment", "StatefulSet", "ReplicaSet":
 		if o.Owner == "" {
-			all = append(all, offer{name: "scale", label: messages.T("Scale"), fields: []field{{Name: "replicas", Kind: "number", Value: strconv.Itoa(int(*o.Wanted))}},
-				words: func(fields map[string]string) []string {
-					return []string{"scale", target, "--replicas=" + fields["replicas"]}
-				}})
+			all = append(all, offer{name: "scale", label: messages.T("Scale"), words: with("replicas", "scale", target, "--replicas="),
+				fields: []field{{Name: "replicas", Kind: "number", Value: strconv.Itoa(int(*o.Wanted))}}})
 		}
 	}
 	switch o.Kind {
 	case "Deployment", "StatefulSet", "DaemonSet":
 		all = append(all, offer{name: "restart", label: messages.T("Restart"), words: constant("rollout", "restart", target)})
-	}
-	rollback := offer{name: "rollback", label: messages.T("Roll back"), words: constant("rollout", "undo", target)}
-	switch {
-	case o.Kind == "StatefulSet" || o.Kind == "DaemonSet":
-		all = append(all, rollback)
-	case o.Kind == "Deployment" && len(earlier) > 0:
-		rollback.fields = []field{{Name: "revision", Kind: "choice", Value: earlier[0].Value, Options: earlier}}
-		rollback.words = func(fields map[string]string) []string {
-			return []string{"rollout", "undo", target, "--to-revision=" + fields["revision"]}
+		if o.Kind != "Deployment" {
+			all = append(all, offer{name: "rollback", label: messages.T("Roll back"), words: constant("rollout", "undo", target)})
+		} else if len(earlier) > 0 {
+			all = append(all, offer{name: "rollback", label: messages.T("Roll back"), words: with("revision", "rollout", "undo", target, "--to-revision="),
+				fields: []field{{Name: "revision", Kind: "choice", Value: earlier[0].Value, Options: earlier}}})
 		}
-		all = append(all, rollback)
 	}
 	if o.Kind != "Node" && o.Kind != "Release" {
 		all = append(all,
@@ -95,6 +85,20 @@ func actions(o *object, earlier []option) (all []offer) {
 			offer{name: "delete", label: messages.T("Delete"), words: constant("delete", target), danger: o.Kind != "Pod" || o.Owner == ""})
 	}
 	return all
+}
+
+// constant are words that no field is part of.
+func constant(words ...string) func(map[string]string) []string {
+	return func(map[string]string) []string { return words }
+}
+
+// with are words of which the last ends with a field's value.
+func with(field string, words ...string) func(map[string]string) []string {
+	return func(fields map[string]string) []string {
+		filled := slices.Clone(words)
+		filled[len(filled)-1] += fields[field]
+		return filled
+	}
 }
 
 // visiting is the one action that is not kubectl's: asking an Ingress' or a Service's address.

@@ -64,14 +64,10 @@ const (
 
 // Run serves the page on listener until ctx ends, or until a lab that was there is gone. It calls open with the page's address for the reader,
 // which has the token of this start, and with the one for a browser's arguments, which others may read: that is good once, and for a minute.
-func (d *Dashboard) Run(ctx context.Context, listener net.Listener, language string, open func(url, once string)) (err error) {
-	if d.token, err = secret(); err != nil {
+func (d *Dashboard) Run(ctx context.Context, listener net.Listener, language string, open func(url, once string)) error {
+	if err := d.begin(); err != nil {
 		return err
 	}
-	if d.pass, err = newPass(); err != nil {
-		return err
-	}
-	d.hub, d.ended, d.chosen = newHub(), make(chan struct{}), make(chan struct{})
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
 		return err
@@ -101,6 +97,16 @@ func (d *Dashboard) Run(ctx context.Context, listener net.Listener, language str
 	case <-d.pass.shared:
 		return shared()
 	}
+}
+
+// begin prepares a start, with secrets of its own.
+func (d *Dashboard) begin() (err error) {
+	d.hub, d.ended, d.chosen = newHub(), make(chan struct{}), make(chan struct{})
+	if d.token, err = secret(); err != nil {
+		return err
+	}
+	d.pass, err = newPass()
+	return err
 }
 
 // keep keeps the picture like the lab, whatever becomes of it, until ctx ends or the lab is gone.
@@ -255,15 +261,11 @@ func (d *Dashboard) drawRequests(ctx context.Context, lab *labs.Labs, step *cour
 		for _, each := range through {
 			path = append(path, id(each.Kind, each.Namespace, each.Name))
 		}
-		if len(path) == 0 {
+		if len(path) == 0 { // they go to a pod itself
 			continue
 		}
-		answers := row.Answers
-		if len(answers) == 0 { // the request has got none
-			answers = []string{""}
-		}
-		for j, answer := range answers {
-			sent = append(sent, traffic{path: d.way(slices.Clone(path), answer), ok: row.Met || j < len(answers)-1})
+		for _, answer := range row.Answers {
+			sent = append(sent, traffic{path: d.way(slices.Clone(path), answer.Text), ok: answer.Good})
 		}
 	}
 	d.hub.send(sent)

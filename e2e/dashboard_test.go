@@ -474,7 +474,7 @@ func (b *browsing) firstPicture(atMost float64) {
 
 // boxes are what the boxes of objects of some kinds have to say at the end of a chapter.
 func boxes() map[string]struct{ id, says string } {
-	const times = `\*\/1 \* \* \* \* · (Last run \d\d:\d\d · )?Next run \d\d:\d\d`
+	const times = `\*\/1 \* \* \* \* · Next run \d\d:\d\d`
 	return map[string]struct{ id, says string }{
 		"job":  {"CronJob/default/hello-cronjob", times},
 		"helm": {"Release/dev/hello-helm", `Chart hello-helm\s+Version 0\.1\.\d\s+Revision \d`},

@@ -23,12 +23,20 @@ type Row struct {
 	Met bool
 	// Have is what there is, and Expected what there should be.
 	Have, Expected messages.Text
-	// Answers are what the requests of the expectation got, each different one once; where Met is false, the last is not as expected.
-	Answers []string
+	// Answers are what the requests of the expectation got, each different one once.
+	Answers []Answer
 	// Look is a command that shows what it is about. It is empty where there is none, or where the expectation is met.
 	Look messages.Text
 	// Why it is not met, and the Next command to type. Both are empty where it is met.
 	Why, Next messages.Text
+}
+
+// Answer is what a request got.
+type Answer struct {
+	// Text is the body, or "" where there was no answer at all.
+	Text string
+	// Good says that it is like the expectation wants it.
+	Good bool
 }
 
 // Told is a row in a reader's language, as programs and pages get it.

@@ -105,8 +105,10 @@ func answers(ctx context.Context, row Row, ask question, pattern course.Pattern,
 		if ctx.Err() != nil {
 			return row, context.Cause(ctx)
 		}
-		if body = strings.TrimSpace(body); err == nil && !different[body] {
-			row.Answers = append(row.Answers, body)
+		body = strings.TrimSpace(body)
+		good := err == nil && status == http.StatusOK && pattern.MatchString(body)
+		if !different[body] {
+			row.Answers = append(row.Answers, Answer{body, good})
 		}
 		switch {
 		case err != nil:
@@ -115,7 +117,7 @@ func answers(ctx context.Context, row Row, ask question, pattern course.Pattern,
 		case status != http.StatusOK:
 			row.Have = messages.T("status %v: %s", status, firstLine(body))
 			return row, nil
-		case !pattern.MatchString(body):
+		case !good:
 			row.Have = messages.Verbatim(firstLine(body))
 			return row, nil
 		}
