@@ -73,6 +73,7 @@ func startAt(t *testing.T, place course.Place) *started {
 	s := &started{T: t, api: kubetest.New(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}), lab: make(chan Condition, 1), ran: make(chan string, 10)}
 	lessons, err := course.Load(course.Embedded(), "", "guangzhengli")
 	s.check(err)
+	s.check(lessons.AddSources(func(tag string) ([]course.File, error) { return []course.File{{Name: tag + "/main.go", Content: "package main"}}, nil }))
 	cluster := s.api.Cluster()
 	lab := &labs.Labs{Course: lessons, Cluster: cluster, Timeout: time.Second, Checker: &check.Checker{Cluster: cluster, Course: lessons, Registry: nothing{}, Namespace: "default", Place: place}}
 	condition := Condition{State: Ready}
@@ -595,10 +596,11 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// TestGuide holds that a step's guide has the files that `lab show` has: with a chapter's first step those that it takes for granted, each name once.
+// TestGuide holds that a step's guide has the files that `lab show` has: with a chapter's first step those that it takes for granted, each
+// name once, and the sources of the image that the step introduces.
 func TestGuide(t *testing.T) {
 	s := start(t)
-	for step, want := range map[string]string{"configmap/per-namespace": "namespaces.yaml", "pod/nginx": "nginx.yaml", "dashboard/web": "hellok8s.yaml"} {
+	for step, want := range map[string]string{"configmap/per-namespace": "namespaces.yaml", "pod/nginx": "nginx.yaml", "dashboard/web": "hellok8s.yaml", "deployment/upgrade": "v2/main.go"} {
 		_, said := s.ask(http.MethodGet, "/api/guide?lang=en&step="+step, "", nil)
 		var told struct {
 			Look  []guide.Block
