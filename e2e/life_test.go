@@ -42,6 +42,7 @@ func TestLab(t *testing.T) {
 	if t.Failed() {
 		return // all that follows builds upon it
 	}
+	part("no step is done", (*lab).hasNothingDone)
 	part("a second up changes nothing", (*lab).upAgain)
 	part("words are completed", (*lab).completesInShells)
 

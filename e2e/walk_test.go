@@ -321,6 +321,7 @@ func TestCourse(t *testing.T) {
 		{"dashboard", (*lab).showsTheDashboard},
 		{"ip", (*lab).printsItsAddress},
 		{"images env", (*lab).pushesWithImagesEnv},
+		{"marks", (*lab).marksFall},
 		{"practice", (*lab).practisesOnce},
 		{"save and restore", (*lab).savesAndRestores},
 	} {
@@ -418,6 +419,9 @@ func TestSteps(t *testing.T) {
 			}
 			lesson.byHand(l)
 			l.watch(lesson.step).until(lesson.step, true)
+			if by := l.markOf(lesson.step).By; by != "hand" {
+				l.Errorf("the reader has done it, and it is marked as done by %q", by)
+			}
 			l.must("lab", lesson.step)
 			if after := l.checkStep(lesson.step); !after.Passed {
 				l.Errorf("the check does not pass after the step: %+v", after.Rows)

@@ -152,14 +152,14 @@ func (s State) wentOn(step *course.Step) bool {
 	return false
 }
 
-// markDone marks a step as done. What was done by hand stays so, whoever does it afterwards.
+// markDone marks a step as done. What was done by hand stays so, whoever does it afterwards; done by hand anew, it has the time of that.
 func (l *Labs) markDone(ctx context.Context, state State, step *course.Step) error {
 	old, stands := state.Marks[step.ID()], state.Marks.Done(step.ID())
-	if stands && old.By == ByHand {
+	if stands && old.By == ByHand && !state.wentOn(step) {
 		return nil
 	}
 	by, err := l.doneBy(ctx, state, step)
-	if err != nil || stands && old.By == by {
+	if err != nil || stands && by != ByHand && (old.By == ByHand || old.By == by) {
 		return err
 	}
 	return l.rememberMarks(ctx, state.Marks.with(step.ID(), Mark{By: by, At: now(), Hints: state.Hints.Given[step.ID()]}))

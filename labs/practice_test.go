@@ -1,6 +1,7 @@
 package labs
 
 import (
+	"errors"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -148,7 +149,7 @@ func TestPracticeEnds(t *testing.T) {
 				t.Errorf("after %s there is still %+v", name, practice)
 			}
 		}
-		if err := w.GiveUp(t.Context()); err != nil {
+		if err := errors.Join(w.plant(t.Context(), cordoned, 1, ""), w.GiveUp(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 		if practice := w.state(t).Practice; practice.On() || practice.Solved || practice.Fault == "" {
