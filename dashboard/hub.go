@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
@@ -66,7 +67,7 @@ type hub struct {
 	// looked says that the course has been looked at.
 	looked bool
 	// state is what is remembered of the course, and step the one that is checked now.
-	passed    []string
+	marks     labs.Marks
 	installed string
 	before    bool
 	step      *course.Step
@@ -168,7 +169,7 @@ func (h *hub) moved(step string) bool {
 func (h *hub) setCourse(from *course.Step, state labs.State, step *course.Step, rows []check.Row) {
 	h.mutex.Lock()
 	late := h.step != from
-	course := h.step != step || h.installed != state.Step || h.before != state.Before || !slices.Equal(h.passed, state.Marks.Steps())
+	course := h.step != step || h.installed != state.Step || h.before != state.Before || !maps.Equal(h.marks, state.Marks)
 	same := h.check.step == step && slices.EqualFunc(h.check.rows, rows, alike)
 	h.mutex.Unlock()
 	if late || !course && same {
@@ -176,7 +177,7 @@ func (h *hub) setCourse(from *course.Step, state labs.State, step *course.Step, 
 	}
 	h.change(func() {
 		h.looked = true
-		h.step, h.installed, h.before, h.passed = step, state.Step, state.Before, state.Marks.Steps()
+		h.step, h.installed, h.before, h.marks = step, state.Step, state.Before, state.Marks
 		h.check = result{step, rows}
 	}, func(n *news) {
 		n.course = n.course || course
@@ -225,7 +226,7 @@ type told struct {
 	condition Condition
 	set       []*object
 	gone      []string
-	passed    []string
+	marks     labs.Marks
 	installed string
 	before    bool
 	step      *course.Step
@@ -237,7 +238,7 @@ func (p *page) take() told {
 	p.hub.mutex.Lock()
 	defer p.hub.mutex.Unlock()
 	h := p.hub
-	t := told{news: p.news, condition: h.lab, passed: h.passed, installed: h.installed, before: h.before, step: h.step, result: h.check}
+	t := told{news: p.news, condition: h.lab, marks: h.marks, installed: h.installed, before: h.before, step: h.step, result: h.check}
 	p.news = news{objects: map[string]bool{}}
 	if t.reset && !h.known {
 		t.reset, p.news.reset = false, true

@@ -140,6 +140,8 @@ type listedStep struct {
 	Title     string `json:"title"`
 	Installed string `json:"installed"`
 	Passed    bool   `json:"passed"`
+	// By is who did it: labs.ByHand, labs.BySnapshot or "".
+	By string `json:"by"`
 }
 
 // stillThere is how often a silent stream says that it goes on.
@@ -230,7 +232,7 @@ func (d *Dashboard) chapters(printer messages.Printer, t told) []listedChapter {
 			default:
 				installed = "after"
 			}
-			listed.Steps = append(listed.Steps, listedStep{step.ID(), printer.Text(step.Title.Text()), installed, slices.Contains(t.passed, step.ID())})
+			listed.Steps = append(listed.Steps, listedStep{step.ID(), printer.Text(step.Title.Text()), installed, t.marks.Done(step.ID()), t.marks[step.ID()].By})
 		}
 		all = append(all, listed)
 	}

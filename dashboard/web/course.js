@@ -97,9 +97,10 @@ function drawChapter({ id, title, steps }, here) {
 	return el('li', fold(id + here, here, 'chapter', [title, count], el('ol', steps.map((step) => el('li', drawStep(step))))));
 }
 
-function drawStep({ id, title, passed, installed }) {
+function drawStep({ id, title, passed, by, installed }) {
 	return el('button.step', { 'data-key': id, 'aria-current': id === course.step && 'step', onclick: () => goTo(id) },
 		icon(passed ? 'ready' : 'open'), el('span', title), el('span.heard', t('comma') + t(passed ? 'passed' : 'notPassed')),
+		passed && by === 'snapshot' && el('span.note', t('bySnapshot')),
 		installed && el('span.note', t('installed.' + installed)));
 }
 
