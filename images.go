@@ -79,7 +79,9 @@ func (p *program) imagesBuild(c *cli.Context) error {
 	}
 	builder := p.builder(s)
 	builder.Folder = c.String("source")
-	builder.Own = builder.Folder != ""
+	if builder.Folder != "" {
+		builder.Origin = images.User
+	}
 	if c.IsSet("builder") {
 		builder.Compiler = c.String("builder")
 	}

@@ -8,8 +8,10 @@ import (
 	"html/template"
 	"os"
 	"os/user"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -45,7 +47,7 @@ func (p *program) ownReport(c *cli.Context, l *labs.Labs) error {
 	if file == "" {
 		return p.print(c, report, func() string { return p.reportText(l.Course, report) })
 	}
-	if err := writeReport(file, report, c.Bool("force")); err != nil {
+	if err := writeReport(file, report, c.String("as"), c.Bool("force")); err != nil {
 		return err
 	}
 	return p.print(c, map[string]string{"file": file}, func() string { return file + "\n" })
@@ -60,9 +62,13 @@ func userName() string {
 	return cmp.Or(current.Name, current.Username, "?")
 }
 
-func writeReport(file string, report labs.Report, force bool) error {
+func writeReport(file string, report labs.Report, as string, force bool) error {
 	if _, err := os.Stat(file); err == nil && !force {
-		return messages.Usagef("%s exists already", file).WithHint("%s overwrites it", messages.Hellolab("lab", "report", "--force", file))
+		again := messages.Hellolab("lab", "report", "--force", file)
+		if as != "" {
+			again = messages.Hellolab("lab", "report", "--force", file, "--as", as)
+		}
+		return messages.Usagef("%s exists already", file).WithHint("%s overwrites it", again)
 	}
 	content, err := json.MarshalIndent(report, "", "  ")
 	if err == nil {
@@ -86,19 +92,19 @@ func (p *program) reportText(lessons *course.Course, report labs.Report) string 
 	text := report.Name + "\n" + progress.Table(rows)
 	done := messages.T("%v by hand, %v by snapshot, of %v steps", report.Count(labs.ByHand), report.Count(labs.BySnapshot), len(lessons.Steps()))
 	text += p.printer.Text(done) + "\n"
-	if exam := p.lastExam(report); exam != "" {
+	if exam := lastExam(p.printer, report); exam != "" {
 		text += p.printer.Text(messages.T("the last exam: %s", exam)) + "\n"
 	}
 	return text
 }
 
 // lastExam tells how many faults of the last exam were mended: "4/5, seed 7"; "" where there was none.
-func (p *program) lastExam(report labs.Report) string {
+func lastExam(printer messages.Printer, report labs.Report) string {
 	exam := report.Exam()
 	if exam == nil {
 		return ""
 	}
-	return p.printer.Text(messages.T("%v of %v, seed %v", exam.Score(), len(exam.Faults), exam.Seed))
+	return printer.Text(messages.T("%v of %v, seed %v", exam.Score(), len(exam.Faults), exam.Seed))
 }
 
 // sign is how a mark looks, if there is one.
@@ -191,9 +197,8 @@ func last(report labs.Report) (at time.Time) {
 func (p *program) classText(lessons *course.Course, class []labs.HandedIn) string {
 	rows := [][]string{{p.say("name"), p.say("by hand"), p.say("by snapshot"), p.say("no longer"), p.say("last"), p.say("exam"), ""}}
 	for _, each := range class {
-		number := func(count int) string { return p.printer.Text(messages.T("%v", count)) }
-		rows = append(rows, []string{each.Name, number(each.Count(labs.ByHand)), number(each.Count(labs.BySnapshot)), number(each.Fallen()),
-			moment(labs.Mark{At: last(each.Report)}), p.lastExam(each.Report), p.remarks(each)})
+		rows = append(rows, []string{each.Name, strconv.Itoa(each.Count(labs.ByHand)), strconv.Itoa(each.Count(labs.BySnapshot)), strconv.Itoa(each.Fallen()),
+			moment(labs.Mark{At: last(each.Report)}), lastExam(p.printer, each.Report), p.remarks(each)})
 	}
 	return progress.Table(rows) + p.printer.Text(messages.T("%v reports, of %v steps", len(class), len(lessons.Steps()))) + "\n"
 }
@@ -204,20 +209,25 @@ func (p *program) classCSV(lessons *course.Course, class []labs.HandedIn) error 
 	for _, step := range lessons.Steps() {
 		header = append(header, step.ID())
 	}
-	out := csv.NewWriter(p.stdout)
 	lines := [][]string{header}
 	for _, each := range class {
-		number := func(count int) string { return messages.Printer{}.Text(messages.T("%v", count)) }
-		line := []string{plain(each.Name), plain(each.File), each.Made.Format(time.RFC3339), number(each.Count(labs.ByHand)),
-			number(each.Count(labs.BySnapshot)), number(each.Fallen()), (&program{}).lastExam(each.Report), strings.Join(each.Remarks, "; ")}
+		line := []string{plain(each.Name), plain(each.File), each.Made.Format(time.RFC3339), strconv.Itoa(each.Count(labs.ByHand)),
+			strconv.Itoa(each.Count(labs.BySnapshot)), strconv.Itoa(each.Fallen()), lastExam(messages.Printer{}, each.Report), strings.Join(each.Remarks, "; ")}
 		for _, step := range lessons.Steps() {
 			mark, found := each.Mark(step.ID())
 			line = append(line, csvMark(mark, found))
 		}
 		lines = append(lines, line)
 	}
-	return out.WriteAll(lines)
+	var table strings.Builder
+	if err := csv.NewWriter(&table).WriteAll(lines); err != nil {
+		return err
+	}
+	return p.printText(byteOrderMark + table.String())
 }
+
+// byteOrderMark tells spreadsheets that a file is UTF-8; without it, those of Chinese systems take it for GBK.
+const byteOrderMark = "\ufeff"
 
 func csvMark(mark labs.Mark, found bool) string {
 	switch {
@@ -233,7 +243,7 @@ func csvMark(mark labs.Mark, found bool) string {
 
 // plain is a text that a spreadsheet takes for no formula: https://owasp.org/www-community/attacks/CSV_Injection.
 func plain(text string) string {
-	if strings.ContainsAny(text[:min(1, len(text))], "=+-@\t\r") {
+	if first, _ := utf8.DecodeRuneInString(text); strings.ContainsRune("=+-@\t\r\n＝＋－＠", first) {
 		return "'" + text
 	}
 	return text
@@ -253,7 +263,7 @@ func (p *program) classHTML(lessons *course.Course, class []labs.HandedIn) error
 	}
 	var rows []row
 	for _, each := range class {
-		shown := row{HandedIn: each, Said: p.remarks(each), Exam: p.lastExam(each.Report)}
+		shown := row{HandedIn: each, Said: p.remarks(each), Exam: lastExam(p.printer, each.Report)}
 		for _, step := range lessons.Steps() {
 			mark, found := each.Mark(step.ID())
 			if !found {

@@ -43,7 +43,7 @@ func TestClass(t *testing.T) {
 	if err := p.classCSV(lessons(t), handedIn()); err != nil {
 		t.Fatal(err)
 	}
-	lines, err := csv.NewReader(strings.NewReader(printed.String())).ReadAll()
+	lines, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(printed.String(), byteOrderMark))).ReadAll()
 	if err != nil || len(lines) != 3 {
 		t.Fatalf("%v: %v", lines, err)
 	}
@@ -70,16 +70,16 @@ func TestClass(t *testing.T) {
 func TestWriteReport(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "me.json")
-	if err := writeReport(file, handedIn()[0].Report, false); err != nil {
+	if err := writeReport(file, handedIn()[0].Report, "", false); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeReport(file, handedIn()[0].Report, false); err == nil || !messages.IsUsage(err) {
+	if err := writeReport(file, handedIn()[0].Report, "", false); err == nil || !messages.IsUsage(err) {
 		t.Errorf("the second one ends with %v", err)
 	}
-	if err := writeReport(file, handedIn()[0].Report, true); err != nil {
+	if err := writeReport(file, handedIn()[0].Report, "", true); err != nil {
 		t.Error(err)
 	}
-	if err := writeReport(filepath.Join(file, "below"), handedIn()[0].Report, false); err == nil {
+	if err := writeReport(filepath.Join(file, "below"), handedIn()[0].Report, "", false); err == nil {
 		t.Error("a file in a file is written")
 	}
 }

@@ -43,8 +43,10 @@ import (
 // nothing is a registry that holds nothing.
 type nothing struct{}
 
-func (nothing) HasImage(context.Context, string) (bool, error)          { return false, nil }
-func (nothing) IsOwn(context.Context, string) (bool, error)             { return false, nil }
+func (nothing) HasImage(context.Context, string) (bool, error) { return false, nil }
+func (nothing) PushedBy(context.Context, string) (reader, snapshot bool, err error) {
+	return false, false, nil
+}
 func (nothing) ChartVersions(context.Context, string) ([]string, error) { return nil, nil }
 
 // started is a dashboard that runs, on an API server in memory.
@@ -73,7 +75,9 @@ func startAt(t *testing.T, place course.Place) *started {
 	s := &started{T: t, api: kubetest.New(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}), lab: make(chan Condition, 1), ran: make(chan string, 10)}
 	lessons, err := course.Load(course.Embedded(), "", "guangzhengli")
 	s.check(err)
-	s.check(lessons.AddSources(func(tag string) ([]course.File, error) { return []course.File{{Name: tag + "/main.go", Content: "package main"}}, nil }))
+	s.check(lessons.AddSources(func(tag string) ([]course.File, error) {
+		return []course.File{{Name: tag + "/main.go", Content: "package main"}}, nil
+	}))
 	cluster := s.api.Cluster()
 	lab := &labs.Labs{Course: lessons, Cluster: cluster, Timeout: time.Second, Checker: &check.Checker{Cluster: cluster, Course: lessons, Registry: nothing{}, Namespace: "default", Place: place}}
 	condition := Condition{State: Ready}

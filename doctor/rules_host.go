@@ -297,7 +297,7 @@ func wslAddresses(seen Machine) []Case {
 	}
 	return one(messages.T("hellolab runs in WSL, whose only address for Windows is localhost"),
 		messages.T("open Services of type LoadBalancer from inside of WSL (%s), or let both share addresses: networkingMode=mirrored in .wslconfig",
-			messages.Shell("curl").Usage("http://127.0.0.2:3000")))
+			messages.Curl().Usage("http://127.0.0.2:3000")))
 }
 
 func sudo(seen Machine) []Case {

@@ -26,8 +26,11 @@ import (
 // noRegistry is a registry that holds nothing.
 type noRegistry struct{}
 
-func (noRegistry) HasImage(context.Context, string) (bool, error)          { return false, nil }
-func (noRegistry) IsOwn(context.Context, string) (bool, error)             { return false, nil }
+func (noRegistry) HasImage(context.Context, string) (bool, error) { return false, nil }
+func (noRegistry) PushedBy(context.Context, string) (reader, snapshot bool, err error) {
+	return false, false, nil
+}
+
 func (noRegistry) ChartVersions(context.Context, string) ([]string, error) { return nil, nil }
 
 // TestFrames measures how long a real browser needs for a frame of the dashboard with a thousand pods, of which some change all the time. A kind

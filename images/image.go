@@ -28,6 +28,8 @@ const (
 	versionAnnotation = "org.opencontainers.image.version"
 	sourceAnnotation  = "io.github.hellolab.source"
 	ownAnnotation     = "io.github.hellolab.own-source"
+	// what a snapshot of the course has pushed in the reader's stead
+	snapshotAnnotation = "io.github.hellolab.snapshot-source"
 )
 
 // assemble makes the image of a program: one layer with nothing but /main. The same program has the same digest, since the

@@ -6,6 +6,7 @@ package images
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -52,8 +53,8 @@ type Builder struct {
 	Compiler string
 	// Folder of sources to build instead of the built-in ones, or "".
 	Folder string
-	// Own says that what is built is the user's: their own sources, or the built-in ones in their stead.
-	Own bool
+	// Origin of what is built; "" is Hellolab, or User where a source has been changed.
+	Origin Origin
 	// Replace overwrites the user's own images, too.
 	Replace bool
 	// Cache is a folder that keeps the programs, or "".
@@ -108,16 +109,42 @@ func (b *Builder) state(ctx context.Context, tag Tag, architecture string) (Stat
 	}
 	state.Digest = digest
 	wanted := fingerprint(source, architecture)
-	state.Current = !b.Own && manifest.Annotations[sourceAnnotation] == wanted || manifest.Annotations[ownAnnotation] == wanted
-	state.Own = Own(manifest)
+	origin, made := OriginOf(manifest)
+	state.Current = made == wanted && (b.Origin == "" || origin == b.Origin || origin == User)
+	state.Own = origin == User
 	for _, layer := range manifest.Layers {
 		state.Size += layer.Size
 	}
 	return state, source, nil
 }
 
-// Own reports whether an image is the user's: whether hellolab has not built it of its own accord.
-func Own(manifest *v1.Manifest) bool { return manifest.Annotations[sourceAnnotation] == "" }
+// Origin is who has an image be in the registry.
+type Origin string
+
+// The origins.
+const (
+	// Hellolab has built it of its own accord.
+	Hellolab Origin = "hellolab"
+	// Snapshot of the course has, as the user does it.
+	Snapshot Origin = "snapshot"
+	// User has pushed it, or had it built from sources of their own.
+	User Origin = "user"
+)
+
+// annotations hold the source that an image was made from, by the origin.
+func annotations() map[Origin]string {
+	return map[Origin]string{Hellolab: sourceAnnotation, Snapshot: snapshotAnnotation, User: ownAnnotation}
+}
+
+// OriginOf tells where an image is from, and the fingerprint of the source that it was made from: "" where somebody else has made it.
+func OriginOf(manifest *v1.Manifest) (Origin, string) {
+	for origin, annotation := range annotations() {
+		if made := manifest.Annotations[annotation]; made != "" {
+			return origin, made
+		}
+	}
+	return User, ""
+}
 
 // Build builds the images that are not up to date, and returns the references of all tags, with digests, as docker and
 // YAML accept them. Images of the user's own are kept, unless b.Replace is set, and their tags returned.
@@ -167,11 +194,11 @@ func (b *Builder) Build(ctx context.Context, tags []Tag) (references, kept []str
 	return references, kept, err
 }
 
-// BuildOwn is [Builder.Build] as a user does it: what it builds counts as the user's.
-func (b *Builder) BuildOwn(ctx context.Context, tags []Tag) (references, kept []string, err error) {
-	own := *b
-	own.Own = true
-	return own.Build(ctx, tags)
+// BuildSnapshot is [Builder.Build] for a snapshot, which does what the user would do.
+func (b *Builder) BuildSnapshot(ctx context.Context, tags []Tag) (references, kept []string, err error) {
+	snapshot := *b
+	snapshot.Origin = Snapshot
+	return snapshot.Build(ctx, tags)
 }
 
 // push makes an image of a program, and returns its reference in the registry.
@@ -180,11 +207,11 @@ func (b *Builder) push(ctx context.Context, tag Tag, program, source []byte, arc
 	if err != nil {
 		return "", err
 	}
-	annotation := sourceAnnotation
-	if b.Own || !bytes.Equal(source, builtIn) {
-		annotation = ownAnnotation
+	origin := cmp.Or(b.Origin, Hellolab)
+	if !bytes.Equal(source, builtIn) {
+		origin = User
 	}
-	image, err := assemble(tag, program, map[string]string{annotation: fingerprint(source, architecture)}, architecture)
+	image, err := assemble(tag, program, map[string]string{annotations()[origin]: fingerprint(source, architecture)}, architecture)
 	if err != nil {
 		return "", err
 	}

@@ -11,10 +11,10 @@ import (
 
 // Hints are what a reader has been told on demand.
 type Hints struct {
-	// Step, Subject and Have tell which row of a check the last hints were about, and Told how many of them.
+	// Step, Subject and Why tell which row of a check the last hints were about, and Told how many of them.
 	Step    string `json:"step"`
 	Subject string `json:"subject"`
-	Have    string `json:"have"`
+	Why     string `json:"why"`
 	Told    int    `json:"told"`
 	// Given are the hints so far, by CHAPTER/STEP.
 	Given map[string]int `json:"given"`
@@ -31,8 +31,8 @@ type Hint struct {
 	Text messages.Text
 }
 
-// Hint returns the next hint about the first row of a step that is not met: each once, and the last one again. It is nil where all are met. What
-// changes about the row begins anew.
+// Hint returns the next hint about the first row of a step that is not met: each once, and the last one again. It is nil where all are met. Where
+// the cause changes, they begin anew.
 func (l *Labs) Hint(ctx context.Context, step *course.Step) (*Hint, error) {
 	state, err := l.State(ctx)
 	if err == nil {
@@ -63,8 +63,8 @@ func (l *Labs) hint(ctx context.Context, step *course.Step, row check.Row) (*Hin
 		return nil, err
 	}
 	given := state.Hints
-	if given.Step != step.ID() || given.Subject != row.Subject.String() || given.Have != row.Have.String() {
-		given.Step, given.Subject, given.Have, given.Told = step.ID(), row.Subject.String(), row.Have.String(), 0
+	if given.Step != step.ID() || given.Subject != row.Subject.String() || given.Why != row.Why.String() {
+		given.Step, given.Subject, given.Why, given.Told = step.ID(), row.Subject.String(), row.Why.String(), 0
 	}
 	if given.Told < len(all) {
 		given.Told++

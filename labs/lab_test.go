@@ -47,8 +47,8 @@ func (f *fakeLab) PushImage(_ context.Context, image string) error {
 	return nil
 }
 
-func (f *fakeLab) IsOwn(_ context.Context, image string) (bool, error) {
-	return slices.Contains(f.pushed, image), nil
+func (f *fakeLab) PushedBy(_ context.Context, image string) (reader, snapshot bool, err error) {
+	return false, slices.Contains(f.pushed, image), nil
 }
 
 func (f *fakeLab) ChartVersions(context.Context, string) ([]string, error) { return nil, nil }

@@ -110,11 +110,7 @@ func (l *Labs) State(ctx context.Context) (state State, err error) {
 	if json.Unmarshal([]byte(found.Data[l.hintsKey()]), &state.Hints) != nil {
 		state.Hints = Hints{}
 	}
-	var passed []string
-	if json.Unmarshal([]byte(found.Data[l.passedKey()]), &passed) != nil {
-		passed = nil
-	}
-	state.Marks = readMarks(found.Data[l.marksKey()], passed)
+	state.Marks = l.marksIn(found.Data)
 	var kept practised
 	if json.Unmarshal([]byte(found.Data[l.practiceKey()]), &kept) == nil {
 		state.Practice, state.Exams = kept.Practice, kept.Exams

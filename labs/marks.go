@@ -8,10 +8,14 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/util/retry"
 
 	"github.com/hellolab/hellolab/kube"
 	"github.com/hellolab/hellolab/labs/check"
@@ -132,7 +136,7 @@ func (l *Labs) Judge(ctx context.Context, step *course.Step) ([]check.Row, error
 		return rows, err
 	}
 	mark.Fell = now()
-	return rows, l.rememberMarks(ctx, state.Marks.with(step.ID(), mark))
+	return rows, l.mark(ctx, step, mark)
 }
 
 // now is the time as marks have it.
@@ -152,22 +156,75 @@ func (s State) wentOn(step *course.Step) bool {
 	return false
 }
 
-// markDone marks a step as done. What was done by hand stays so, whoever does it afterwards; done by hand anew, it has the time of that.
+// mark writes one mark, beside what others may have written meanwhile: a check takes no lock.
+func (l *Labs) mark(ctx context.Context, step *course.Step, mark Mark) error {
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		found, err := l.Cluster.CoreV1().ConfigMaps(stateNamespace).Get(ctx, stateName, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return l.rememberMarks(ctx, Marks{}.with(step.ID(), mark))
+		}
+		if err != nil {
+			return err
+		}
+		content, err := json.Marshal(l.marksIn(found.Data).with(step.ID(), mark))
+		if err != nil {
+			return err
+		}
+		if found.Data == nil {
+			found.Data = map[string]string{}
+		}
+		found.Data[l.marksKey()] = string(content)
+		_, err = l.Cluster.CoreV1().ConfigMaps(stateNamespace).Update(ctx, found, metav1.UpdateOptions{FieldManager: marksManager + l.courseSuffix()})
+		return err
+	})
+}
+
+// addMarks adds those of a saved file: what has been done here since stays.
+func (l *Labs) addMarks(ctx context.Context, saved Marks) error {
+	state, err := l.State(ctx)
+	if err != nil {
+		return err
+	}
+	all := Marks{}
+	maps.Copy(all, saved)
+	maps.Copy(all, state.Marks)
+	return l.rememberMarks(ctx, all)
+}
+
+// marksIn are the marks of this course in what is kept.
+func (l *Labs) marksIn(kept map[string]string) Marks {
+	var passed []string
+	if json.Unmarshal([]byte(kept[l.passedKey()]), &passed) != nil {
+		passed = nil
+	}
+	return readMarks(kept[l.marksKey()], passed)
+}
+
+// markDone marks a step as done. What was done stays so, whoever does it afterwards, until it falls; done by hand anew, it has the time of that.
 func (l *Labs) markDone(ctx context.Context, state State, step *course.Step) error {
 	old, stands := state.Marks[step.ID()], state.Marks.Done(step.ID())
 	if stands && old.By == ByHand && !state.wentOn(step) {
 		return nil
 	}
 	by, err := l.doneBy(ctx, state, step)
-	if err != nil || stands && by != ByHand && (old.By == ByHand || old.By == by) {
+	if err != nil || stands && by != ByHand {
 		return err
 	}
-	return l.rememberMarks(ctx, state.Marks.with(step.ID(), Mark{By: by, At: now(), Hints: state.Hints.Given[step.ID()]}))
+	return l.mark(ctx, step, Mark{By: by, At: now(), Hints: state.Hints.Given[step.ID()]})
 }
 
 // doneBy tells who has done a step: hellolab, where any of what the step is about is as a snapshot has left it; and where the step is about
-// nothing that can be seen on an object, if a snapshot is installed that the step leads to.
+// nothing that can be seen, if a snapshot is installed that the step leads to.
 func (l *Labs) doneBy(ctx context.Context, state State, step *course.Step) (string, error) {
+	for _, expected := range step.Expect {
+		pushed, is := expected.Condition.(*course.Pushed)
+		if !is {
+			continue
+		}
+		if _, snapshot, err := l.Checker.Registry.PushedBy(ctx, pushed.Name); err != nil || snapshot {
+			return BySnapshot, err
+		}
+	}
 	about := aboutStep(step)
 	if len(about) == 0 {
 		if state.leads(l.Course, step) {
@@ -175,24 +232,66 @@ func (l *Labs) doneBy(ctx context.Context, state State, step *course.Step) (stri
 		}
 		return ByHand, nil
 	}
-	var namespaces []string
-	for _, object := range about {
-		namespaces = append(namespaces, object.GetNamespace())
-	}
-	slices.Sort(namespaces)
-	there, _, err := l.present(ctx, slices.Compact(namespaces), false)
+	there, err := l.withRecords(ctx, about)
 	if err != nil {
 		return "", err
 	}
-	for _, unit := range units(there) {
-		made := unit.ours && !unit.touched
-		if made && slices.ContainsFunc(unit.objects, func(o *unstructured.Unstructured) bool {
-			return slices.ContainsFunc(about, func(of *unstructured.Unstructured) bool { return kube.Refer(o).Same(kube.Refer(of)) })
-		}) {
-			return BySnapshot, nil
-		}
+	made := slices.ContainsFunc(units(there), func(unit *release) bool {
+		return unit.ours && !unit.touched && slices.ContainsFunc(unit.objects, func(o *unstructured.Unstructured) bool { return isAmong(about, o) })
+	})
+	if made {
+		return BySnapshot, nil
 	}
 	return ByHand, nil
+}
+
+func isAmong(all []*unstructured.Unstructured, object *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(all, func(o *unstructured.Unstructured) bool { return kube.Refer(o).Same(kube.Refer(object)) })
+}
+
+// withRecords are objects as the cluster has them, with the records of the Helm releases that they are part of.
+func (l *Labs) withRecords(ctx context.Context, objects []*unstructured.Unstructured) (there []*unstructured.Unstructured, err error) {
+	released := map[string]bool{}
+	for _, object := range objects {
+		found, err := l.Cluster.Get(ctx, kube.Refer(object))
+		if err != nil {
+			return nil, err
+		}
+		if found == nil {
+			continue
+		}
+		there = append(there, found)
+		namespace, name, isReleased := strings.Cut(releaseOf(found), "/")
+		if !isReleased || released[namespace+"/"+name] {
+			continue
+		}
+		released[namespace+"/"+name] = true
+		records, err := l.records(ctx, namespace, name)
+		if err != nil {
+			return nil, err
+		}
+		there = append(there, records...)
+	}
+	return there, nil
+}
+
+// records are the Secrets in which Helm keeps the revisions of a release.
+func (l *Labs) records(ctx context.Context, namespace, release string) (all []*unstructured.Unstructured, err error) {
+	list, err := l.Cluster.CoreV1().Secrets(namespace).List(ctx, metav1.ListOptions{LabelSelector: "owner=helm,name=" + release})
+	if err != nil {
+		return nil, err
+	}
+	for _, secret := range list.Items {
+		record := &unstructured.Unstructured{}
+		record.SetAPIVersion("v1")
+		record.SetKind("Secret")
+		record.SetNamespace(namespace)
+		record.SetName(secret.Name)
+		record.SetLabels(secret.Labels)
+		record.SetManagedFields(secret.ManagedFields)
+		all = append(all, record)
+	}
+	return all, nil
 }
 
 // aboutStep are the objects that a step makes or changes, as its manifests have them.

@@ -1,6 +1,7 @@
 package labs
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io/fs"
@@ -8,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -45,6 +48,10 @@ type ReportedStep struct {
 
 // Report makes the report of a reader of that name.
 func (l *Labs) Report(ctx context.Context, name string) (Report, error) {
+	if !nameable(name) {
+		return Report{}, messages.Usagef("%q is no name: it has to be one line of at most %v characters", name, longestName).
+			Next(messages.Hellolab("lab", "report").Usage("FILE --as NAME"))
+	}
 	state, err := l.State(ctx)
 	if err != nil {
 		return Report{}, err
@@ -138,26 +145,24 @@ type HandedIn struct {
 // mostReport is how large a report may be, in bytes.
 const mostReport = 1 << 20
 
-// Collect reads the reports in a folder, the files *.json, in the order of the readers' names. Of several that one reader has handed in from one
+// Collect reads the reports in a folder, the files *.json (not those of folders in it), in the order of the readers' names. Of several that one reader has handed in from one
 // lab, the last counts.
 func Collect(folder fs.FS, lessons *course.Course) ([]HandedIn, error) {
-	names, err := fs.Glob(folder, "*.json")
+	files, err := fs.ReadDir(folder, ".")
 	if err != nil {
 		return nil, err
 	}
-	if len(names) == 0 {
+	files = slices.DeleteFunc(files, func(file fs.DirEntry) bool { return file.IsDir() || !strings.EqualFold(path.Ext(file.Name()), ".json") })
+	if len(files) == 0 {
 		return nil, messages.Usagef("there is no report in that folder: no file *.json").
 			WithHint("%s makes one, on each reader's machine", messages.Hellolab("lab", "report").Usage("FILE"))
 	}
 	var all []HandedIn
-	for _, name := range names {
-		all = append(all, readReport(folder, name, lessons))
+	for _, file := range files {
+		all = append(all, readReport(folder, file.Name(), lessons))
 	}
 	slices.SortStableFunc(all, func(a, b HandedIn) int {
-		if a.Name != b.Name {
-			return strings.Compare(a.Name, b.Name)
-		}
-		return b.Made.Compare(a.Made)
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Lab, b.Lab), b.Made.Compare(a.Made))
 	})
 	all = slices.CompactFunc(all, func(a, b HandedIn) bool {
 		return a.Lab != "" && a.Name == b.Name && a.Lab == b.Lab && len(a.Remarks)+len(b.Remarks) == 0
@@ -170,15 +175,30 @@ func Collect(folder fs.FS, lessons *course.Course) ([]HandedIn, error) {
 	return all, nil
 }
 
+// longestName is how many characters a reader's name may have.
+const longestName = 100
+
+// nameable reports whether a name fits into a line of a table.
+func nameable(name string) bool {
+	return name != "" && utf8.RuneCountInString(name) <= longestName && !strings.ContainsFunc(name, unicode.IsControl)
+}
+
+// plausible reports whether a report can be one of this program's, whoever has sealed it.
+func plausible(report Report) bool {
+	return nameable(report.Name) && !slices.ContainsFunc(report.Steps, func(step ReportedStep) bool {
+		return !slices.Contains([]string{"", ByHand, BySnapshot}, step.By)
+	})
+}
+
 func readReport(folder fs.FS, name string, lessons *course.Course) HandedIn {
 	read := HandedIn{File: name, Remarks: []string{}}
-	unreadable := HandedIn{File: name, Report: Report{Name: strings.TrimSuffix(path.Base(name), ".json"), Steps: []ReportedStep{}}, Remarks: []string{Unreadable}}
+	unreadable := HandedIn{File: name, Report: Report{Name: strings.TrimSuffix(name, path.Ext(name)), Steps: []ReportedStep{}}, Remarks: []string{Unreadable}}
 	about, err := fs.Stat(folder, name)
 	if err != nil || !about.Mode().IsRegular() || about.Size() > mostReport {
 		return unreadable
 	}
 	content, err := fs.ReadFile(folder, name)
-	if err != nil || json.Unmarshal(content, &read.Report) != nil || read.Format != reportFormat {
+	if err != nil || json.Unmarshal(content, &read.Report) != nil || read.Format != reportFormat || !plausible(read.Report) {
 		return unreadable
 	}
 	switch {

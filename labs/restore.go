@@ -62,7 +62,7 @@ func (l *Labs) Restore(ctx context.Context, file string) error {
 		if err != nil {
 			return wayBack(err, messages.T("the lab is only half restored"), room)
 		}
-		if err := l.Cluster.Retry(ctx, func(ctx context.Context) error { return l.rememberMarks(ctx, lab.state.Marks) }); err != nil {
+		if err := l.Cluster.Retry(ctx, func(ctx context.Context) error { return l.addMarks(ctx, lab.state.Marks) }); err != nil {
 			return err
 		}
 		lab.state.Since = now()

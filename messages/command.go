@@ -36,6 +36,16 @@ func Helm(namespace string, words ...string) Command {
 // Shell is a command of any other program: Shell("docker", "logs", "web").
 func Shell(program string, words ...string) Command { return Command{program: program, words: words} }
 
+// Curl is a command of curl's. PowerShell on Windows has another one of that name, which takes other words.
+func Curl(words ...string) Command { return curl(runtime.GOOS, words) }
+
+func curl(system string, words []string) Command {
+	if system == "windows" {
+		return Shell("curl.exe", words...)
+	}
+	return Shell("curl", words...)
+}
+
 // Unset is the command that removes variables from a shell: of PowerShell on Windows, of any other one elsewhere.
 func Unset(names ...string) Command { return unset(runtime.GOOS, names) }
 

@@ -98,7 +98,7 @@ func (s *Supply) PublishChart(ctx context.Context, chart helm.Package) error {
 	failure := messages.Errorf("%s cannot be put into the chart repository", chart.File).Because(err)
 	if errors.As(err, new(helm.BadIndex)) {
 		return failure.WithHint("%s brings back the first index; then run the same command again",
-			messages.Shell("curl", "-X", "DELETE", s.Lab.Addresses().Charts+"/index.yaml"))
+			messages.Curl("-X", "DELETE", s.Lab.Addresses().Charts+"/index.yaml"))
 	}
 	return s.withoutRepository(failure)
 }

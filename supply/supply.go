@@ -36,8 +36,8 @@ type Lab interface {
 // Builder makes the course's own images: [images.Builder] is one.
 type Builder interface {
 	Build(ctx context.Context, tags []images.Tag) (references, kept []string, err error)
-	// BuildOwn is Build as the user does it.
-	BuildOwn(ctx context.Context, tags []images.Tag) (references, kept []string, err error)
+	// BuildSnapshot is Build as the user does it.
+	BuildSnapshot(ctx context.Context, tags []images.Tag) (references, kept []string, err error)
 }
 
 // Supply is what one lab provides to a course. It implements the interfaces that the packages labs and labs/check declare.
@@ -97,10 +97,15 @@ func (s *Supply) HasImage(ctx context.Context, image string) (bool, error) {
 	return manifest != nil, err
 }
 
-// IsOwn reports whether the lab's registry has an image that the user has built.
-func (s *Supply) IsOwn(ctx context.Context, image string) (bool, error) {
+// PushedBy reports whether an image in the lab's registry was pushed by the reader, or by a snapshot in the reader's stead; it is neither where
+// hellolab has put it there of its own accord.
+func (s *Supply) PushedBy(ctx context.Context, image string) (reader, snapshot bool, err error) {
 	manifest, _, err := s.Lab.Registry().Find(ctx, image)
-	return manifest != nil && images.Own(manifest), err
+	if err != nil || manifest == nil {
+		return false, false, err
+	}
+	origin, _ := images.OriginOf(manifest)
+	return origin == images.User, origin == images.Snapshot, nil
 }
 
 // PushImage builds one of the course's images as the user does, unless the registry has one of the user's already.
@@ -109,7 +114,7 @@ func (s *Supply) PushImage(ctx context.Context, image string) error {
 	if !ours {
 		return messages.Errorf("%s is none of the images that hellolab can build", image).Next(messages.Hellolab("images", "list"))
 	}
-	_, _, err := s.Builder.BuildOwn(ctx, []images.Tag{tag})
+	_, _, err := s.Builder.BuildSnapshot(ctx, []images.Tag{tag})
 	return err
 }
 

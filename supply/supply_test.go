@@ -72,9 +72,9 @@ func (f *fakeBuilder) Build(_ context.Context, tags []images.Tag) ([]string, []s
 	return nil, nil, f.fails
 }
 
-func (f *fakeBuilder) BuildOwn(_ context.Context, tags []images.Tag) ([]string, []string, error) {
+func (f *fakeBuilder) BuildSnapshot(_ context.Context, tags []images.Tag) ([]string, []string, error) {
 	for _, tag := range tags {
-		f.built = append(f.built, "own "+tag.Name)
+		f.built = append(f.built, "snapshot "+tag.Name)
 	}
 	return nil, nil, f.fails
 }
@@ -204,11 +204,11 @@ func TestHasImage(t *testing.T) {
 	}
 }
 
-// TestOwn holds that an image which hellolab has built of its own accord is not the user's, and that one of the course's is built as the user's.
-func TestOwn(t *testing.T) {
+// TestPushedBy holds that an image which hellolab has built of its own accord is not the user's, and that one of the course's is built as the user's.
+func TestPushedBy(t *testing.T) {
 	t.Parallel()
 	s, l, builder, _ := newSupply(t)
-	for name, annotations := range map[string]map[string]string{"me/hellok8s:v1": {"io.github.hellolab.source": "a"}, "me/hellok8s:v2": {"io.github.hellolab.own-source": "a"}, "me/hellok8s:v3": nil} {
+	for name, annotations := range map[string]map[string]string{"me/hellok8s:v1": {"io.github.hellolab.source": "a"}, "me/hellok8s:v2": {"io.github.hellolab.own-source": "a"}, "me/hellok8s:v3": nil, "me/hellok8s:v5": {"io.github.hellolab.snapshot-source": "a"}} {
 		image, err := random.Image(16, 1)
 		if err != nil {
 			t.Fatal(err)
@@ -217,12 +217,12 @@ func TestOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for name, want := range map[string]bool{"me/hellok8s:v1": false, "me/hellok8s:v2": true, "me/hellok8s:v3": true, "me/hellok8s:v4": false} {
-		if own, err := s.IsOwn(t.Context(), name); err != nil || own != want {
-			t.Errorf("%s is the user's: %v, %v; want %v", name, own, err, want)
+	for name, want := range map[string][2]bool{"me/hellok8s:v1": {}, "me/hellok8s:v2": {true, false}, "me/hellok8s:v3": {true, false}, "me/hellok8s:v4": {}, "me/hellok8s:v5": {false, true}} {
+		if reader, snapshot, err := s.PushedBy(t.Context(), name); err != nil || want != [2]bool{reader, snapshot} {
+			t.Errorf("%s was pushed by the reader: %v, a snapshot: %v, %v; want %v", name, reader, snapshot, err, want)
 		}
 	}
-	if err := s.PushImage(t.Context(), s.Account+"/hellok8s:v4"); err != nil || !slices.Contains(builder.built, "own v4") {
+	if err := s.PushImage(t.Context(), s.Account+"/hellok8s:v4"); err != nil || !slices.Contains(builder.built, "snapshot v4") {
 		t.Errorf("built are %v, %v", builder.built, err)
 	}
 	if err := s.PushImage(t.Context(), "nginx"); err == nil {

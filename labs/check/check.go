@@ -89,8 +89,8 @@ type Engine interface {
 type Registry interface {
 	// HasImage reports whether it has an image.
 	HasImage(ctx context.Context, image string) (bool, error)
-	// IsOwn reports whether it has an image that the user has built.
-	IsOwn(ctx context.Context, image string) (bool, error)
+	// PushedBy reports whether an image was pushed by the reader, or by a snapshot in the reader's stead.
+	PushedBy(ctx context.Context, image string) (reader, snapshot bool, err error)
 	// ChartVersions returns the versions that it has of a chart.
 	ChartVersions(ctx context.Context, name string) ([]string, error)
 }
@@ -207,7 +207,8 @@ func (c *Checker) pushed(ctx context.Context, image string) (Row, cause, error) 
 	if err != nil || !row.Met {
 		return row, cause{why: messages.T("the cluster pulls images from the lab's registry, and nobody has pushed this one there")}, err
 	}
-	if row.Met, err = c.Registry.IsOwn(ctx, image); row.Met {
+	reader, snapshot, err := c.Registry.PushedBy(ctx, image)
+	if row.Met = err == nil && (reader || snapshot); row.Met {
 		row.Have = row.Expected
 		return row, cause{}, err
 	}

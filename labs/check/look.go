@@ -40,9 +40,9 @@ func (c *Checker) look(condition course.Condition) messages.Text {
 func (c *Checker) lookHTTP(e *course.HTTP) messages.Text {
 	switch {
 	case e.Ingress != "":
-		return messages.Shell("curl", "-i", c.Place.Ingress+e.Ingress).Text()
+		return messages.Curl("-i", c.Place.Ingress+e.Ingress).Text()
 	case e.NodePort != "":
-		return messages.Shell("curl", "-i", c.Place.NodePort+"/"+strings.TrimPrefix(e.Path, "/")).Text()
+		return messages.Curl("-i", c.Place.NodePort+"/"+strings.TrimPrefix(e.Path, "/")).Text()
 	case e.Service != "":
 		return messages.Kubectl(e.Namespace, "describe", "service", e.Service).Text()
 	case e.Pod != "":

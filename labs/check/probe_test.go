@@ -415,8 +415,8 @@ func (r registry) HasImage(_ context.Context, image string) (bool, error) {
 	return slices.Contains(r.images, image), r.down
 }
 
-func (r registry) IsOwn(_ context.Context, image string) (bool, error) {
-	return slices.Contains(r.own, image), r.down
+func (r registry) PushedBy(_ context.Context, image string) (reader, snapshot bool, err error) {
+	return slices.Contains(r.own, image), false, r.down
 }
 
 func (r registry) ChartVersions(context.Context, string) ([]string, error) { return r.charts, r.down }
