@@ -41,7 +41,7 @@ func TestBenchBundle(t *testing.T) {
 		}
 		empty := func() { l.shell("docker image ls --all --quiet | sort -u | xargs docker image rm --force") }
 		var ours, theirs struct{ save, load, up []time.Duration }
-		for range 3 {
+		for range 2 {
 			ours.save = append(ours.save, outside("bundle", "save", "--force", bundle))
 			theirs.save = append(theirs.save, shell("docker save "+strings.Join(names, " ")+" | gzip > "+archive, "DOCKER_HOST="))
 			empty()

@@ -21,7 +21,7 @@ func TestBenchGrowth(t *testing.T) {
 	t.Run("workers", func(t *testing.T) {
 		t.Logf("| workers | `up`, seconds | memory, MB | `down`, seconds |\n|---|---|---|---|")
 		grown := &growth{T: t}
-		for _, workers := range []int{1, 3, 5} {
+		for _, workers := range []int{1, 5} {
 			l := newLab(t, "e2e-bench", map[string]any{"bootstrap": map[string]any{"workers": workers}})
 			up := l.must("up", "--no-images")
 			memory := used(t, strings.Fields(docker(t, "ps", "--format", "{{.Names}}", "--filter", "label=io.x-k8s.kind.cluster="+l.name))...).memory

@@ -52,7 +52,7 @@ func TestBenchIdle(t *testing.T) {
 	if os.Getenv("BENCH") == "" {
 		t.Skip("make bench runs it")
 	}
-	const settles, window = 40 * time.Second, 40 * time.Second
+	const settles, window = 30 * time.Second, 30 * time.Second
 	measure := func(containers ...string) (memory int64, share float64) {
 		time.Sleep(settles)
 		before := used(t, containers...)
