@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/urfave/cli/v2"
@@ -62,10 +63,18 @@ type program struct {
 	// was given, once they have been read.
 	lab                 string
 	flags, settingFlags []string
+	// lasting is that of [labs.Labs], which tests shorten.
+	lasting time.Duration
 }
 
 func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
-	p := &program{raw: stdout, stdout: messages.Cleaned(stdout), stderr: messages.Cleaned(stderr), getenv: os.Getenv}
+	p := &program{getenv: os.Getenv}
+	return p.run(ctx, args, stdout, stderr)
+}
+
+// run does what args say, and returns the exit status.
+func (p *program) run(ctx context.Context, args []string, stdout, stderr *os.File) int {
+	p.raw, p.stdout, p.stderr = stdout, messages.Cleaned(stdout), messages.Cleaned(stderr)
 	p.printer = messages.In(languages(args, p.getenv)...)
 	p.printer.Lab, p.printer.Advise = p.here, advice
 	p.story = progress.New(p.storyOptions(stderr))

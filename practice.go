@@ -19,6 +19,10 @@ const seeds = 10000
 
 // labPractice plants a fault for the reader to mend, or says again what is to be done.
 func (p *program) labPractice(c *cli.Context, l *labs.Labs) error {
+	if err := practiceNumbers(c); err != nil {
+		return err
+	}
+	l.Lasting = p.lasting
 	state, err := l.State(c.Context)
 	if err != nil {
 		return err
@@ -29,16 +33,39 @@ func (p *program) labPractice(c *cli.Context, l *labs.Labs) error {
 		return p.endExam(c, l)
 	case c.Bool("give-up"):
 		return p.giveUp(c, l, practice)
-	case practice.Exam() && c.IsSet("exam"):
+	case practice.Exam() && (c.IsSet("exam") || c.IsSet("seed") || c.IsSet("minutes") || c.Args().Present()):
 		return messages.Usagef("an exam is on already").WithHint("%s goes on with it, %s ends it",
 			messages.Hellolab("lab", "practice"), messages.Hellolab("lab", "practice", "--end"))
-	case practice.On() && !c.Bool("next") && !c.IsSet("exam"):
+	case c.IsSet("minutes") && !c.IsSet("exam"):
+		return messages.Usagef("only an exam has a time limit").Next(messages.Hellolab("lab", "practice").Usage("--exam N --minutes M"))
+	case practice.On() && !c.Bool("next") && !c.IsSet("exam") && asksFor(c, practice):
 		return p.tellPractice(c, l)
 	}
 	if err := p.plantNext(c, l, practice); err != nil {
 		return err
 	}
 	return p.tellPractice(c, l)
+}
+
+// mostMinutes is how long an exam may take at most: a day.
+const mostMinutes = 24 * 60
+
+// practiceNumbers refuses numbers that no exam can have.
+func practiceNumbers(c *cli.Context) error {
+	if n := c.Int("exam"); c.IsSet("exam") && n < 1 {
+		return messages.Usagef("--exam %v: an exam has at least one fault", n).Next(messages.Hellolab("lab", "practice").Usage("--exam N"))
+	}
+	if n := c.Int("minutes"); c.IsSet("minutes") && (n < 1 || n > mostMinutes) {
+		return messages.Usagef("--minutes %v: an exam may take 1 to %v minutes; without --minutes any time", n, mostMinutes).
+			Next(messages.Hellolab("lab", "practice").Usage("--exam N --minutes M"))
+	}
+	return nil
+}
+
+// asksFor reports whether the practice that is on is what the flags ask for.
+func asksFor(c *cli.Context, practice labs.Practice) bool {
+	chapter, anything := c.Args().First(), !c.Args().Present() && !c.IsSet("seed")
+	return anything || chapter == practice.Chapter && (!c.IsSet("seed") || c.Int("seed") == practice.Seed)
 }
 
 // plantNext plants what the flags ask for: the next fault of the exam that is on, the first of one that begins, or just one.
@@ -57,8 +84,6 @@ func (p *program) plantNext(c *cli.Context, l *labs.Labs, practice labs.Practice
 		return l.GoOn(c.Context)
 	case c.IsSet("exam"):
 		return l.Examine(c.Context, chapter, seed, c.Int("exam"), c.Int("minutes"))
-	case c.IsSet("minutes"):
-		return messages.Usagef("only an exam has a time limit").Next(messages.Hellolab("lab", "practice").Usage("--exam N --minutes M"))
 	case c.Bool("next"):
 		chapter = cmp.Or(chapter, practice.Chapter)
 	}
@@ -87,7 +112,7 @@ type examTold struct {
 	SecondsLeft *int `json:"secondsLeft"`
 }
 
-// practiceTold tells of the fault that is planted; over says that it may be told what it is.
+// practiceTold tells of the fault that is planted; what it is only once it has ended.
 func (p *program) practiceTold(l *labs.Labs, practice labs.Practice, fault *course.Fault) practiceTold {
 	place, now := l.Checker.Place, time.Now()
 	told := practiceTold{Step: fault.Step().ID(), Seed: practice.Seed, Symptom: p.printer.Text(place.Text(fault.Symptom)),

@@ -119,6 +119,7 @@ steps:
 // TestPracticeCommands goes through a practice and an exam as a reader does.
 func TestPracticeCommands(t *testing.T) {
 	m := newMachine(t)
+	m.lasting = time.Millisecond // labs.TestPractise waits longer
 	m.addLab("hellolab")
 	folder := brittle(t)
 	lab := func(status int, texts []string, args ...string) string {
@@ -134,9 +135,26 @@ func TestPracticeCommands(t *testing.T) {
 	lab(exitUsage, []string{`there is no chapter "wbe"`}, "practice", "wbe")
 	lab(exitUsage, []string{"only an exam has a time limit"}, "practice", "--minutes", "3")
 	lab(exitUsage, []string{"an exam may have 1 to 2 faults here, not 3"}, "practice", "--exam", "3")
+	for _, minutes := range []string{"-5", "0", "1441"} {
+		lab(exitUsage, []string{"--minutes " + minutes + ": an exam may take 1 to 1440 minutes"}, "practice", "--exam", "1", "--minutes="+minutes)
+	}
+	for _, faults := range []string{"-1", "0"} {
+		lab(exitUsage, []string{"--exam " + faults + ": an exam has at least one fault"}, "practice", "--exam="+faults)
+	}
+	if m.api.Get("ConfigMap", "default", "web") != nil {
+		t.Error("what is refused has changed something")
+	}
 
 	lab(exitDone, []string{"web/only  The only one\nseed 5\n\na colleague reports:\n    It is wrong.\n", "lab check", "is it mended?", "--give-up"}, "practice", "--seed", "5")
 	lab(exitDone, []string{`"symptom": "不对了。"`, `"seed": 5`}, "practice", "--lang", "zh", "-o", "json") // it is on
+	if done := m.must(exitDone, []string{"lab", "--course", folder, "practice", "--seed", "5"}, "seed 5"); strings.Contains(done.stderr, "planting") {
+		t.Errorf("what is on is planted again:\n%s", done.stderr)
+	}
+	lab(exitUsage, []string{"only an exam has a time limit"}, "practice", "--minutes", "3")
+	lab(exitUsage, []string{`there is no chapter "wbe"`}, "practice", "wbe")
+	for _, asked := range [][]string{{"web"}, {"web", "--seed", "8"}, {"--seed", "5"}} {
+		lab(exitDone, []string{"planting a fault", "a colleague reports:"}, append([]string{"practice"}, asked...)...)
+	}
 	m.must(exitDone, []string{"--course", folder}, "web/only, planted ", "next: hellolab --course "+folder+" lab practice\n")
 	lab(exitNotYet, []string{"✗ configmap/web", "a hint:", "hellolab --course " + folder + " lab hint web/only"}, "check")
 	lab(exitNotYet, []string{"✗ configmap/web", "do  "}, "check", "--explain")
@@ -149,7 +167,9 @@ func TestPracticeCommands(t *testing.T) {
 	lab(exitDone, []string{"the fault: a was ", "--next"}, "practice", "--give-up")
 
 	lab(exitDone, []string{"seed 7; fault 1 of 2; 9m5"}, "practice", "--exam", "2", "--seed", "7", "--minutes", "10")
-	lab(exitUsage, []string{"an exam is on already"}, "practice", "--exam", "2")
+	for _, asked := range [][]string{{"--exam", "2"}, {"web"}, {"--seed", "7"}, {"--minutes", "3"}, {"--next", "--seed", "7"}} {
+		lab(exitUsage, []string{"an exam is on already"}, append([]string{"practice"}, asked...)...)
+	}
 	lab(exitUsage, []string{"there is no help in an exam"}, "hint")
 	m.must(exitUsage, []string{"why", "--course", folder}, "there is no help in an exam")
 	lab(exitUsage, []string{"in an exam, nothing is told before its end"}, "practice", "--give-up")

@@ -41,6 +41,8 @@ type machine struct {
 	api    *kubetest.Server
 	// registry is the address of the lab's image registry, which answers whether its container runs or not.
 	registry string
+	// lasting is that of the program.
+	lasting time.Duration
 }
 
 // ran is what a run of the program left.
@@ -90,7 +92,8 @@ func (m *machine) run(args ...string) ran {
 		defer file.Close()
 		files[i] = file
 	}
-	status := run(ctx, append([]string{"hellolab"}, args...), files[0], files[1])
+	p := &program{getenv: os.Getenv, lasting: m.lasting}
+	status := p.run(ctx, append([]string{"hellolab"}, args...), files[0], files[1])
 	read := func(file *os.File) string {
 		content, err := os.ReadFile(file.Name())
 		m.check(err)

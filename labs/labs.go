@@ -44,6 +44,9 @@ type Labs struct {
 	Timeout time.Duration
 	// Trust is how far what is installed may go.
 	Trust Trust
+	// Lasting is how long a fault has to show before it counts as planted: what fails only until a controller has come to it is none.
+	// 0 is 2 s.
+	Lasting time.Duration
 	// DropData is the user's word that volumes may go with what is in them.
 	DropData bool
 }
@@ -176,15 +179,15 @@ func (l *Labs) courseSuffix() string {
 // reached for Timeout.
 func (l *Labs) Follow(ctx context.Context, step *course.Step, show func(*course.Step, []check.Row) error) error {
 	for ; step != nil; step = step.Next() {
-		if err := l.follow(ctx, step, show); err != nil {
+		if err := l.Watch(ctx, step, show); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// follow is Follow for one step.
-func (l *Labs) follow(ctx context.Context, step *course.Step, show func(*course.Step, []check.Row) error) error {
+// Watch is [Labs.Follow] for one step.
+func (l *Labs) Watch(ctx context.Context, step *course.Step, show func(*course.Step, []check.Row) error) error {
 	var since time.Time // when the API server stopped answering
 	var failed error    // what ends the watch before the step is done
 	err := await.Changes(ctx, time.Second, func(ctx context.Context) (bool, error) {

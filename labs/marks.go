@@ -108,6 +108,7 @@ func readMarks(content string, passed []string) Marks {
 // Check returns a row for every expectation of a step, and marks the step as done if all are met; or notes that a fault which was planted in it
 // is mended.
 func (l *Labs) Check(ctx context.Context, step *course.Step) ([]check.Row, error) {
+	begun := time.Now()
 	rows, err := l.Checker.Step(ctx, step)
 	if err != nil {
 		return rows, err
@@ -116,7 +117,7 @@ func (l *Labs) Check(ctx context.Context, step *course.Step) ([]check.Row, error
 	switch {
 	case err != nil:
 	case check.Met(rows) && state.Practice.Of(step):
-		err = l.mended(ctx, state)
+		err = l.mended(ctx, state, begun)
 	case check.Met(rows):
 		err = l.markDone(ctx, state, step)
 	}

@@ -1,14 +1,12 @@
 package labs
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/kube"
@@ -30,6 +28,9 @@ type Practice struct {
 	Seed    int    `json:"seed"`
 	// Last is the fault that was planted last.
 	Last string `json:"last,omitempty"`
+	// Cleanup takes away what would outlive the objects of the fault's step, and Trusted says that it may do everything, as planting might.
+	Cleanup []Repair `json:"cleanup,omitempty"`
+	Trusted bool     `json:"trusted,omitempty"`
 	// Running is the exam that is not over, or nil.
 	Running *ExamResult `json:"exam,omitempty"`
 }
@@ -146,8 +147,14 @@ type practised struct {
 // mostExams is how many exams are kept, the latest.
 const mostExams = 50
 
-// practiceKey is where the practices of this course are kept.
-func (l *Labs) practiceKey() string { return "practice" + l.courseSuffix() + ".json" }
+// practiceKey is where the practices of this course are kept. Each course has a key and a field manager of its own.
+func (l *Labs) practiceKey() string { return practicePrefix + l.courseSuffix() + keySuffix }
+
+const (
+	practicePrefix  = "practice"
+	keySuffix       = ".json"
+	practiceManager = kube.Owner + "-practice"
+)
 
 // keepPractice writes the practice and the exams of a state.
 func (l *Labs) keepPractice(ctx context.Context, state State) error {
@@ -155,7 +162,7 @@ func (l *Labs) keepPractice(ctx context.Context, state State) error {
 	defer cancel()
 	exams := state.Exams[max(0, len(state.Exams)-mostExams):]
 	return l.Cluster.Retry(ctx, func(ctx context.Context) error {
-		return l.write(ctx, kube.Owner+"-practice"+l.courseSuffix(), l.practiceKey(), practised{state.Practice, exams})
+		return l.write(ctx, practiceManager+l.courseSuffix(), l.practiceKey(), practised{state.Practice, exams})
 	})
 }
 
@@ -195,43 +202,102 @@ func (l *Labs) Examine(ctx context.Context, chapter string, seed, count, minutes
 	if err := l.keepPractice(ctx, state); err != nil {
 		return err
 	}
-	return l.GoOn(ctx)
+	err = l.GoOn(ctx)
+	if err == nil {
+		return nil
+	}
+	if failed := l.callOff(ctx); failed != nil {
+		return errors.Join(err, failed)
+	}
+	return err
 }
 
-// GoOn plants the next fault of the exam, and ends it where there is none. A fault that the reader has not mended counts as such.
-func (l *Labs) GoOn(ctx context.Context) error {
+// callingOff is how long an exam that could not begin may take to be forgotten, even after Ctrl-C.
+const callingOff = 10 * time.Second
+
+// callOff forgets an exam that has not begun.
+func (l *Labs) callOff(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callingOff)
+	defer cancel()
 	state, err := l.State(ctx)
-	if err != nil {
+	if err != nil || !state.Practice.Exam() || state.Practice.Running.Number() > 0 {
 		return err
 	}
-	exam := state.Practice.Running
-	next := slices.IndexFunc(exam.Faults, func(fault FaultResult) bool { return !fault.Planted })
-	if next < 0 {
-		_, err := l.EndExam(ctx)
-		return err
+	state.Practice.Running = nil
+	return l.keepPractice(ctx, state)
+}
+
+// GoOn plants the next fault of the exam, and ends it where there is none. A fault that the reader has not mended counts as such; one that
+// cannot be had is left out of the exam, with a message.
+func (l *Labs) GoOn(ctx context.Context) error {
+	for {
+		state, err := l.State(ctx)
+		if err != nil {
+			return err
+		}
+		exam := state.Practice.Running
+		next := slices.IndexFunc(exam.Faults, func(fault FaultResult) bool { return !fault.Planted })
+		if next < 0 {
+			_, err := l.EndExam(ctx)
+			return err
+		}
+		id, why := exam.Faults[next].Fault, lacking{}
+		if err := l.plantOf(ctx, exam, id); !errors.As(err, &why) {
+			return err
+		}
+		l.Story.Say(messages.T("%s; the exam goes on without it", why))
+		if err := l.leaveOut(ctx, id); err != nil {
+			return err
+		}
 	}
-	fault := l.Course.Fault(exam.Faults[next].Fault)
+}
+
+// lacking is why a fault cannot be had, and could not be the next time.
+type lacking struct{ error }
+
+func (l lacking) Unwrap() error { return l.error }
+
+// plantOf plants a fault of an exam.
+func (l *Labs) plantOf(ctx context.Context, exam *ExamResult, id string) error {
+	fault := l.Course.Fault(id)
 	if fault == nil {
-		return messages.Errorf("the course has no fault %s any more", exam.Faults[next].Fault).Next(messages.Hellolab("lab", "practice", "--end"))
+		return lacking{messages.Errorf("the course has no fault %s any more", id)}
 	}
 	return l.plant(ctx, fault, exam.Seed, exam.Chapter)
 }
 
+// leaveOut takes a fault out of the exam that goes on.
+func (l *Labs) leaveOut(ctx context.Context, id string) error {
+	state, err := l.State(ctx)
+	if err != nil || !state.Practice.Exam() {
+		return err
+	}
+	exam := state.Practice.Running
+	exam.Faults = slices.DeleteFunc(exam.Faults, func(fault FaultResult) bool { return fault.Fault == id })
+	return l.keepPractice(ctx, state)
+}
+
 // EndExam ends the exam that goes on, and returns how it went: what has not been mended by now counts as such. Without one it returns
-// the last.
+// the last. Of an exam without a planted fault there is nothing to tell, but that it had not begun: an error.
 func (l *Labs) EndExam(ctx context.Context) (ExamResult, error) {
 	state, err := l.State(ctx)
 	if err != nil {
 		return ExamResult{}, err
 	}
-	if state.Practice.Exam() {
+	another := messages.Hellolab("lab", "practice").Usage("--exam N")
+	if exam := state.Practice.Running; exam != nil {
 		state.endExam(time.Now())
-		err = l.keepPractice(ctx, state)
+		if err := l.keepPractice(ctx, state); err != nil {
+			return ExamResult{}, err
+		}
+		if exam.Number() == 0 {
+			return ExamResult{}, messages.Usagef("the exam had not begun: none of its faults was planted").Next(another)
+		}
 	}
 	if len(state.Exams) == 0 {
-		return ExamResult{}, messages.Usagef("there has been no exam yet").Next(messages.Hellolab("lab", "practice").Usage("--exam N"))
+		return ExamResult{}, messages.Usagef("there has been no exam yet").Next(another)
 	}
-	return state.Exams[len(state.Exams)-1], err
+	return state.Exams[len(state.Exams)-1], nil
 }
 
 // endExam has the exam be over, at its deadline at the latest.
@@ -295,7 +361,12 @@ func (l *Labs) plant(ctx context.Context, fault *course.Fault, seed int, chapter
 	if err != nil {
 		return err
 	}
-	state.Practice = Practice{Fault: fault.ID(), Last: fault.ID(), Chapter: chapter, Seed: seed, Running: state.Practice.Running}
+	repairs, err := repairsOf(fault)
+	if err != nil {
+		return err
+	}
+	state.Practice = Practice{Fault: fault.ID(), Last: fault.ID(), Chapter: chapter, Seed: seed, Running: state.Practice.Running,
+		Cleanup: repairs, Trusted: !l.Trust.Foreign || l.Trust.Given}
 	if err := l.keepPractice(ctx, state); err != nil { // before anything is done that has to be cleaned up
 		return err
 	}
@@ -329,15 +400,13 @@ func (s State) planted(now time.Time) State {
 	return s
 }
 
-// lasting is how long a fault has to show: what fails only until a controller has come to it is none.
-const lasting = 2 * time.Second
-
 // untilFailing waits until a fault shows.
 func (l *Labs) untilFailing(ctx context.Context, fault *course.Fault) error {
 	waiting, cancel := l.within(ctx)
 	defer cancel()
+	lasting := cmp.Or(l.Lasting, 2*time.Second)
 	var since time.Time
-	err := await.Changes(waiting, time.Second, func(ctx context.Context) (bool, error) {
+	err := await.Changes(waiting, lasting/2, func(ctx context.Context) (bool, error) {
 		rows, err := l.Checker.Step(ctx, fault.Step())
 		switch {
 		case err != nil:
@@ -351,7 +420,7 @@ func (l *Labs) untilFailing(ctx context.Context, fault *course.Fault) error {
 		return time.Since(since) >= lasting, nil
 	}, l.Cluster.Changes()...)
 	if err != nil && ctx.Err() == nil {
-		return messages.Errorf("the fault %s does not show", fault.ID()).Because(err).Next(messages.Hellolab("lab", "practice", "--next"))
+		return lacking{messages.Errorf("the fault %s does not show", fault.ID()).Because(err).Next(messages.Hellolab("lab", "practice", "--next"))}
 	}
 	return err
 }
@@ -366,28 +435,10 @@ func shows(fault *course.Fault, rows []check.Row) bool {
 	return false
 }
 
-// leavePractice ends the practice, if one is on, and takes away what would outlive the objects of its step.
-func (l *Labs) leavePractice(ctx context.Context) error {
-	state, err := l.State(ctx)
-	if err != nil || state.Practice.Fault == "" {
-		return err
-	}
-	if fault := l.Course.Fault(state.Practice.Fault); fault != nil {
-		for _, action := range fault.Cleanup {
-			if err := l.act(ctx, action); err != nil && !apierrors.IsNotFound(err) {
-				return err
-			}
-		}
-	}
-	state.Practice.end(time.Now(), false)
-	state.Practice.Fault = ""
-	return l.keepPractice(ctx, state)
-}
-
-// mended notes that the check of a fault's step passes.
-func (l *Labs) mended(ctx context.Context, state State) error {
+// mended notes that the check of a fault's step passes. One that had begun before the fault was planted says nothing of it.
+func (l *Labs) mended(ctx context.Context, state State, begun time.Time) error {
 	now := time.Now()
-	if !state.Practice.On() {
+	if !state.Practice.On() || begun.Before(state.Practice.Since) {
 		return nil
 	}
 	state.Practice.end(now, !state.Practice.Overdue(now))
@@ -397,11 +448,6 @@ func (l *Labs) mended(ctx context.Context, state State) error {
 	return l.keepPractice(ctx, state)
 }
 
-// Watch checks a step whenever something changes and shows the rows, until all are met or ctx ends; see [Labs.Follow].
-func (l *Labs) Watch(ctx context.Context, step *course.Step, show func(*course.Step, []check.Row) error) error {
-	return l.follow(ctx, step, show)
-}
-
 // vetFault is [Labs.Vet] for a fault with the snapshot of its step.
 func (l *Labs) vetFault(fault *course.Fault) error {
 	if !l.Trust.Foreign || l.Trust.Given {
@@ -409,58 +455,4 @@ func (l *Labs) vetFault(fault *course.Fault) error {
 	}
 	dangers := append(fault.Step().Snapshot().Dangers(), fault.Dangers()...)
 	return refused(messages.T("the course %s", l.Course.Title.Text()), dangers, messages.Hellolab("lab", "practice", "--trust"))
-}
-
-// patch patches an object, or all of a kind.
-func (l *Labs) patch(ctx context.Context, patch *course.Patch) error {
-	content, err := patch.Content()
-	if err != nil {
-		return err
-	}
-	targets, err := l.meant(ctx, patch.Target)
-	for _, target := range targets {
-		if err == nil {
-			err = l.vetPatch(ctx, target, content)
-		}
-		if err == nil {
-			_, err = l.Cluster.Patch(ctx, target, content, false)
-		}
-	}
-	return err
-}
-
-// vetPatch tries a patch of somebody else's course out, and refuses what it would make of an object as [Labs.VetObject] does.
-func (l *Labs) vetPatch(ctx context.Context, target kube.Reference, content []byte) error {
-	if !l.Trust.Foreign || l.Trust.Given {
-		return nil
-	}
-	patched, err := l.Cluster.Patch(ctx, target, content, true)
-	if err != nil {
-		return err
-	}
-	return l.VetObject(patched)
-}
-
-// meant are the objects that an action is done to.
-func (l *Labs) meant(ctx context.Context, target course.Target) (all []kube.Reference, err error) {
-	version, err := l.Cluster.APIVersion(target.Kind)
-	if err != nil || target.Name != "" {
-		return []kube.Reference{{APIVersion: version, Kind: target.Kind, Namespace: target.Namespace, Name: target.Name}}, err
-	}
-	selector, err := labels.Parse(target.Labels)
-	if err != nil {
-		return nil, err
-	}
-	namespace := target.Namespace
-	if target.Wide() {
-		namespace = ""
-	}
-	objects, err := l.Cluster.Of(ctx, version, target.Kind, namespace)
-	for _, object := range objects {
-		own := !target.Wide() && object.GetLabels()[kube.ChapterLabel] == "" && metav1.GetControllerOf(object) == nil // the reader's
-		if !own && selector.Matches(labels.Set(object.GetLabels())) {
-			all = append(all, kube.Refer(object))
-		}
-	}
-	return all, err
 }

@@ -1,8 +1,10 @@
 package labs
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +13,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/hellolab/hellolab/labs/check"
 	"github.com/hellolab/hellolab/labs/course"
@@ -265,4 +269,118 @@ func TestForeignFaults(t *testing.T) {
 			t.Errorf("with trust: %v", err)
 		}
 	})
+}
+
+// TestFaultThatDoesNotShow holds that an exam leaves out a fault that does not show, says so, and goes on; and that one without any other
+// has not begun.
+func TestFaultThatDoesNotShow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := withFaults(t)
+		w.Ingress, w.Timeout = true, 10*time.Second
+		exam := func(faults ...string) error {
+			running := &ExamResult{Seed: 7}
+			for _, fault := range faults {
+				running.Faults = append(running.Faults, FaultResult{Fault: fault})
+			}
+			if err := w.keepPractice(t.Context(), State{Practice: Practice{Running: running}}); err != nil {
+				t.Fatal(err)
+			}
+			return w.GoOn(t.Context())
+		}
+		hidden := w.Course.Fault("web/only/patched")
+		hidden.Plant = nil
+		if err := exam(hidden.ID(), "web/only/gone", "more/ingress/patched"); err != nil {
+			t.Fatal(err)
+		}
+		practice := w.state(t).Practice
+		if !practice.On() || practice.Fault != "more/ingress/patched" || practice.Running.Number() != 1 || len(practice.Running.Faults) != 1 {
+			t.Errorf("it goes on with %+v in %+v", practice, practice.Running)
+		}
+		for _, want := range []string{"the fault web/only/patched does not show", "the course has no fault web/only/gone any more; the exam goes on without it"} {
+			if !strings.Contains(w.said.String(), want) {
+				t.Errorf("it does not say %q, but\n%s", want, w.said)
+			}
+		}
+		if err := exam(hidden.ID()); err == nil || !strings.Contains(err.Error(), "the exam had not begun") || w.state(t).Practice.Exam() {
+			t.Errorf("without any fault: %v, %+v", err, w.state(t).Practice)
+		}
+	})
+}
+
+// TestExamThatDoesNotBegin holds that an exam whose first fault cannot be planted is none: help is not refused, and no other exam's result is
+// shown in its place.
+func TestExamThatDoesNotBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := withFaults(t)
+		lab := &failing{memoryLab: w.lab}
+		w.Lab = lab
+		if err := w.Examine(t.Context(), "", 7, 1, 0); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.EndExam(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		lab.err = errors.New("no images")
+		if err := w.Examine(t.Context(), "", 7, 2, 0); !errors.Is(err, lab.err) || w.state(t).Practice.Alone() != nil {
+			t.Errorf("it fails with %v, and the practice is %+v", err, w.state(t).Practice)
+		}
+		running := State{Practice: Practice{Running: &ExamResult{Faults: []FaultResult{{Fault: "web/only/patched"}}}}, Exams: w.state(t).Exams}
+		if err := w.keepPractice(t.Context(), running); err != nil { // as if it had been killed then
+			t.Fatal(err)
+		}
+		if _, err := w.EndExam(t.Context()); err == nil || !strings.Contains(err.Error(), "the exam had not begun") || len(w.state(t).Exams) != 1 {
+			t.Errorf("it ends with %v, and there are %v", err, w.state(t).Exams)
+		}
+	})
+}
+
+// failing is a lab that cannot have images.
+type failing struct {
+	*memoryLab
+	err error
+}
+
+func (f *failing) FetchImages(context.Context, []string) error { return f.err }
+
+// TestEndOfAnExamFails holds that an exam which cannot be ended is not taken for the one before.
+func TestEndOfAnExamFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := withFaults(t)
+		for range 2 {
+			if _, err := w.EndExam(t.Context()); w.state(t).Practice.Exam() {
+				t.Fatal(err)
+			}
+			if err := w.Examine(t.Context(), "", 7, 1, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.server.Fail(http.MethodPatch, "/configmaps/"+stateName, 1, refusal("no"))
+		if result, err := w.EndExam(t.Context()); err == nil || len(result.Faults) != 0 || !w.state(t).Practice.Exam() {
+			t.Errorf("it ends with %+v, %v", result, err)
+		}
+	})
+}
+
+// TestEarlyCheck holds that a check which began before a fault was planted does not count as its repair.
+func TestEarlyCheck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := withFaults(t)
+		begun := time.Now()
+		time.Sleep(time.Second)
+		if err := w.Practise(t.Context(), "web", 3); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.mended(t.Context(), w.state(t), begun); err != nil || !w.state(t).Practice.On() {
+			t.Errorf("an early check has ended %+v, %v", w.state(t).Practice, err)
+		}
+		w.mend()
+		if !w.passes(t) || !w.state(t).Practice.Solved {
+			t.Errorf("a later one has not: %+v", w.state(t).Practice)
+		}
+	})
+}
+
+// refusal is what an API server answers that forbids something.
+func refusal(why string) apierrors.APIStatus {
+	return apierrors.NewForbidden(schema.GroupResource{Resource: "all"}, "this", errors.New(why))
 }

@@ -43,8 +43,13 @@ func (l *Labs) VetObject(object *unstructured.Unstructured) error {
 	for _, danger := range dangers {
 		lines = append(lines, danger.Text())
 	}
-	return messages.Errorf("%s; it is not installed without %s", lines, messages.Hellolab("lab", "--trust").Usage("CHAPTER/STEP"))
+	return untrusted{messages.Errorf("%s; it is not installed without %s", lines, messages.Hellolab("lab", "--trust").Usage("CHAPTER/STEP"))}
 }
+
+// untrusted is the refusal of an object.
+type untrusted struct{ error }
+
+func (u untrusted) Unwrap() error { return u.error }
 
 // vetFile is [Labs.Vet] for the objects of a saved file, whose course may be any: files are passed on. The records of Helm
 // releases are looked into, since helm does to the cluster what they say.

@@ -81,6 +81,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (result any, cha
 	if manager == "" {
 		manager, _, _ = strings.Cut(r.UserAgent(), "/")
 	}
+	dry := query.Get("dryRun") != ""
 	switch r.Method {
 	case http.MethodGet:
 		if t.name != "" {
@@ -88,11 +89,11 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request) (result any, cha
 		}
 		return s.list(t, selects), nil, nil
 	case http.MethodPost:
-		return s.create(t, content, manager, query.Get("dryRun") != "")
+		return s.create(t, content, manager, dry)
 	case http.MethodPut:
-		return s.write(t, there, content, manager, "Update")
+		return s.write(t, there, content, manager, "Update", dry)
 	case http.MethodPatch:
-		return s.patch(t, there, content, manager, types.PatchType(r.Header.Get("Content-Type")))
+		return s.patch(t, there, content, manager, types.PatchType(r.Header.Get("Content-Type")), dry)
 	case http.MethodDelete:
 		return s.remove(t, content, selects)
 	}
@@ -346,7 +347,7 @@ func (s *Server) create(t target, content []byte, manager string, dry bool) (any
 }
 
 // write replaces an object, or its status.
-func (s *Server) write(t target, there *unstructured.Unstructured, content []byte, manager string, operation metav1.ManagedFieldsOperationType) (any, *unstructured.Unstructured, error) {
+func (s *Server) write(t target, there *unstructured.Unstructured, content []byte, manager string, operation metav1.ManagedFieldsOperationType, dry bool) (any, *unstructured.Unstructured, error) {
 	object := &unstructured.Unstructured{}
 	if err := object.UnmarshalJSON(content); err != nil {
 		return nil, nil, err
@@ -363,6 +364,9 @@ func (s *Server) write(t target, there *unstructured.Unstructured, content []byt
 		object.SetNamespace(t.namespace)
 	}
 	managed(object, there, manager, operation, t.subresource)
+	if dry {
+		return object, nil, nil
+	}
 	if there != nil && object.GetDeletionTimestamp() != nil && len(object.GetFinalizers()) == 0 && t.key.resource != "namespaces" {
 		s.erase(t.key)
 		return object, nil, nil
@@ -385,7 +389,7 @@ func managed(object, before *unstructured.Unstructured, manager string, operatio
 	object.SetManagedFields(entries)
 }
 
-func (s *Server) patch(t target, there *unstructured.Unstructured, content []byte, manager string, kind types.PatchType) (any, *unstructured.Unstructured, error) {
+func (s *Server) patch(t target, there *unstructured.Unstructured, content []byte, manager string, kind types.PatchType, dry bool) (any, *unstructured.Unstructured, error) {
 	operation := metav1.ManagedFieldsOperationUpdate
 	before := []byte("{}")
 	if there != nil {
@@ -424,7 +428,7 @@ func (s *Server) patch(t target, there *unstructured.Unstructured, content []byt
 	if there == nil && operation != metav1.ManagedFieldsOperationApply {
 		return nil, nil, apierrors.NewNotFound(t.resource(), t.name)
 	}
-	return s.write(t, there, after, manager, operation)
+	return s.write(t, there, after, manager, operation, dry)
 }
 
 func (s *Server) remove(t target, content []byte, selects func(key, *unstructured.Unstructured) bool) (any, *unstructured.Unstructured, error) {

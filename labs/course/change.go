@@ -14,11 +14,11 @@ import (
 
 // Target are the objects that something is done to: one by its name, or those with labels.
 type Target struct {
-	Kind string `yaml:"kind"`
+	Kind string `yaml:"kind" json:"kind"`
 	// Namespace is the action's unless set.
-	Namespace string `yaml:"namespace"`
-	Name      string `yaml:"name"`
-	Labels    string `yaml:"labels"`
+	Namespace string `yaml:"namespace" json:"namespace,omitempty"`
+	Name      string `yaml:"name" json:"name,omitempty"`
+	Labels    string `yaml:"labels" json:"labels,omitempty"`
 }
 
 // Patch changes fields of objects, as `kubectl patch` does.
@@ -132,6 +132,15 @@ func (l *loader) noChanges(file string, lists ...[]Action) {
 	for _, action := range slices.Concat(lists...) {
 		if _, is := action.Operation.(change); is {
 			l.refuse(file, action.line, messages.T("patch and delete are for faults only"))
+		}
+	}
+}
+
+// changesOnly refuses what a cleanup cannot do: it has to work without the course's files.
+func (l *loader) changesOnly(file string, cleanup []Action) {
+	for _, action := range cleanup {
+		if _, is := action.Operation.(change); !is && action.Operation != nil {
+			l.refuse(file, action.line, messages.T("a cleanup may only patch and delete"))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package course
 import (
 	"crypto/sha256"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -20,7 +21,7 @@ type Fault struct {
 	Cause   Words `yaml:"cause"`
 	// Plant makes the fault out of the step's snapshot.
 	Plant []Action `yaml:"plant"`
-	// Cleanup takes away what would outlive the step's objects. What it changes may be gone.
+	// Cleanup takes away what would outlive the step's objects: each is a Patch or a Delete. What it changes may be gone.
 	Cleanup []Action `yaml:"cleanup"`
 	// Remedy are the lines to type that mend it, in the folder of the step's files; templates, see [Place].
 	Remedy []string `yaml:"remedy"`
@@ -56,7 +57,7 @@ func (f *Fault) Failing(number int) bool {
 // key is the word that the expectation has in its file.
 func (e *Expectation) key() string {
 	for _, kind := range conditions() {
-		if fmt.Sprintf("%T", kind.new()) == fmt.Sprintf("%T", e.Condition) {
+		if reflect.TypeOf(kind.new()) == reflect.TypeOf(e.Condition) {
 			return kind.key
 		}
 	}
@@ -137,6 +138,7 @@ func (l *loader) fault(file string, lines *yaml.Node, fault *Fault) {
 		l.noGaps(file, child(lines, list))
 	}
 	l.actions(file, fault.step, fault.Plant, fault.Cleanup)
+	l.changesOnly(file, fault.Cleanup)
 	l.ownChanges(file, fault)
 	if fault.Fails != "" && !slices.ContainsFunc(fault.step.Expect, func(e Expectation) bool { return e.key() == fault.Fails }) {
 		l.refuse(file, line(lines, "fails"), messages.T("the step %s expects no %q", fault.step.Name, fault.Fails))

@@ -58,6 +58,7 @@ func TestFaultsRefused(t *testing.T) {
 		{"labels that are none", sound(`plant: [delete: {kind: Pod, labels: "!"}]`), `line 10: "!" is not a valid list of labels`},
 		{"a namespace of the lab's", sound("plant: [delete: {kind: Pod, name: web, namespace: kube-system}]"), "line 10: the namespace kube-system belongs to the lab itself"},
 		{"cleaning up there", sound("cleanup: [delete: {kind: Pod, name: web, namespace: hellolab}]"), "line 12: the namespace hellolab belongs to the lab itself"},
+		{"cleaning up with files", sound("plant: [apply: [pod.yaml]]", "cleanup: [complete: pod/web]"), "line 12: a cleanup may only patch and delete"},
 		{"somebody else's object", sound("plant: [delete: {kind: Secret, name: mine}]"), "line 10: the step first has no secret/mine -n default"},
 		{"somebody else's namespace", sound("plant: [delete: {kind: Namespace, name: mine}]"), "line 10: the step first has no namespace/mine"},
 		{"the same in another namespace", sound("plant: [{delete: {kind: Pod, name: web}, namespace: dev}]"), "line 10: the step first has no pod/web -n dev"},
