@@ -153,21 +153,13 @@ func (p *program) practiceText(l *labs.Labs, fault *course.Fault, told practiceT
 	text := p.heading(step) + p.printer.Text(messages.T("seed %v", told.Seed)) + p.examText(told) + p.sinceText(told) + "\n\n" +
 		p.say("a colleague reports:") + "\n" + p.wrapped(l.Checker.Place.Text(fault.Symptom), "    ") + "\n" +
 		p.say("find out why, and mend it with kubectl:") + "\n"
-	rows := [][]string{
-		{p.indented(messages.Hellolab("lab", "check")), p.say("is it mended?")},
-		{p.indented(messages.Hellolab("lab", "show", step.ID())), p.say("how it should be")},
-	}
+	what := []field{{p.say("is it mended?"), messages.Hellolab("lab", "check").Text(), true},
+		{p.say("how it should be"), messages.Hellolab("lab", "show", step.ID()).Text(), true}}
 	if told.Exam == nil {
-		rows = append(rows, []string{p.indented(messages.Hellolab("lab", "practice", "--give-up")), p.say("tells what it was, and what mends it")})
-	} else {
-		rows = append(rows, []string{p.indented(messages.Hellolab("lab", "practice", "--next")), p.say("leaves it, for the next one")},
-			[]string{p.indented(messages.Hellolab("lab", "practice", "--end")), p.say("ends the exam")})
+		return text + p.fields(append(what, field{p.say("tell me"), messages.Hellolab("lab", "practice", "--give-up").Text(), true}))
 	}
-	return text + list(rows)
-}
-
-func (p *program) indented(command messages.Command) string {
-	return "    " + p.printer.Command(command)
+	return text + p.fields(append(what, field{p.say("leave it"), messages.Hellolab("lab", "practice", "--next").Text(), true},
+		field{p.say("end the exam"), messages.Hellolab("lab", "practice", "--end").Text(), true}))
 }
 
 // examText is how far the exam is.
