@@ -53,7 +53,7 @@ func TestFaultsAreTested(t *testing.T) {
 
 // pages are the documents for readers, which are there in both languages.
 func pages() []string {
-	return []string{"README", "docs/commands", "docs/comparison", "docs/contributing", "docs/courses", "docs/differences", "docs/practice", "docs/troubleshooting"}
+	return []string{"README", "docs/commands", "docs/comparison", "docs/contributing", "docs/courses", "docs/differences", "docs/practice", "docs/teaching", "docs/troubleshooting"}
 }
 
 // span is a piece of code in a document: between backticks, or a line that is indented or in a block.
