@@ -121,9 +121,6 @@ func (r *reader) does(l *lab, step string) {
 	commands := r.guideOf(step)
 	for i := 0; i < len(commands); i++ {
 		command := commands[i]
-		if strings.HasSuffix(command, "revision=2") { // which the guide has replaced by that of v2, for somebody who did the rollback by hand
-			command = strings.TrimSuffix(command, "2") + l.revisionOf("v2")
-		}
 		switch {
 		case elsewhere.MatchString(command):
 		case strings.HasPrefix(command, "kubectl exec -it "):
