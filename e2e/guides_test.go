@@ -118,11 +118,14 @@ func (r *reader) does(l *lab, step string) {
 	if r.run("lab", "show", step, "--write", r.folder, "--force").status != 0 && len(r.guideOf(step)) == 0 {
 		l.Errorf("%s has neither files nor a guide", step)
 	}
-	commands := r.guideOf(step)
+	commands, checked := r.guideOf(step), false
 	for i := 0; i < len(commands); i++ {
 		command := commands[i]
 		switch {
 		case elsewhere.MatchString(command):
+		case strings.HasSuffix(command, "lab check "+step): // what follows may undo the step
+			l.watch(step).until(step, true)
+			checked = true
 		case strings.HasPrefix(command, "kubectl exec -it "):
 			end := i + slices.Index(commands[i:], "exit")
 			inside := strings.Join(commands[i+1:end], "\n")
@@ -137,14 +140,16 @@ func (r *reader) does(l *lab, step string) {
 			r.types(step, command)
 		}
 	}
-	l.watch(step).until(step, true)
+	if !checked {
+		l.watch(step).until(step, true)
+	}
 	if by := l.markOf(step).By; by != "hand" {
 		l.Errorf("%s is done by %q", step, by)
 	}
 }
 
 // isCommand tells the lines of code that are typed from pictures and files.
-var isCommand = regexp.MustCompile(`^(kubectl|docker|hellolab|helm|curl|echo|exit|mkdir|cp|ls|rm|sed|printf|ip=|k9s)\b`)
+var isCommand = regexp.MustCompile(`^((kubectl|docker|hellolab|helm|curl|echo|exit|mkdir|cp|ls|rm|sed|printf|k9s)\b|ip=)`)
 
 // guideOf are the commands of a guide, with the lines that they go on in.
 func (r *reader) guideOf(step string) (commands []string) {
@@ -174,8 +179,26 @@ func (r *reader) shellOf(line string) *exec.Cmd {
 	return command
 }
 
-// types types a command, and compares what it prints with what the guide says.
+// types types a command, and compares what it prints with what the guide says. A question to a web server is repeated until it is answered so: a
+// route takes some seconds to come, and the guides say so.
 func (r *reader) types(step, line string) {
+	r.Helper()
+	if strings.HasPrefix(line, "curl http") {
+		eventually(r.T, line+" is answered as the guide says", func() bool {
+			printed, err := r.typed(line)
+			return err == nil && r.keeps(step, line, printed)
+		})
+		return
+	}
+	printed, err := r.typed(line)
+	if err != nil && !maybe.MatchString(line) {
+		r.Errorf("%s: %v\n%s", line, err, printed)
+	}
+	r.keeps(step, line, printed)
+}
+
+// typed types a command, and returns what it prints.
+func (r *reader) typed(line string) (string, error) {
 	r.Helper()
 	command := r.shellOf(line)
 	var printed bytes.Buffer
@@ -183,17 +206,24 @@ func (r *reader) types(step, line string) {
 	r.check(command.Start())
 	deadline := time.AfterFunc(patience, func() { syscall.Kill(-command.Process.Pid, syscall.SIGKILL) })
 	defer deadline.Stop()
-	if err := command.Wait(); err != nil && !maybe.MatchString(line) {
-		r.Errorf("%s: %v\n%s", line, err, printed.String())
-	}
+	err := command.Wait()
 	r.Logf("$ %s\n%s", line, printed.String())
+	return printed.String(), err
+}
+
+// keeps compares what a command has printed with the promises about it, and reports whether there is none that is not kept.
+func (r *reader) keeps(step, line, printed string) bool {
 	here := regexp.MustCompile(`localhost:\d+/`).ReplaceAllString(line, "localhost:PORT/")
+	broken := false
 	r.kept = slices.DeleteFunc(r.kept, func(promise said) bool {
 		if promise.step != step || !strings.Contains(line, promise.command) && !strings.Contains(here, promise.command) {
 			return false
 		}
-		return regexp.MustCompile("(?m)" + promise.pattern).MatchString(printed.String())
+		kept := regexp.MustCompile("(?m)" + promise.pattern).MatchString(printed)
+		broken = broken || !kept
+		return kept
 	})
+	return !broken
 }
 
 // leavesOpen types a command in a terminal of its own, and waits for its first words. A port can be forwarded once.
