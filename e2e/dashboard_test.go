@@ -207,6 +207,9 @@ func (b *browsing) rollsBack() {
 	b.runs(`[...document.querySelectorAll('#about-actions fieldset label')].find((e) => e.innerText.includes('hellok8s:v3')).click()`)
 	b.until("the command", text("#about-actions .command")+`.match(/kubectl rollout undo deployment\/hellok8s-deployment --to-revision=\d+/)`)
 	b.screenshot("rollback")
+	if os.Getenv("LONG") != "" {
+		b.audit("the revisions")
+	}
 	b.click("#about-actions .go")
 	b.until("what kubectl said", text("#about-actions")+`.includes('rolled back')`)
 	b.click("#drawer .close")
@@ -456,6 +459,19 @@ func beside(chapter string, object *unstructured.Unstructured) *unstructured.Uns
 	return object
 }
 
+// TestFirstPicture measures how soon the page shows its picture on a lab that has the objects of all chapters.
+func TestFirstPicture(t *testing.T) {
+	long(t)
+	l := newLab(t, "e2e-picture", nil)
+	l.must("up")
+	l.must("lab", "helm") // the chapter's release, which kubectl cannot make
+	l.hasAllChapters()
+	b := l.dashboards()
+	b.until("all chapters", fmt.Sprintf(`document.querySelectorAll('#stage .band').length >= %d`, len(chapters())))
+	b.firstPicture(300)
+	b.screenshot("all-chapters")
+}
+
 // TestDashboard runs the dashboard's part of TestCourse on a lab of its own, which make test-long and screenshots want.
 func TestDashboard(t *testing.T) {
 	if os.Getenv("LONG") == "" && os.Getenv("SCREENSHOTS") == "" {
@@ -466,28 +482,12 @@ func TestDashboard(t *testing.T) {
 	l.showsTheDashboard()
 	b := l.dashboards()
 	for _, chapter := range chapters() {
-		l.must("lab", chapter)
-		b.until("the chapter", fmt.Sprintf(`document.querySelector('#course [aria-current=step]')?.dataset.key.startsWith(%q)`, chapter+"/"))
-		b.until("its check", `document.querySelector('#course li.row') !== null`)
-		if box := boxes()[chapter]; box.says != "" {
-			b.until("the box of "+box.id, fmt.Sprintf(`/%s/.test(document.querySelector('[data-id="%s"]')?.innerText)`, box.says, box.id))
-		}
-		for _, look := range []struct {
-			name, theme string
-			width       int64
-		}{{"light", "light", 1440}, {"dark", "dark", 1440}, {"phone", "light", 390}} {
-			b.do(chromedp.EmulateViewport(look.width, 900))
-			b.runs(fmt.Sprintf(`document.documentElement.dataset.theme = %q`, look.theme))
-			b.screenshot(chapter + "-" + look.name)
-			b.audit(chapter + ", " + look.name)
-		}
+		t.Run(chapter, func(t *testing.T) {
+			inner := *b
+			inner.lab = l.in(t)
+			inner.showsChapter(chapter)
+		})
 	}
-	l.must("lab", "helm")
-	l.hasAllChapters()
-	b.do(chromedp.EmulateViewport(1440, 900))
-	b.until("all chapters", fmt.Sprintf(`document.querySelectorAll('#stage .band').length >= %d`, len(chapters())))
-	b.firstPicture(300)
-	b.screenshot("all-chapters")
 	l.must("lab", "ingress")
 	b.do(chromedp.EmulateViewport(1200, 760))
 	b.runs(`document.documentElement.dataset.theme = "light"`)
@@ -496,4 +496,23 @@ func TestDashboard(t *testing.T) {
 	b.click("#lang")
 	b.until("the page in Chinese", text("#views")+`.includes("列表")`)
 	b.screenshot("dashboard.zh-CN")
+}
+
+// showsChapter holds that the page follows to a chapter, and that everybody can read it there, however it is looked at.
+func (b *browsing) showsChapter(chapter string) {
+	b.must("lab", chapter)
+	b.until("the chapter", fmt.Sprintf(`document.querySelector('#course [aria-current=step]')?.dataset.key.startsWith(%q)`, chapter+"/"))
+	b.until("its check", `document.querySelector('#course li.row') !== null`)
+	if box := boxes()[chapter]; box.says != "" {
+		b.until("the box of "+box.id, fmt.Sprintf(`/%s/.test(document.querySelector('[data-id="%s"]')?.innerText)`, box.says, box.id))
+	}
+	for _, look := range []struct {
+		name, theme string
+		width       int64
+	}{{"light", "light", 1440}, {"dark", "dark", 1440}, {"phone", "light", 390}} {
+		b.do(chromedp.EmulateViewport(look.width, 900))
+		b.runs(fmt.Sprintf(`document.documentElement.dataset.theme = %q`, look.theme))
+		b.screenshot(chapter + "-" + look.name)
+		b.audit(chapter + ", " + look.name)
+	}
 }
