@@ -407,7 +407,7 @@ func (b *browsing) firstPicture(atMost float64) {
 
 // boxes are what the boxes of objects of some kinds have to say at the end of a chapter.
 func boxes() map[string]struct{ id, says string } {
-	const times = `\*\/1 \* \* \* \* · Next run \d\d:\d\d`
+	const times = `\* \* \* \* \* · Next run \d\d:\d\d`
 	return map[string]struct{ id, says string }{
 		"job":  {"CronJob/default/hello-cronjob", times},
 		"helm": {"Release/dev/hello-helm", `Chart hello-helm\s+Version 0\.1\.\d\s+Revision \d`},
@@ -443,18 +443,21 @@ func namespaceOf(chapter string) map[string]any {
 	return map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "chapter-" + chapter}}
 }
 
-// beside is an object of a chapter's in the chapter's own namespace, or nil for one that is in none. There is one node port for all.
+// beside is an object of a chapter's in the chapter's own namespace, or nil for one that is in none. There is one node port for all, and one Ingress
+// for a path of a host.
 func beside(chapter string, object *unstructured.Unstructured) *unstructured.Unstructured {
 	if object.GetNamespace() == "" {
 		return nil
 	}
 	object.SetNamespace("chapter-" + chapter)
-	ports, _, _ := unstructured.NestedSlice(object.Object, "spec", "ports")
+	spec, _ := object.Object["spec"].(map[string]any)
+	ports, _ := spec["ports"].([]any)
 	for _, port := range ports {
 		delete(port.(map[string]any), "nodePort")
 	}
-	if len(ports) > 0 {
-		_ = unstructured.SetNestedSlice(object.Object, ports, "spec", "ports")
+	rules, _ := spec["rules"].([]any)
+	for _, rule := range rules {
+		rule.(map[string]any)["host"] = chapter + ".example"
 	}
 	return object
 }
