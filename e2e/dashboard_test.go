@@ -410,7 +410,7 @@ func boxes() map[string]struct{ id, says string } {
 	const times = `\* \* \* \* \* · Next run \d\d:\d\d`
 	return map[string]struct{ id, says string }{
 		"job":  {"CronJob/default/hello-cronjob", times},
-		"helm": {"Release/dev/hello-helm", `Chart hello-helm\s+Version 0\.1\.\d\s+Revision \d`},
+		"helm": {"Release/default/hello-helm", `Chart hello-helm\s+Version 0\.1\.\d\s+Revision \d`},
 	}
 }
 
