@@ -207,6 +207,9 @@ func (b *browsing) rollsBack() {
 	b.runs(`[...document.querySelectorAll('#about-actions fieldset label')].find((e) => e.innerText.includes('hellok8s:v3')).click()`)
 	b.until("the command", text("#about-actions .command")+`.match(/kubectl rollout undo deployment\/hellok8s-deployment --to-revision=\d+/)`)
 	b.screenshot("rollback")
+	if os.Getenv("LONG") != "" {
+		b.audit("the revisions")
+	}
 	b.click("#about-actions .go")
 	b.until("what kubectl said", text("#about-actions")+`.includes('rolled back')`)
 	b.click("#drawer .close")
@@ -474,10 +477,10 @@ func (b *browsing) firstPicture(atMost float64) {
 
 // boxes are what the boxes of objects of some kinds have to say at the end of a chapter.
 func boxes() map[string]struct{ id, says string } {
-	const times = `\*\/1 \* \* \* \* · Next run \d\d:\d\d`
+	const times = `\* \* \* \* \* · Next run \d\d:\d\d`
 	return map[string]struct{ id, says string }{
 		"job":  {"CronJob/default/hello-cronjob", times},
-		"helm": {"Release/dev/hello-helm", `Chart hello-helm\s+Version 0\.1\.\d\s+Revision \d`},
+		"helm": {"Release/default/hello-helm", `Chart hello-helm\s+Version 0\.1\.\d\s+Revision \d`},
 	}
 }
 
@@ -510,20 +513,36 @@ func namespaceOf(chapter string) map[string]any {
 	return map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "chapter-" + chapter}}
 }
 
-// beside is an object of a chapter's in the chapter's own namespace, or nil for one that is in none. There is one node port for all.
+// beside is an object of a chapter's in the chapter's own namespace, or nil for one that is in none. There is one node port for all, and one Ingress
+// for a path of a host.
 func beside(chapter string, object *unstructured.Unstructured) *unstructured.Unstructured {
 	if object.GetNamespace() == "" {
 		return nil
 	}
 	object.SetNamespace("chapter-" + chapter)
-	ports, _, _ := unstructured.NestedSlice(object.Object, "spec", "ports")
+	spec, _ := object.Object["spec"].(map[string]any)
+	ports, _ := spec["ports"].([]any)
 	for _, port := range ports {
 		delete(port.(map[string]any), "nodePort")
 	}
-	if len(ports) > 0 {
-		_ = unstructured.SetNestedSlice(object.Object, ports, "spec", "ports")
+	rules, _ := spec["rules"].([]any)
+	for _, rule := range rules {
+		rule.(map[string]any)["host"] = chapter + ".example"
 	}
 	return object
+}
+
+// TestFirstPicture measures how soon the page shows its picture on a lab that has the objects of all chapters.
+func TestFirstPicture(t *testing.T) {
+	long(t)
+	l := newLab(t, "e2e-picture", nil)
+	l.must("up")
+	l.must("lab", "helm") // the chapter's release, which kubectl cannot make
+	l.hasAllChapters()
+	b := l.dashboards()
+	b.until("all chapters", fmt.Sprintf(`document.querySelectorAll('#stage .band').length >= %d`, len(chapters())))
+	b.firstPicture(300)
+	b.screenshot("all-chapters")
 }
 
 // TestDashboard runs the dashboard's part of TestCourse on a lab of its own, which make test-long and screenshots want.
@@ -536,28 +555,12 @@ func TestDashboard(t *testing.T) {
 	l.showsTheDashboard()
 	b := l.dashboards()
 	for _, chapter := range chapters() {
-		l.must("lab", chapter)
-		b.until("the chapter", fmt.Sprintf(`document.querySelector('#course [aria-current=step]')?.dataset.key.startsWith(%q)`, chapter+"/"))
-		b.until("its check", `document.querySelector('#course li.row') !== null`)
-		if box := boxes()[chapter]; box.says != "" {
-			b.until("the box of "+box.id, fmt.Sprintf(`/%s/.test(document.querySelector('[data-id="%s"]')?.innerText)`, box.says, box.id))
-		}
-		for _, look := range []struct {
-			name, theme string
-			width       int64
-		}{{"light", "light", 1440}, {"dark", "dark", 1440}, {"phone", "light", 390}} {
-			b.do(chromedp.EmulateViewport(look.width, 900))
-			b.runs(fmt.Sprintf(`document.documentElement.dataset.theme = %q`, look.theme))
-			b.screenshot(chapter + "-" + look.name)
-			b.audit(chapter + ", " + look.name)
-		}
+		t.Run(chapter, func(t *testing.T) {
+			inner := *b
+			inner.lab = l.in(t)
+			inner.showsChapter(chapter)
+		})
 	}
-	l.must("lab", "helm")
-	l.hasAllChapters()
-	b.do(chromedp.EmulateViewport(1440, 900))
-	b.until("all chapters", fmt.Sprintf(`document.querySelectorAll('#stage .band').length >= %d`, len(chapters())))
-	b.firstPicture(300)
-	b.screenshot("all-chapters")
 	l.must("lab", "ingress")
 	b.do(chromedp.EmulateViewport(1200, 760))
 	b.runs(`document.documentElement.dataset.theme = "light"`)
@@ -566,4 +569,23 @@ func TestDashboard(t *testing.T) {
 	b.click("#lang")
 	b.until("the page in Chinese", text("#views")+`.includes("列表")`)
 	b.screenshot("dashboard.zh-CN")
+}
+
+// showsChapter holds that the page follows to a chapter, and that everybody can read it there, however it is looked at.
+func (b *browsing) showsChapter(chapter string) {
+	b.must("lab", chapter)
+	b.until("the chapter", fmt.Sprintf(`document.querySelector('#course [aria-current=step]')?.dataset.key.startsWith(%q)`, chapter+"/"))
+	b.until("its check", `document.querySelector('#course li.row') !== null`)
+	if box := boxes()[chapter]; box.says != "" {
+		b.until("the box of "+box.id, fmt.Sprintf(`/%s/.test(document.querySelector('[data-id="%s"]')?.innerText)`, box.says, box.id))
+	}
+	for _, look := range []struct {
+		name, theme string
+		width       int64
+	}{{"light", "light", 1440}, {"dark", "dark", 1440}, {"phone", "light", 390}} {
+		b.do(chromedp.EmulateViewport(look.width, 900))
+		b.runs(fmt.Sprintf(`document.documentElement.dataset.theme = %q`, look.theme))
+		b.screenshot(chapter + "-" + look.name)
+		b.audit(chapter + ", " + look.name)
+	}
 }
