@@ -242,7 +242,7 @@ func (r *reader) leavesOpen(line string) {
 	r.open = append(r.open, command)
 	eventually(r.T, line+" says something", func() bool {
 		content, err := os.ReadFile(file)
-		return err == nil && (len(content) > 0 || strings.Contains(line, "logs -f"))
+		return err == nil && (len(content) > 0 || strings.Contains(line, "logs -f") || strings.Contains(line, "--watch")) // which may have nothing to say yet
 	})
 	content, err := os.ReadFile(file)
 	r.check(err)
