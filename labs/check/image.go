@@ -17,6 +17,7 @@ import (
 // imageCause explains an image that cannot be pulled. What kubelet says of a proxy comes first: the image need not come from
 // the lab's registry.
 func (c *Checker) imageCause(ctx context.Context, pod corev1.Pod, status corev1.ContainerStatus) (cause, error) {
+	status.Image = wantedImage(pod, status)
 	message, err := c.pullMessage(ctx, pod, status)
 	if err != nil {
 		return cause{}, err
@@ -55,6 +56,16 @@ func (c *Checker) imageCause(ctx context.Context, pod corev1.Pod, status corev1.
 		failed.why = messages.T("pod %s cannot pull %s: %s", pod.Name, status.Image, firstLine(message))
 	}
 	return failed, nil
+}
+
+// wantedImage is the image that a container is to run. Where it was changed in a pod, the container's status has the one that ran before.
+func wantedImage(pod corev1.Pod, status corev1.ContainerStatus) string {
+	for _, container := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
+		if container.Name == status.Name && container.Image != "" {
+			return container.Image
+		}
+	}
+	return status.Image
 }
 
 // ownProxy is the proxy of the nodes, if it is at an address that means this machine here and the node itself there, or "".

@@ -338,7 +338,9 @@ func TestService(t *testing.T) {
 			"no answer: nobody answers; want any answer; why: service web sends requests to port 3001 of its pods (targetPort), and nothing listens there; they listen on 3000; do: kubectl edit service web"},
 		{"a Pod", pods, "http: {pod: web-1, port: 3000, path: a, answers: hello}", "✓ GET pod/web-1:3000/a: hello"},
 		{"a Pod that is not there", "", "http: {pod: pod, port: 3000, answers: .}", "why: there is no Pod pod; do: kubectl apply -f pod.yaml"},
-		{"a Pod that does not run", deploymentOf("us/web:v2", waiting("ErrImagePull", "")), "http: {pod: web-1, port: 9, answers: .}",
+		{"a Pod that does not run", deploymentOf("us/web:v9", waiting("ErrImagePull", "")), "http: {pod: web-1, port: 9, answers: .}",
+			"why: pod web-1 cannot pull us/web:v9: the registry localhost:5001 has no such image; do: hellolab images list"},
+		{"a Pod whose image was changed", deploymentOf("us/web:v9", strings.Replace(waiting("ErrImagePull", ""), "v9", "v1", 1)), "http: {pod: web-1, port: 9, answers: .}",
 			"why: pod web-1 cannot pull us/web:v9: the registry localhost:5001 has no such image; do: hellolab images list"},
 		{"the first Ready pod", pods, "http: {pods: app=web, port: 3000, answers: hello}", "✓ GET pod (app=web):3000/: hello"},
 	} {
