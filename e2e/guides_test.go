@@ -180,10 +180,10 @@ func (r *reader) shellOf(line string) *exec.Cmd {
 }
 
 // types types a command, and compares what it prints with what the guide says. A question to a web server is repeated until it is answered so: a
-// route takes some seconds to come, and the guides say so.
+// route takes some seconds to come, and the guides say so. And of pods that are looked at by their label, one may be about to go.
 func (r *reader) types(step, line string) {
 	r.Helper()
-	if strings.HasPrefix(line, "curl http") {
+	if strings.HasPrefix(line, "curl http") || strings.HasPrefix(line, "kubectl describe pod -l") {
 		eventually(r.T, line+" is answered as the guide says", func() bool {
 			printed, err := r.typed(line)
 			return err == nil && r.keeps(step, line, printed)
