@@ -26,7 +26,7 @@ func promises() []said {
 		{"container/build-run-push", "docker images", `hellok8s\s+v1`},
 		{"container/build-run-push", "curl http://localhost:3000", `\[v1\] Hello, Kubernetes!`},
 		{"container/build-run-push", "docker ps", `hellok8s`},
-		{"container/build-run-push", "images list", `guangzhengli/hellok8s:v1`},
+		{"container/build-run-push", "images list", `v1\s+container.*your own`},
 		{"container/build-run-push", "images export hello", `hello/v1`},
 		{"pod/nginx", "kubectl config current-context", `^kind-e2e-guides$`},
 		{"pod/nginx", "kubectl get pods", `nginx-pod`},
