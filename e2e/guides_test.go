@@ -96,6 +96,9 @@ func TestGuides(t *testing.T) {
 		t.Run(lesson.step, func(t *testing.T) { stranger.does(l.in(t), lesson.step) })
 	}
 	for _, promise := range stranger.kept {
+		if !slices.Contains(stranger.done, promise.step) { // -run names a part
+			continue
+		}
 		t.Errorf("%s: no command of the guide is like %q", promise.step, promise.command)
 	}
 }
@@ -106,6 +109,8 @@ type reader struct {
 	folder string
 	// kept are the promises that no command has been typed for yet.
 	kept []said
+	// done are the steps that were done.
+	done []string
 	// open are the commands that run in terminals of their own.
 	open []*exec.Cmd
 }
@@ -113,7 +118,7 @@ type reader struct {
 // does does a step by its guide, and has it checked.
 func (r *reader) does(l *lab, step string) {
 	l.Helper()
-	r.lab = l
+	r.lab, r.done = l, append(r.done, step)
 	defer r.close()
 	if r.run("lab", "show", step, "--write", r.folder, "--force").status != 0 && len(r.guideOf(step)) == 0 {
 		l.Errorf("%s has neither files nor a guide", step)
