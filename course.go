@@ -188,10 +188,11 @@ func (p *program) labCheck(c *cli.Context, l *labs.Labs) error {
 		return err
 	}
 	err = p.print(c, p.checkResult(step, rows), func() string {
-		if !check.Met(rows) {
-			return p.checkText(step, rows, c.Bool("explain")) + p.hintAt(step, c.Bool("explain"))
+		text := p.checkText(step, rows, c.Bool("explain"))
+		if check.Met(rows) {
+			text += p.afterStep(c.Context, l, step)
 		}
-		return p.checkText(step, rows, false) + p.afterStep(c.Context, l, step)
+		return text
 	})
 	if err != nil {
 		return err
@@ -200,14 +201,6 @@ func (p *program) labCheck(c *cli.Context, l *labs.Labs) error {
 		return errNotYet{}
 	}
 	return nil
-}
-
-// hintAt is the line that leads from what is not met to hints about it.
-func (p *program) hintAt(step *course.Step, explained bool) string {
-	if explained {
-		return ""
-	}
-	return p.wrapped(messages.T("a hint: %s", messages.Hellolab("lab", "hint", step.ID())), "")
 }
 
 // toldHint is what `lab hint -o json` prints.

@@ -34,8 +34,13 @@ func (p *program) heading(step *course.Step) string {
 	return step.ID() + "  " + p.printer.Text(step.Title.Text()) + "\n"
 }
 
+// checkText is the result of a check. Where something is not met, it is explained, or it is told where the hints are.
 func (p *program) checkText(step *course.Step, rows []check.Row, explain bool) string {
-	return p.heading(step) + p.rowsText(rows, explain) + p.summary(rows)
+	text := p.heading(step) + p.rowsText(rows, explain) + p.summary(rows)
+	if explain || check.Met(rows) {
+		return text
+	}
+	return text + p.wrapped(messages.T("a hint: %s", messages.Hellolab("lab", "hint", step.ID())), "")
 }
 
 // summary tells how many of the rows are met.

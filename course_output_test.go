@@ -141,6 +141,26 @@ func TestStepText(t *testing.T) {
 	}
 }
 
+// TestCheckText holds that a check which explains nothing leads to the hints, and one that has nothing to explain does not.
+func TestCheckText(t *testing.T) {
+	t.Parallel()
+	p, step := &program{}, lessons(t).Chapters[0].Steps[0]
+	wrong := []check.Row{{Subject: say("pod/web"), Have: say("none"), Expected: say("one"), Next: say("make it")}}
+	for _, test := range []struct {
+		rows    []check.Row
+		explain bool
+		want    string
+	}{
+		{wrong, false, "    have      none\n    expected  one\n0 of 1 are as expected\na hint: hellolab lab hint pod/first\n"},
+		{wrong, true, "    have      none\n    expected  one\n    do        make it\n0 of 1 are as expected\n"},
+		{[]check.Row{{Subject: say("pod/web"), Met: true}}, false, "✓ pod/web\nall 1 are as expected\n"},
+	} {
+		if got := p.checkText(step, test.rows, test.explain); !strings.HasSuffix(got, test.want) {
+			t.Errorf("it is\n%swant\n%s", got, test.want)
+		}
+	}
+}
+
 // TestCheckResult holds the JSON's fields against the rows.
 func TestCheckResult(t *testing.T) {
 	t.Parallel()

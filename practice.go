@@ -238,11 +238,7 @@ func (p *program) checkPractice(c *cli.Context, l *labs.Labs, step *course.Step,
 	fault := l.Course.Fault(practice.Fault)
 	result := practiceCheck{p.checkResult(step, rows), p.practiceTold(l, state.Practice, fault)}
 	err = p.print(c, result, func() string {
-		text := p.checkText(step, rows, c.Bool("explain")) + p.afterPractice(l, fault, rows, state)
-		if check.Met(rows) || practice.Exam() {
-			return text
-		}
-		return text + p.hintAt(step, c.Bool("explain"))
+		return p.checkText(step, rows, c.Bool("explain") || practice.Exam()) + p.afterPractice(l, fault, rows, state) // no hints in an exam
 	})
 	if err == nil && !check.Met(rows) {
 		return errNotYet{}
