@@ -69,17 +69,6 @@ func (m Marks) Done(id string) bool {
 	return found && mark.Stands()
 }
 
-// Steps are those that are done, sorted.
-func (m Marks) Steps() (all []string) {
-	for id := range m {
-		if m.Done(id) {
-			all = append(all, id)
-		}
-	}
-	slices.Sort(all)
-	return all
-}
-
 // with is a copy of m with a step's mark, which is sealed.
 func (m Marks) with(id string, mark Mark) Marks {
 	all := Marks{}

@@ -25,6 +25,17 @@ func done(ids ...string) Marks {
 	return marks
 }
 
+// Steps are those that are done, sorted.
+func (m Marks) Steps() (all []string) {
+	for id := range m {
+		if m.Done(id) {
+			all = append(all, id)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // TestReadMarks holds that marks which somebody else has written do not count, and that those of older versions do.
 func TestReadMarks(t *testing.T) {
 	t.Parallel()
