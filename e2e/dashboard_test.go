@@ -408,12 +408,8 @@ func TestGuidePage(t *testing.T) {
 			t.Errorf("%s: %q, want %q", part.name, got, part.want)
 		}
 	}
-	for _, look := range []struct {
-		name, theme string
-		width       int64
-	}{{"light", "light", 1440}, {"dark", "dark", 1440}, {"phone", "light", 390}} {
-		b.do(chromedp.EmulateViewport(look.width, 900))
-		b.runs(fmt.Sprintf(`document.documentElement.dataset.theme = %q`, look.theme))
+	for _, look := range views() {
+		b.shows(look)
 		if look.width < 760 {
 			b.click("[data-view=course]")
 		}
@@ -423,6 +419,22 @@ func TestGuidePage(t *testing.T) {
 			b.audit("the guide, " + look.name)
 		}
 	}
+}
+
+// view is how a page is looked at: in a theme, and as wide as that in pixels.
+type view struct {
+	name, theme string
+	width       int64
+}
+
+func views() []view {
+	return []view{{"light", "light", 1440}, {"dark", "dark", 1440}, {"phone", "light", 390}}
+}
+
+// shows shows the page so.
+func (b *browsing) shows(in view) {
+	b.do(chromedp.EmulateViewport(in.width, 900))
+	b.runs(fmt.Sprintf(`document.documentElement.dataset.theme = %q`, in.theme))
 }
 
 // axe is the package that audits a page, as npm names it.
@@ -583,12 +595,8 @@ func (b *browsing) showsChapter(chapter string) {
 	if box := boxes()[chapter]; box.says != "" {
 		b.until("the box of "+box.id, fmt.Sprintf(`/%s/.test(document.querySelector('[data-id="%s"]')?.innerText)`, box.says, box.id))
 	}
-	for _, look := range []struct {
-		name, theme string
-		width       int64
-	}{{"light", "light", 1440}, {"dark", "dark", 1440}, {"phone", "light", 390}} {
-		b.do(chromedp.EmulateViewport(look.width, 900))
-		b.runs(fmt.Sprintf(`document.documentElement.dataset.theme = %q`, look.theme))
+	for _, look := range views() {
+		b.shows(look)
 		b.screenshot(chapter + "-" + look.name)
 		b.audit(chapter + ", " + look.name)
 	}
