@@ -25,6 +25,7 @@ import (
 	"github.com/hellolab/hellolab/messages"
 	"github.com/hellolab/hellolab/progress"
 	"github.com/hellolab/hellolab/redact"
+	_ "github.com/hellolab/hellolab/startup" // before what the others import
 )
 
 func main() {

@@ -74,6 +74,11 @@ func (l *Lab) owns(ctx context.Context, node container.Summary) (bool, error) {
 	if !l.record.exists {
 		return false, nil
 	}
+	if token := l.record.token(); token != "" {
+		if _, err := l.docker.ContainerStatPath(ctx, node.ID, tokenMark(token)); !errdefs.IsNotFound(err) {
+			return err == nil, err
+		}
+	}
 	marked, mark, err := readMarks(ctx, l.docker, node.ID)
 	if err != nil {
 		return false, err

@@ -236,22 +236,26 @@ func TestOwnership(t *testing.T) {
 				labels[sinceLabel] = time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 			})
 		}, true},
+		{"a version's that wrote the whole record only", func(w *world) {
+			node, _ := w.engine.Container("web-control-plane")
+			w.markByAnother(node.Files[finishedMark])
+		}, true},
 		{"another cluster of the same name and port", func(w *world) {
-			w.engine.WriteFile("web-control-plane", finishedMark, `{"`+tokenLabel+`": "another"}`)
+			w.markByAnother(`{"` + tokenLabel + `": "another"}`)
 		}, false},
 		{"an older version's cluster for this record", func(w *world) {
-			w.engine.WriteFile("web-control-plane", finishedMark, "created by hellolab\n")
+			w.markByAnother("created by hellolab\n")
 		}, false},
 		{"cluster and record of an older version", func(w *world) {
 			w.remake(func(labels map[string]string) { delete(labels, tokenLabel) })
-			w.engine.WriteFile("web-control-plane", finishedMark, "created by hellolab\n")
+			w.markByAnother("created by hellolab\n")
 		}, true},
 		{"an older version's record from after the cluster", func(w *world) {
 			w.remake(func(labels map[string]string) {
 				delete(labels, tokenLabel)
 				labels[sinceLabel] = time.Now().Add(time.Hour).UTC().Format(time.RFC3339)
 			})
-			w.engine.WriteFile("web-control-plane", finishedMark, "created by hellolab\n")
+			w.markByAnother("created by hellolab\n")
 		}, false},
 		{"a record that a prune removed", func(w *world) { w.engine.RemoveVolume("web-settings") }, true},
 	} {
@@ -284,6 +288,14 @@ func TestOwnership(t *testing.T) {
 			}
 		})
 	}
+}
+
+// markByAnother has the cluster be marked as finished by somebody else, or by another version.
+func (w *world) markByAnother(content string) {
+	w.t.Helper()
+	volume, _ := w.engine.Volume("web-settings")
+	w.engine.RemoveFile("web-control-plane", tokenMark(volume.Labels[tokenLabel]))
+	w.engine.WriteFile("web-control-plane", finishedMark, content)
 }
 
 // remake writes the lab's record with other labels.

@@ -63,7 +63,7 @@ func TestSlips(t *testing.T) {
 			for _, line := range test.want {
 				want = append(want, "a.yaml, "+line)
 			}
-			err := strict.Decode("a.yaml", []byte(test.content), &settings{})
+			_, err := strict.Decode("a.yaml", []byte(test.content), &settings{})
 			if got := text(err); got != strings.Join(want, "\n") {
 				t.Errorf("the errors are\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 			}

@@ -15,17 +15,18 @@ import (
 )
 
 // Decode reads one YAML document into a value; file is its name in errors. A key that the value has no field for is
-// refused.
-func Decode(file string, content []byte, into any) error {
-	if _, err := document(file, content); err != nil {
-		return err
+// refused. It returns the document itself, which knows its lines, or nil where there are only comments.
+func Decode(file string, content []byte, into any) (*yaml.Node, error) {
+	lines, err := document(file, content)
+	if err != nil {
+		return nil, err
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(Plain(content)))
+	decoder := yaml.NewDecoder(bytes.NewReader(Plain(content))) // a node decodes itself, and takes keys that are not known
 	decoder.KnownFields(true)
 	if err := decoder.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return explained(file, content, err)
+		return nil, explained(file, content, err)
 	}
-	return nil
+	return lines, nil
 }
 
 // Check refuses what [Decode] would refuse whatever it is to be decoded into.

@@ -65,7 +65,7 @@ func TestDecode(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var read settings
-			err := strict.Decode("a.yaml", []byte(test.content), &read)
+			_, err := strict.Decode("a.yaml", []byte(test.content), &read)
 			var got string
 			if err != nil {
 				got = err.Error()
@@ -84,7 +84,7 @@ func TestDecode(t *testing.T) {
 func TestDecodeReads(t *testing.T) {
 	t.Parallel()
 	read := settings{Name: "before", Count: 7}
-	if err := strict.Decode("a.yaml", []byte("count: 3\nnames: [a, b]\ntimeout: 1m30s\n"), &read); err != nil {
+	if _, err := strict.Decode("a.yaml", []byte("count: 3\nnames: [a, b]\ntimeout: 1m30s\n"), &read); err != nil {
 		t.Fatal(err)
 	}
 	if read.Name != "before" || read.Count != 3 || strings.Join(read.Names, " ") != "a b" || read.Timeout != 90*time.Second {

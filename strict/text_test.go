@@ -40,7 +40,7 @@ func TestEncodings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var read settings
-			if err := strict.Decode("a.yaml", content, &read); err != nil || read.Name != "一门课 🎓" || read.Count != 2 {
+			if _, err := strict.Decode("a.yaml", content, &read); err != nil || read.Name != "一门课 🎓" || read.Count != 2 {
 				t.Errorf("read as %q, %v: %v", read.Name, read.Count, err)
 			}
 			if got := string(strict.Plain(content)); got != text {
@@ -56,7 +56,7 @@ func TestEncodings(t *testing.T) {
 		gbk:                    `a.yaml, line 2: this is GBK ("name: 一门课"), not UTF-8`,
 		"count: 2\nname: \xff": "a.yaml, line 2: this is not UTF-8",
 	} {
-		err := strict.Decode("a.yaml", []byte(content), &settings{})
+		_, err := strict.Decode("a.yaml", []byte(content), &settings{})
 		if err == nil || err.Error() != want || !strings.Contains((messages.Printer{}).Hint(err), "UTF-8") {
 			t.Errorf("%q gives %v, want %s", content, err, want)
 		}
@@ -77,12 +77,12 @@ func TestLimits(t *testing.T) {
 		"aliases of a long text":     long,
 		"an alias within its anchor": "a: &a [*a]\n",
 	} {
-		err := strict.Decode("a.yaml", []byte(content), &map[string]any{})
+		_, err := strict.Decode("a.yaml", []byte(content), &map[string]any{})
 		if err == nil || !strings.HasPrefix(err.Error(), "a.yaml is too large: ") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := strict.Decode("a.yaml", []byte("name: &a x\nown: *a\n"), &settings{}); err != nil {
+	if _, err := strict.Decode("a.yaml", []byte("name: &a x\nown: *a\n"), &settings{}); err != nil {
 		t.Errorf("an alias: %v", err)
 	}
 }

@@ -133,6 +133,15 @@ func (e *Engine) WriteFile(name, file, content string) {
 	}
 }
 
+// RemoveFile removes a file from a container, as its own process would.
+func (e *Engine) RemoveFile(name, file string) {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	if found := e.find(name); found != nil {
+		delete(found.files, path.Clean(file))
+	}
+}
+
 // Listen has the containers of an image answer HTTP at the ports that they publish, while they run; a paused one
 // answers when it is resumed. A port that is taken makes the container's start fail, as in a real engine.
 func (e *Engine) Listen(image string, handler http.Handler) {

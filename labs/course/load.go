@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -86,28 +87,35 @@ func help() messages.Text { return messages.T("docs/courses.md describes the for
 
 func (l *loader) name(file string) string { return path.Join(l.folder, file) }
 
-// read decodes a YAML file strictly, and returns its lines.
-func (l *loader) read(file string, into any) *yaml.Node {
-	content, err := l.content(file)
-	if err != nil {
-		l.problems = append(l.problems, messages.Usagef("%s cannot be read", l.name(file)).Because(err).WithHint("%s", help()))
+// read begins to decode a YAML file strictly, and returns what waits for that and returns the file's lines. Several files may be decoded
+// at the same time.
+func (l *loader) read(file string, into any) (decoded func() *yaml.Node) {
+	content, failed := l.content(file)
+	if failed != nil {
+		failed = messages.Usagef("%s cannot be read", l.name(file)).Because(failed).WithHint("%s", help())
+	}
+	var document *yaml.Node
+	var work sync.WaitGroup
+	if failed == nil {
+		work.Go(func() { document, failed = strict.Decode(l.name(file), content, into) })
+	}
+	return func() *yaml.Node {
+		work.Wait()
+		switch {
+		case failed != nil:
+			l.problems = append(l.problems, failed)
+		case document == nil:
+			l.refuse(file, 0, messages.T("it is empty"))
+		default:
+			return document.Content[0]
+		}
 		return nil
 	}
-	if err := strict.Decode(l.name(file), content, into); err != nil {
-		l.problems = append(l.problems, err)
-		return nil
-	}
-	var lines yaml.Node
-	if yaml.Unmarshal(strict.Plain(content), &lines) != nil || len(lines.Content) == 0 {
-		l.refuse(file, 0, messages.T("it is empty"))
-		return nil
-	}
-	return lines.Content[0]
 }
 
 func (l *loader) course(account string) *Course {
 	course := &Course{}
-	lines := l.read(courseFile, course)
+	lines := l.read(courseFile, course)()
 	if lines == nil {
 		return course
 	}
@@ -128,6 +136,11 @@ func (l *loader) course(account string) *Course {
 	if course.Account != "" && course.Account != account {
 		l.own, l.account = regexp.MustCompile(`(?m)(^|image:\s*["']?)`+regexp.QuoteMeta(course.Account)+"/"), account
 	}
+	type begun struct {
+		chapter *Chapter
+		decoded func() *yaml.Node
+	}
+	var all []begun
 	for i, name := range course.Order {
 		at := line(lines, "chapters", i)
 		switch {
@@ -136,8 +149,13 @@ func (l *loader) course(account string) *Course {
 		case slices.Index(course.Order, name) < i:
 			l.refuse(courseFile, at, messages.T("%q is there twice", name))
 		default:
-			course.Chapters = append(course.Chapters, l.chapter(course, name))
+			chapter := &Chapter{Name: name}
+			all = append(all, begun{chapter, l.read(chapter.file(), chapter)})
 		}
+	}
+	for _, next := range all {
+		l.chapter(course, next.chapter, next.decoded())
+		course.Chapters = append(course.Chapters, next.chapter)
 	}
 	if l.own != nil {
 		course.Account = account
@@ -147,18 +165,19 @@ func (l *loader) course(account string) *Course {
 
 var validName = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
-// chapter reads one chapter; those before it are in course.
-func (l *loader) chapter(course *Course, name string) *Chapter {
-	chapter := &Chapter{Name: name}
-	file := path.Join(name, chapterFile)
-	lines := l.read(file, chapter)
+// file is where the chapter is written.
+func (c *Chapter) file() string { return path.Join(c.Name, chapterFile) }
+
+// chapter reads what the lines of one chapter lead to; those before it are in course.
+func (l *loader) chapter(course *Course, chapter *Chapter, lines *yaml.Node) {
 	if lines == nil {
-		return chapter
+		return
 	}
+	file := chapter.file()
 	if at := slices.Index(chapter.Steps, nil); at >= 0 {
 		l.refuse(file, line(lines, "steps", at), messages.T("it is empty"))
 		chapter.Steps = slices.DeleteFunc(chapter.Steps, func(step *Step) bool { return step == nil })
-		return chapter // the lines of the others are not known any more
+		return // the lines of the others are not known any more
 	}
 	if len(chapter.Steps) == 0 {
 		l.refuse(file, 0, messages.T("it has no steps"))
@@ -173,7 +192,7 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 	}
 	if l.steps += len(chapter.Steps); l.steps > mostSteps {
 		l.refuse(file, 0, messages.T("the course is too large: all of it may have %v steps", mostSteps))
-		return chapter
+		return
 	}
 	for i, step := range chapter.Steps {
 		step.chapter = chapter
@@ -195,7 +214,6 @@ func (l *loader) chapter(course *Course, name string) *Chapter {
 		step.snapshots()
 		l.faults(file, child(lines, "steps", i), step)
 	}
-	return chapter
 }
 
 func (l *loader) step(file string, lines *yaml.Node, step *Step) {
