@@ -29,8 +29,9 @@ func (p *program) beginCourse(c *cli.Context) (session, *course.Course, error) {
 	if err != nil {
 		return session{}, nil, err
 	}
+	read := readAhead(config)
 	s, notFound := p.open(c, config)
-	lessons, err := s.course()
+	lessons, err := read(s.config)
 	if name := c.Args().First(); err == nil && name != "" && takesStep(c.Command) {
 		_, err = lessons.Find(name)
 	}

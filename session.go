@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/docker/docker/client"
 	"github.com/sirupsen/logrus"
@@ -120,6 +121,22 @@ func (p *program) onLab(do func(*bootstrap.Lab, context.Context) error) cli.Acti
 
 // course reads the course that the configuration names, or the built-in one.
 func (s session) course() (*course.Course, error) { return loadCourse(s.config) }
+
+// readAhead begins to read the course that the user's configuration names, while the lab is looked for, and returns what has the course
+// of the lab's configuration, which mostly names the same.
+func readAhead(asked configuration) (of func(configuration) (*course.Course, error)) {
+	var lessons *course.Course
+	var failed error
+	var reading sync.WaitGroup
+	reading.Go(func() { lessons, failed = loadCourse(asked) })
+	return func(config configuration) (*course.Course, error) {
+		if config.Labs.Course != asked.Labs.Course || config.Images != asked.Images {
+			return loadCourse(config)
+		}
+		reading.Wait()
+		return lessons, failed
+	}
+}
 
 // loadCourse reads the course, with the sources of the images that its steps introduce.
 func loadCourse(config configuration) (*course.Course, error) {

@@ -18,11 +18,17 @@ type Watch = func(context.Context) (watch.Interface, error)
 // Watches checks at once, and again after every event of the watches, until done reports true or ctx ends; the error then
 // includes the last one of done. A watch that breaks, because the API server restarts for example, is opened again.
 func Watches(ctx context.Context, done func(context.Context) (bool, error), watches ...Watch) error {
-	return Changes(ctx, 0, done, watches...)
+	return Changes(ctx, Every(0), done, watches...)
 }
 
-// Changes is [Watches] that also checks at an interval, for conditions that depend on something that cannot be watched.
-func Changes(ctx context.Context, every time.Duration, done func(context.Context) (bool, error), watches ...Watch) error {
+// Every is an interval of [Changes] that stays the same.
+func Every(interval time.Duration) (every func() time.Duration) {
+	return func() time.Duration { return interval }
+}
+
+// Changes is [Watches] that also checks when there has been no event for a time, for conditions that depend on something that cannot be
+// watched; every is asked behind each check how long that time is, and 0 is for ever.
+func Changes(ctx context.Context, every func() time.Duration, done func(context.Context) (bool, error), watches ...Watch) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	changed := make(chan struct{}, 1)
@@ -35,22 +41,20 @@ func Changes(ctx context.Context, every time.Duration, done func(context.Context
 	for _, open := range watches {
 		go follow(ctx, open, notify)
 	}
-	var tick <-chan time.Time
-	if every > 0 {
-		ticker := time.NewTicker(every)
-		defer ticker.Stop()
-		tick = ticker.C
-	}
 	for {
 		ok, err := done(ctx)
 		if err == nil && ok {
 			return nil
 		}
+		var quiet <-chan time.Time
+		if interval := every(); interval > 0 {
+			quiet = time.After(interval)
+		}
 		select {
 		case <-ctx.Done():
 			return errors.Join(context.Cause(ctx), err)
 		case <-changed:
-		case <-tick:
+		case <-quiet:
 		}
 	}
 }

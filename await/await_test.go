@@ -130,7 +130,7 @@ func TestChanges(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		checks, start := 0, time.Now()
-		err := await.Changes(t.Context(), 200*time.Millisecond, func(context.Context) (bool, error) {
+		err := await.Changes(t.Context(), await.Every(200*time.Millisecond), func(context.Context) (bool, error) {
 			checks++
 			if checks == 2 {
 				return true, errors.New("not now")
@@ -157,7 +157,7 @@ func TestTooLate(t *testing.T) {
 			return await.Watches(ctx, func(context.Context) (bool, error) { return false, last }, quiet)
 		}, "not done within 3 s\nconnection refused"},
 		{"a check that is not met", func(ctx context.Context) error {
-			return await.Changes(ctx, time.Hour, func(context.Context) (bool, error) { return false, nil }, quiet)
+			return await.Changes(ctx, await.Every(time.Hour), func(context.Context) (bool, error) { return false, nil }, quiet)
 		}, "not done within 3 s"},
 		{"a try", func(ctx context.Context) error {
 			return await.Poll(ctx, messages.T("the registry does not answer"), func(context.Context) error { return last })

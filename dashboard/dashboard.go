@@ -213,7 +213,7 @@ func (d *Dashboard) check(ctx context.Context, lab *labs.Labs) {
 			}
 		}()
 		// it ends only with the context: what fails is tried again, and that the API server is away is noticed elsewhere
-		_ = await.Changes(checking, checkEvery, func(ctx context.Context) (bool, error) { return false, d.checkOnce(ctx, lab) }, lab.Cluster.Changes()...)
+		_ = await.Changes(checking, await.Every(checkEvery), func(ctx context.Context) (bool, error) { return false, d.checkOnce(ctx, lab) }, lab.Cluster.Changes()...)
 		cancel()
 	}
 }

@@ -212,22 +212,33 @@ func wroteOnly(object *unstructured.Unstructured, more ...string) bool {
 	})
 }
 
+// watched are the kinds that chapters are made of.
+func watched() map[string]schema.GroupVersionResource {
+	return map[string]schema.GroupVersionResource{
+		"Pod":           {Version: "v1", Resource: "pods"},
+		"Service":       {Version: "v1", Resource: "services"},
+		"ConfigMap":     {Version: "v1", Resource: "configmaps"},
+		"Secret":        {Version: "v1", Resource: "secrets"},
+		"Namespace":     {Version: "v1", Resource: "namespaces"},
+		"Deployment":    {Group: "apps", Version: "v1", Resource: "deployments"},
+		"ReplicaSet":    {Group: "apps", Version: "v1", Resource: "replicasets"},
+		"Job":           {Group: "batch", Version: "v1", Resource: "jobs"},
+		"CronJob":       {Group: "batch", Version: "v1", Resource: "cronjobs"},
+		"Ingress":       {Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
+		"EndpointSlice": {Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
+	}
+}
+
+// Watched reports whether [Cluster.Changes] tell of the objects of a kind.
+func Watched(kind string) bool {
+	_, found := watched()[kind]
+	return found
+}
+
 // Changes returns the watches for everything that chapters are made of.
 func (c *Cluster) Changes() []await.Watch {
 	var all []await.Watch
-	for _, resource := range []schema.GroupVersionResource{
-		{Version: "v1", Resource: "pods"},
-		{Version: "v1", Resource: "services"},
-		{Version: "v1", Resource: "configmaps"},
-		{Version: "v1", Resource: "secrets"},
-		{Version: "v1", Resource: "namespaces"},
-		{Group: "apps", Version: "v1", Resource: "deployments"},
-		{Group: "apps", Version: "v1", Resource: "replicasets"},
-		{Group: "batch", Version: "v1", Resource: "jobs"},
-		{Group: "batch", Version: "v1", Resource: "cronjobs"},
-		{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"},
-		{Group: "discovery.k8s.io", Version: "v1", Resource: "endpointslices"},
-	} {
+	for _, resource := range watched() {
 		all = append(all, func(ctx context.Context) (watch.Interface, error) {
 			return c.objects.Resource(resource).Watch(ctx, metav1.ListOptions{})
 		})

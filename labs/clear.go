@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -24,6 +26,8 @@ type change struct {
 	unwanted func(*unstructured.Unstructured) bool
 	// again is the command that makes this change and lets volumes with data go.
 	again messages.Command
+	// prepare gets ready what the change needs, while it is looked for what hinders it; nil is nothing.
+	prepare func(context.Context) error
 }
 
 // clear makes room for a snapshot.
@@ -35,7 +39,8 @@ func (l *Labs) clear(ctx context.Context, coming State, snapshot *course.Snapsho
 	for _, object := range snapshot.Objects {
 		coming.Objects = append(coming.Objects, kube.Refer(object))
 	}
-	return l.makeRoom(ctx, change{coming, made(snapshot), inTheWay(snapshot), again})
+	prepare := func(ctx context.Context) error { return l.Lab.FetchImages(ctx, snapshot.Images) }
+	return l.makeRoom(ctx, change{coming, made(snapshot), inTheWay(snapshot), again, prepare})
 }
 
 // made lists all objects that are made on the way to a snapshot, in each of their states.
@@ -53,7 +58,7 @@ func made(snapshot *course.Snapshot) (all []*unstructured.Unstructured) {
 // empty removes everything from the course's namespaces, and notes what is to come: objects are what will be made then.
 func (l *Labs) empty(ctx context.Context, coming State, objects []*unstructured.Unstructured, again messages.Command) (cleared, error) {
 	everything := func(*unstructured.Unstructured) bool { return true }
-	room, err := l.makeRoom(ctx, change{coming, objects, everything, again})
+	room, err := l.makeRoom(ctx, change{coming, objects, everything, again, nil})
 	if err != nil {
 		return room, err
 	}
@@ -73,12 +78,16 @@ type cleared struct {
 // makeRoom removes hellolab's objects, and those of the user's that are unwanted: these are named and saved before.
 // Nothing is touched where it can be told beforehand that something will fail.
 func (l *Labs) makeRoom(ctx context.Context, change change) (done cleared, err error) {
-	there, err := l.inventory(ctx)
-	if err != nil {
-		return done, err
+	var unprepared error
+	var preparing sync.WaitGroup
+	if change.prepare != nil {
+		preparing.Go(func() { unprepared = change.prepare(ctx) })
 	}
-	plan := l.planRoom(there.objects, there.namespaces, change.objects, change.unwanted)
-	if err := l.obstacles(ctx, there, plan, change); err != nil {
+	there, plan, err := l.survey(ctx, change)
+	if preparing.Wait(); unprepared != nil {
+		return done, unprepared
+	}
+	if err != nil {
 		return done, err
 	}
 	if done.file, err = l.setAside(plan.own, there.volumes); err != nil {
@@ -96,6 +105,15 @@ func (l *Labs) makeRoom(ctx context.Context, change change) (done cleared, err e
 	}
 	done.leaving, done.begun = plan.leaving, true
 	return done, l.carryOut(ctx, plan)
+}
+
+// survey looks at what there is and plans what goes. It fails where something hinders the change.
+func (l *Labs) survey(ctx context.Context, change change) (there inventory, plan room, err error) {
+	if there, err = l.inventory(ctx); err != nil {
+		return there, plan, err
+	}
+	plan = l.planRoom(there.objects, there.namespaces, change.objects, change.unwanted)
+	return there, plan, l.obstacles(ctx, there, plan, change)
 }
 
 // carryOut uninstalls and removes what goes.
@@ -127,18 +145,23 @@ func (l *Labs) inventory(ctx context.Context) (there inventory, err error) {
 	for _, object := range state.Objects {
 		names = append(names, object.Namespace)
 	}
-	if there.objects, there.missing, err = l.present(ctx, names, false); err != nil {
-		return there, err
-	}
-	if there.namespaces, err = l.namespaces(ctx, names); err != nil {
-		return there, err
-	}
-	volumes, err := l.Cluster.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return there, err
-	}
-	there.volumes = volumes.Items
-	return there, nil
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() (err error) {
+		there.objects, there.missing, err = l.present(ctx, names, false)
+		return err
+	})
+	work.Go(func() (err error) {
+		there.namespaces, err = l.namespaces(ctx, names)
+		return err
+	})
+	work.Go(func() error {
+		volumes, err := l.Cluster.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
+		if err == nil {
+			there.volumes = volumes.Items
+		}
+		return err
+	})
+	return there, work.Wait()
 }
 
 // room is how room is made for a snapshot.

@@ -30,9 +30,6 @@ func (l *Labs) Install(ctx context.Context, step *course.Step, before bool) ([]c
 	if before {
 		snapshot, title = step.Start(), messages.T("the state before %s", step.ID())
 	}
-	if err := l.Lab.FetchImages(ctx, snapshot.Images); err != nil {
-		return nil, err
-	}
 	var rows []check.Row
 	err := l.Story.Do(ctx, title, func(ctx context.Context) error {
 		room, err := l.clear(ctx, State{Step: step.ID(), Before: before}, snapshot)
@@ -228,18 +225,25 @@ func (l *Labs) untilMet(ctx context.Context, snapshot *course.Snapshot) (rows []
 	waiting, cancel := l.within(ctx)
 	defer cancel()
 	go l.tellCauses(waiting, snapshot.Objects)
-	met := 0
-	err = await.Changes(waiting, probeEvery, func(ctx context.Context) (bool, error) {
-		for ; met < len(snapshot.Expect); met++ {
-			if row, err := l.Checker.Row(ctx, step, met); err != nil || !row.Met {
+	next := 0 // the expectation that is waited for
+	every := func() time.Duration {
+		if check.Watched(snapshot.Expect[next].Condition) {
+			return lookEvery
+		}
+		return probeEvery
+	}
+	err = await.Changes(waiting, every, func(ctx context.Context) (bool, error) {
+		for ; next < len(snapshot.Expect); next++ {
+			if row, err := l.Checker.Row(ctx, step, next); err != nil || !row.Met {
 				return false, err
 			}
 		}
-		met = 0
-		if rows, err = l.Checker.Step(ctx, step); err != nil {
-			return false, err
+		next = 0
+		if rows, err = l.Checker.Step(ctx, step); err != nil || check.Met(rows) {
+			return err == nil, err
 		}
-		return check.Met(rows), nil
+		next = slices.IndexFunc(rows, func(row check.Row) bool { return !row.Met })
+		return false, nil
 	}, l.Cluster.Changes()...)
 	if err == nil || ctx.Err() != nil {
 		return rows, err
@@ -282,8 +286,12 @@ func (l *Labs) tellCauses(ctx context.Context, wanted []*unstructured.Unstructur
 	}
 }
 
-// probeEvery is how often things are checked whose changes no watch reports: the answers of a web server.
-const probeEvery = 100 * time.Millisecond
+const (
+	// probeEvery is how often things are checked whose changes no watch reports: the answers of a web server.
+	probeEvery = 100 * time.Millisecond
+	// lookEvery is how often the others are: it costs a small machine what it needs to start the pods.
+	lookEvery = time.Second
+)
 
 // unmet lists the expectations that are not met.
 func unmet(rows []check.Row) (all []error) {

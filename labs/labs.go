@@ -190,7 +190,7 @@ func (l *Labs) Follow(ctx context.Context, step *course.Step, show func(*course.
 func (l *Labs) Watch(ctx context.Context, step *course.Step, show func(*course.Step, []check.Row) error) error {
 	var since time.Time // when the API server stopped answering
 	var failed error    // what ends the watch before the step is done
-	err := await.Changes(ctx, time.Second, func(ctx context.Context) (bool, error) {
+	err := await.Changes(ctx, await.Every(time.Second), func(ctx context.Context) (bool, error) {
 		rows, err := l.Check(ctx, step)
 		switch {
 		case err == nil:

@@ -103,7 +103,7 @@ func (r room) removes(object *unstructured.Unstructured) bool {
 
 // lastData refuses to remove volumes with what programs have written there, without the user's word: it is in no file.
 func (l *Labs) lastData(ctx context.Context, there inventory, plan room, again messages.Command) error {
-	if l.DropData {
+	if l.DropData || len(plan.gone) == 0 {
 		return nil
 	}
 	all, err := l.all(ctx, "v1", "PersistentVolumeClaim")

@@ -406,7 +406,7 @@ func (l *Labs) untilFailing(ctx context.Context, fault *course.Fault) error {
 	defer cancel()
 	lasting := cmp.Or(l.Lasting, 2*time.Second)
 	var since time.Time
-	err := await.Changes(waiting, lasting/2, func(ctx context.Context) (bool, error) {
+	err := await.Changes(waiting, await.Every(lasting/2), func(ctx context.Context) (bool, error) {
 		rows, err := l.Checker.Step(ctx, fault.Step())
 		switch {
 		case err != nil:

@@ -74,7 +74,7 @@ func (t *Tunnel) Run(ctx context.Context) error {
 	if len(r.services) == 0 && ctx.Err() == nil {
 		r.Say(messages.T("no Service has the type LoadBalancer yet; the tunnel waits for one, until Ctrl-C"))
 	}
-	gone := await.Changes(ctx, retryEvery, func(ctx context.Context) (bool, error) {
+	gone := await.Changes(ctx, await.Every(retryEvery), func(ctx context.Context) (bool, error) {
 		err := r.look(ctx)
 		if err != nil && r.gone(ctx) {
 			return true, nil

@@ -190,6 +190,19 @@ func (c *Checker) compare(ctx context.Context, step *course.Step, condition cour
 	panic(fmt.Sprintf("no check is written for %T", condition))
 }
 
+// Watched reports whether [kube.Cluster.Changes] tell of whatever a condition depends on.
+func Watched(condition course.Condition) bool {
+	switch condition := condition.(type) {
+	case *course.Object:
+		return kube.Watched(condition.Kind())
+	case *course.Absent:
+		return kube.Watched(condition.Kind)
+	case *course.Pods, *course.Endpoints, *course.History, *course.Replaced:
+		return true
+	}
+	return false
+}
+
 func (c *Checker) image(ctx context.Context, image string) (Row, cause, error) {
 	row := Row{Subject: messages.T("image %s", image), Have: messages.T("it is not in the registry"),
 		Expected: messages.T("in the registry %s", c.Place.Registry)}

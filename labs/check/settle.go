@@ -3,8 +3,10 @@ package check
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -23,14 +25,19 @@ func (c *Checker) settle(ctx context.Context) error {
 	defer cancel()
 	var failed error
 	_ = await.Poll(waiting, messages.Text{}, func(ctx context.Context) error {
-		for _, unsettled := range []func(context.Context) (bool, error){c.unobserved, c.unrouting, c.unlinked} {
-			yes, err := unsettled(ctx)
-			if failed = err; err != nil {
-				return nil
-			}
-			if yes {
-				return messages.Errorf("the cluster has not processed the latest changes yet")
-			}
+		var late atomic.Bool
+		work, ctx := errgroup.WithContext(ctx)
+		for _, unsettled := range c.unsettled() {
+			work.Go(func() error {
+				yes, err := unsettled(ctx)
+				if yes {
+					late.Store(true)
+				}
+				return err
+			})
+		}
+		if failed = work.Wait(); failed == nil && late.Load() {
+			return messages.Errorf("the cluster has not processed the latest changes yet")
 		}
 		return nil
 	})
@@ -40,6 +47,18 @@ func (c *Checker) settle(ctx context.Context) error {
 	return failed
 }
 
+// unsettled are the questions whether something of the latest changes has not been done yet.
+func (c *Checker) unsettled() []func(context.Context) (bool, error) {
+	all := []func(context.Context) (bool, error){c.unrouting}
+	for _, kind := range []string{"Deployment", "ReplicaSet", "StatefulSet", "DaemonSet"} {
+		all = append(all, func(ctx context.Context) (bool, error) { return c.unobserved(ctx, kind) })
+	}
+	for _, namespace := range c.Course.Namespaces {
+		all = append(all, func(ctx context.Context) (bool, error) { return c.unlinked(ctx, namespace) })
+	}
+	return all
+}
+
 // ours leaves those objects that are in the course's namespaces.
 func (c *Checker) ours(all []*unstructured.Unstructured) []*unstructured.Unstructured {
 	return slices.DeleteFunc(all, func(object *unstructured.Unstructured) bool {
@@ -47,9 +66,9 @@ func (c *Checker) ours(all []*unstructured.Unstructured) []*unstructured.Unstruc
 	})
 }
 
-// unobserved reports whether there is a workload whose controller has not seen its latest change.
-func (c *Checker) unobserved(ctx context.Context) (bool, error) {
-	all, err := c.list(ctx, "", map[string]string{"Deployment": "apps/v1", "ReplicaSet": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1"})
+// unobserved reports whether there is a workload of a kind whose controller has not seen its latest change.
+func (c *Checker) unobserved(ctx context.Context, kind string) (bool, error) {
+	all, err := c.Cluster.Of(ctx, "apps/v1", kind, "")
 	return slices.ContainsFunc(c.ours(all), func(object *unstructured.Unstructured) bool { return !observed(object) }), err
 }
 
@@ -64,25 +83,23 @@ func (c *Checker) unrouting(ctx context.Context) (bool, error) {
 	}), err
 }
 
-// unlinked reports whether the endpoints of a Service are not those of its Ready pods.
-func (c *Checker) unlinked(ctx context.Context) (bool, error) {
-	for _, namespace := range c.Course.Namespaces {
-		services, err := c.Cluster.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
+// unlinked reports whether the endpoints of a namespace's Services are not those of their Ready pods.
+func (c *Checker) unlinked(ctx context.Context, namespace string) (bool, error) {
+	services, err := c.Cluster.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, err
+	}
+	for _, service := range services.Items {
+		if len(service.Spec.Selector) == 0 || service.Spec.PublishNotReadyAddresses {
+			continue
+		}
+		wanted, err := c.readyAddresses(ctx, namespace, service.Spec.Selector)
 		if err != nil {
 			return false, err
 		}
-		for _, service := range services.Items {
-			if len(service.Spec.Selector) == 0 || service.Spec.PublishNotReadyAddresses {
-				continue
-			}
-			wanted, err := c.readyAddresses(ctx, namespace, service.Spec.Selector)
-			if err != nil {
-				return false, err
-			}
-			there, err := c.addresses(ctx, namespace, service.Name)
-			if err != nil || !slices.Equal(wanted, there) {
-				return err == nil, err
-			}
+		there, err := c.addresses(ctx, namespace, service.Name)
+		if err != nil || !slices.Equal(wanted, there) {
+			return err == nil, err
 		}
 	}
 	return false, nil

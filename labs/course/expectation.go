@@ -89,6 +89,9 @@ func (o *Object) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
+// Kind is the kind of the object.
+func (o *Object) Kind() string { return field(&o.Part, "kind") }
+
 func (o *Object) check(at spot) {
 	for _, key := range []string{"apiVersion", "kind", "metadata.name"} {
 		if field(&o.Part, key) == "" {
