@@ -81,6 +81,8 @@ func kubeadmPatches() (all []v1alpha4.PatchJSON6902) {
 	// There is one control plane, so nobody to elect a leader among. After a restart of the node, the controllers and the scheduler would wait
 	// until the lease of those before is over: 15 s in which no Service gets its endpoints. kind gives the scheduler no arguments.
 	patch("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: leader-elect, value: \"false\"}\n")
+	// Without a limit, which is the default, an API server that is to end waits for a minute until all watches have been closed by who opened them.
+	patch("- op: add\n  path: /apiServer/extraArgs/-\n  value: {name: shutdown-watch-termination-grace-period, value: 1s}\n")
 	patch("- op: add\n  path: /scheduler/extraArgs\n  value: [{name: leader-elect, value: \"false\"}]\n")
 	return all
 }

@@ -172,8 +172,9 @@ func (c *Checker) asker(namespace, path string, e *course.HTTP) (question, strin
 		status := 0
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		body, err := c.Cluster.CoreV1().RESTClient().Get().Namespace(namespace).Resource(resource).
-			SubResource("proxy").Name("http:" + name + ":" + port).Suffix(path).Do(ctx).StatusCode(&status).Raw()
+		// not Suffix, which drops the last slash: the API server would send this to the same path with one
+		body, err := c.Cluster.CoreV1().RESTClient().Get().
+			AbsPath("/api/v1/namespaces/" + namespace + "/" + resource + "/http:" + name + ":" + port + "/proxy" + path).Do(ctx).StatusCode(&status).Raw()
 		if refusal := refused(body); refusal != "" {
 			return 0, "", messages.Errorf("%s", refusal)
 		}
