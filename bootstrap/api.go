@@ -143,7 +143,7 @@ func (l *Lab) exportKubeconfig(ctx context.Context, current bool) error {
 func ready(ctx context.Context, api *kube.Cluster) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	_, err := api.CoreV1().RESTClient().Get().AbsPath("/readyz").DoRaw(ctx)
+	_, err := api.CoreV1().RESTClient().Get().AbsPath("/readyz").MaxRetries(0).DoRaw(ctx) // whoever asks tries again sooner than the client does
 	return err
 }
 

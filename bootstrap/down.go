@@ -159,11 +159,12 @@ func (l *Lab) Stop(ctx context.Context) error {
 }
 
 // endsWithin bounds what comes before a node is stopped.
-const endsWithin = 5 * time.Second
+const endsWithin = 6 * time.Second
 
 // endControlPlane ends what would not end when the whole node does: an API server waits for etcd, which ends at the same time, until the
 // engine kills both after 10 s. DNS servers wait 5 s for those who still ask them, and here everybody goes. Pods have the time that they
-// always have. What fails here is no more than lost time.
+// always have. It ends with the node's own end, so that no node is left without its kubelet if hellolab is killed meanwhile: the engine
+// starts the node again then, which kind has asked it for. What fails here is no more than lost time.
 func (l *Lab) endControlPlane(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, endsWithin)
 	defer cancel()
@@ -173,7 +174,8 @@ func (l *Lab) endControlPlane(ctx context.Context) {
 			err = node.CommandContext(ctx, "bash", "-c", `
 				systemctl stop kubelet # which starts again what ends
 				pkill -KILL -x coredns
-				pid=$(pgrep -x kube-apiserver) && kill $pid && tail --pid=$pid --sleep-interval=0.05 --follow /dev/null`).Run()
+				pid=$(pgrep -x kube-apiserver) && kill $pid && timeout 4 tail --pid=$pid --sleep-interval=0.05 --follow /dev/null
+				kill -s SIGRTMIN+3 1`).Run()
 		}
 	}
 	l.log.Debugf("ended the control plane: %s", withOutput(err))

@@ -86,6 +86,8 @@ func defaultCluster() *v1alpha4.Cluster {
 		ContainerdConfigPatches: []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n"},
 		KubeadmConfigPatchesJSON6902: []v1alpha4.PatchJSON6902{raise("kube-api-qps"), raise("kube-api-burst"),
 			clusterPatch("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: leader-elect, value: \"false\"}\n"),
+			clusterPatch("- op: add\n  path: /apiServer/extraArgs/-\n  value: {name: shutdown-watch-termination-grace-period, value: 1s}\n"),
+			clusterPatch("- op: add\n  path: /etcd\n  value: {local: {extraArgs: [{name: heartbeat-interval, value: \"20\"}, {name: election-timeout, value: \"100\"}]}}\n"),
 			clusterPatch("- op: add\n  path: /scheduler/extraArgs\n  value: [{name: leader-elect, value: \"false\"}]\n")},
 	}
 }

@@ -125,6 +125,13 @@ func (l *Lab) finished(ctx context.Context, nodes []container.Summary) (bool, er
 	return err == nil, err
 }
 
+// kubeletUnit has a node's kubelet wait for containerd when the node is started again. kind starts both at the same time, kubelet fails, and
+// systemd tries it again a second later.
+const (
+	kubeletUnit     = "/etc/systemd/system/kubelet.service.d/20-hellolab.conf"
+	afterContainerd = "[Unit]\nAfter=containerd.service\n"
+)
+
 // setUpNode sends a node's containerd to the registry, and the registry to the node's network.
 func (l *Lab) setUpNode(ctx context.Context, node string) error {
 	if err := l.claim(ctx, node); err != nil {

@@ -166,7 +166,7 @@ func (l *Lab) claim(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	return l.writeFiles(ctx, node, "/", map[string]string{claimMark: string(content) + "\n", token: ""})
+	return l.writeFiles(ctx, node, "/", map[string]string{claimMark: string(content) + "\n", token: "", kubeletUnit: afterContainerd})
 }
 
 // finish puts on record that the cluster has been created to its end.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -205,9 +206,34 @@ func TestBenchVersion(t *testing.T) {
 		theirs = append(theirs, time.Since(start))
 	}
 	t.Logf("hellolab version: median %s, %.2f of kubectl version --client", median(ours), ratio(ours, theirs))
-	if ratio(ours, theirs) > 1.5 {
-		t.Errorf("takes more than 1.5 of kubectl")
+	if ratio(ours, theirs) > 0.9 {
+		t.Errorf("takes more than 0.9 of kubectl")
 	}
+	t.Run("the catalogue of kubectl's sentences", func(t *testing.T) {
+		l := l.in(t)
+		const reader = "init k8s.io/kubectl/pkg/cmd/options" // the first package that asks for a sentence
+		for command, reads := range map[string]bool{"version": false, "kubectl": true} {
+			traced := l.command(strings.Fields(command)...)
+			traced.Env = append(traced.Env, "GODEBUG=inittrace=1")
+			_, line, found := strings.Cut(l.wait(traced).stderr, reader+" ")
+			bytes := regexp.MustCompile(`(\d+) bytes`).FindStringSubmatch(line)
+			if !found || bytes == nil {
+				t.Fatalf("%s: no %s", command, reader)
+			}
+			if taken, _ := strconv.Atoi(bytes[1]); (taken > 1e6) != reads {
+				t.Errorf("hellolab %s takes %d bytes for it before it begins", command, taken)
+			}
+		}
+		chinese := exec.Command(kubectl, "label", "--help")
+		chinese.Env = append(os.Environ(), "LC_ALL=zh_CN.UTF-8")
+		want, err := chinese.Output()
+		l.check(err)
+		asked := l.command("kubectl", "label", "--help")
+		asked.Env = append(asked.Env, "LC_ALL=zh_CN.UTF-8")
+		if got := l.wait(asked).stdout; got != string(want) {
+			t.Errorf("in Chinese hellolab kubectl says:\n%s\nkubectl says:\n%s", got, want)
+		}
+	})
 	if os.Getenv("BENCH") != "" && median(ours) > 100*time.Millisecond {
 		t.Errorf("takes more than 100 ms")
 	}

@@ -178,9 +178,15 @@ func (l *lab) stopsAndStarts() {
 	if stopped := l.status(); stopped.State != "stopped" || stopped.Registry.State != "stopped" || stopped.Ingress.State != "stopped" {
 		l.Errorf("after stop the lab is %+v", stopped)
 	}
+	if status := strings.TrimSpace(docker(l, "inspect", "--format", "{{.State.ExitCode}}", l.node())); status != "130" { // 137: it was killed
+		l.Errorf("the node ended with %s: something in it did not end by itself in the time that the engine gives", status)
+	}
 	l.fails(1, []string{"pause"}, notRunning)
 	l.says(l.run("kubectl", "get", "pods").stderr, noAnswer)
 	l.must("start")
+	if tries := strings.Count(docker(l, "exec", l.node(), "journalctl", "--boot", "--unit", "kubelet", "--no-pager"), "Started kubelet.service"); tries != 1 {
+		l.Errorf("the kubelet was started %d times", tries)
+	}
 	w.command.Process.Kill()
 	w.command.Wait()
 	l.says(w.said.String(), keepsTrying)

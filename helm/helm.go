@@ -99,7 +99,20 @@ func Current(found *release.Release, wanted *chart.Chart, values map[string]any)
 	return found != nil && found.Info != nil && found.Chart != nil && found.Chart.Metadata != nil && found.Info.Status == release.StatusDeployed &&
 		found.Chart.Metadata.Version == wanted.Metadata.Version &&
 		found.Chart.Metadata.Name == wanted.Metadata.Name &&
+		sameTemplates(found.Chart, wanted) && stored(found.Chart.Values) == stored(wanted.Values) &&
 		stored(found.Config) == stored(values)
+}
+
+// sameTemplates reports whether two charts have the same templates: a version may be forgotten when one is changed.
+func sameTemplates(a, b *chart.Chart) bool {
+	contents := func(c *chart.Chart) map[string]string {
+		all := map[string]string{}
+		for _, file := range c.Templates {
+			all[file.Name] = string(file.Data)
+		}
+		return all
+	}
+	return maps.Equal(contents(a), contents(b))
 }
 
 // stored is how Helm records values: as JSON, where an empty map and nil are equal, and all kinds of numbers.

@@ -2,6 +2,7 @@ package helm
 
 import (
 	"io"
+	"slices"
 	"testing"
 	"testing/fstest"
 
@@ -61,6 +62,11 @@ func TestEnsure(t *testing.T) {
 		}
 		if Current(found, wanted, map[string]any{"greeting": "other"}) {
 			t.Error("other values are taken for the same")
+		}
+		changed := small(t)
+		changed.Templates[0].Data = append(slices.Clone(changed.Templates[0].Data), '\n')
+		if Current(found, changed, values) {
+			t.Error("a changed template of the same version is taken for the same")
 		}
 	}
 }
