@@ -83,8 +83,9 @@ func kubeadmPatches() (all []v1alpha4.PatchJSON6902) {
 	patch("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: leader-elect, value: \"false\"}\n")
 	// Without a limit, which is the default, an API server that is to end waits for a minute until all watches have been closed by who opened them.
 	patch("- op: add\n  path: /apiServer/extraArgs/-\n  value: {name: shutdown-watch-termination-grace-period, value: 1s}\n")
-	// etcd is the only member, and elects itself when a second has passed in which nobody else has: at every start.
-	patch("- op: add\n  path: /etcd\n  value: {local: {extraArgs: [{name: heartbeat-interval, value: \"20\"}, {name: election-timeout, value: \"100\"}]}}\n")
+	// etcd is the only member, and elects itself when a second has passed in which nobody else has: at every start. Five of its heartbeats are
+	// the least; more heartbeats would keep a processor busy for nothing.
+	patch("- op: add\n  path: /etcd\n  value: {local: {extraArgs: [{name: election-timeout, value: \"500\"}]}}\n")
 	patch("- op: add\n  path: /scheduler/extraArgs\n  value: [{name: leader-elect, value: \"false\"}]\n")
 	return all
 }

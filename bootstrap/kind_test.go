@@ -87,7 +87,7 @@ func defaultCluster() *v1alpha4.Cluster {
 		KubeadmConfigPatchesJSON6902: []v1alpha4.PatchJSON6902{raise("kube-api-qps"), raise("kube-api-burst"),
 			clusterPatch("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: leader-elect, value: \"false\"}\n"),
 			clusterPatch("- op: add\n  path: /apiServer/extraArgs/-\n  value: {name: shutdown-watch-termination-grace-period, value: 1s}\n"),
-			clusterPatch("- op: add\n  path: /etcd\n  value: {local: {extraArgs: [{name: heartbeat-interval, value: \"20\"}, {name: election-timeout, value: \"100\"}]}}\n"),
+			clusterPatch("- op: add\n  path: /etcd\n  value: {local: {extraArgs: [{name: election-timeout, value: \"500\"}]}}\n"),
 			clusterPatch("- op: add\n  path: /scheduler/extraArgs\n  value: [{name: leader-elect, value: \"false\"}]\n")},
 	}
 }
