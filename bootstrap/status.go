@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/docker/docker/api/types/container"
@@ -148,7 +149,7 @@ func (l *Lab) statusOfKubernetes(ctx context.Context, status *Status) {
 	}
 }
 
-// readiness marks the nodes that are Ready, and that take pods, and returns the lab's state: Running where all are.
+// readiness marks the nodes that are Ready, and that take pods, and returns the lab's state: Running where all are Ready and one takes pods.
 func readiness(found []corev1.Node, nodes []NodeStatus) string {
 	state := Running
 	for i := range nodes {
@@ -157,6 +158,9 @@ func readiness(found []corev1.Node, nodes []NodeStatus) string {
 			state = Broken
 		}
 		nodes[i].Schedulable = node != nil && !node.Spec.Unschedulable
+	}
+	if !slices.ContainsFunc(nodes, func(node NodeStatus) bool { return node.Schedulable }) {
+		return Broken
 	}
 	return state
 }

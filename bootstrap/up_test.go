@@ -337,8 +337,8 @@ func TestUpAfterADrain(t *testing.T) {
 	}
 	node.Spec.Unschedulable = true
 	w.api.Put(node)
-	if status, err := w.open().Status(t.Context()); err != nil || status.Nodes[0].Schedulable {
-		t.Errorf("the node is %+v, %v", status.Nodes, err)
+	if status, err := w.open().Status(t.Context()); err != nil || status.Nodes[0].Schedulable || status.State != Broken {
+		t.Errorf("the lab is %+v, %v", status, err)
 	}
 	w.up()
 	w.tells("letting node web-control-plane take pods again")
