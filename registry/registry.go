@@ -257,7 +257,11 @@ func (r *Registry) create(ctx context.Context) error {
 func (r *Registry) advised(ctx context.Context, failure *messages.Error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), respondWithin)
 	defer cancel()
-	if found, err := r.inspect(ctx); err == nil && found == nil {
+	found, err := r.inspect(ctx)
+	switch {
+	case err != nil:
+		return failure // the engine has gone away, and its logs with it: whoever tells of the failure knows what to do
+	case found == nil:
 		return failure.WithHint("its container has been removed: run the same command again, which makes another one")
 	}
 	return failure.Next(messages.Shell("docker", "logs", r.Name()))

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/client"
 	ggcr "github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/hellolab/hellolab/engine"
@@ -181,6 +182,14 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	registry, docker := lab(t)
+	docker.Handle("POST /containers/{id}/start", func(http.ResponseWriter, *http.Request) {
+		docker.Fail("GET /containers/{id}/json", http.StatusInternalServerError, "shutting down")
+		panic(http.ErrAbortHandler) // as an engine that is restarted ends a call
+	})
+	if err := registry.Ensure(t.Context()); !client.IsErrConnectionFailed(err) || (messages.Printer{}).Hint(err) != "" { // main knows one
+		t.Errorf("an engine that goes away fails with %v, and the hint %q", err, (messages.Printer{}).Hint(err))
+	}
+	registry, docker = lab(t)
 	docker.Fail("GET /containers/{id}/json", http.StatusInternalServerError, "damaged")
 	if state, err := registry.State(t.Context()); err == nil {
 		t.Errorf("a damaged engine has the state %q", state)
