@@ -178,7 +178,11 @@ func newestWarning(ctx context.Context, api *kube.Cluster, namespace string) err
 	return fmt.Errorf("%s %s: %s", strings.ToLower(last.InvolvedObject.Kind), last.InvolvedObject.Name, last.Message)
 }
 
-// validNow reports whether the certificate that webhookCertificate made is valid at this time.
+// webhookHost is where the API server, which is on the same node, asks the controller.
+const webhookHost = "localhost"
+
+// validNow reports whether the certificate that webhookCertificate made is valid at this time, at the address that the API server asks (another
+// one in labs of older versions).
 func validNow(webhook map[string]any) bool {
 	encoded, _ := webhook["certificate"].(string)
 	content, err := base64.StdEncoding.DecodeString(encoded)
@@ -187,14 +191,14 @@ func validNow(webhook map[string]any) bool {
 	}
 	certificates, err := cert.ParseCertsPEM(content)
 	now := time.Now()
-	return err == nil && now.After(certificates[0].NotBefore) && now.Before(certificates[0].NotAfter)
+	return err == nil && certificates[0].VerifyHostname(webhookHost) == nil && now.After(certificates[0].NotBefore) && now.Before(certificates[0].NotAfter)
 }
 
 // webhookCertificate makes the pair that the admission webhook identifies itself with. It lives as long as any lab, and
 // nobody but the lab's own API server trusts it: the authority behind it has signed nothing else, and its key is gone.
 func webhookCertificate() (map[string]any, error) {
 	certificates, key, err := cert.GenerateSelfSignedCertKeyWithOptions(cert.SelfSignedCertKeyOptions{
-		Host: "ingress-nginx-controller-admission." + ingressName + ".svc", MaxAge: 10 * 365 * 24 * time.Hour})
+		Host: webhookHost, MaxAge: 10 * 365 * 24 * time.Hour})
 	if err != nil {
 		return nil, err
 	}

@@ -11,10 +11,10 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"math/big"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -64,7 +64,7 @@ func TestIngressController(t *testing.T) {
 	t.Parallel()
 	settings := defaultSettings(t).Bootstrap
 	settings.Workers = 2
-	cluster := kindConfig(settings, false)
+	cluster := kindConfig(settings, nodeImage(settings), false)
 	deployment := only[*appsv1.Deployment](t, ingressObjects(t))
 	pod := deployment.Spec.Template
 
@@ -137,27 +137,20 @@ func TestIngressWebhook(t *testing.T) {
 	t.Parallel()
 	objects := ingressObjects(t)
 	webhooks := only[*admissionv1.ValidatingWebhookConfiguration](t, objects).Webhooks
-	if len(webhooks) != 1 || webhooks[0].ClientConfig.Service == nil {
-		t.Fatalf("the webhooks are %+v, want one that a service answers", webhooks)
+	if len(webhooks) != 1 || webhooks[0].ClientConfig.URL == nil {
+		t.Fatalf("the webhooks are %+v, want one that is at an address", webhooks)
 	}
 	if effects := webhooks[0].SideEffects; effects == nil || *effects != admissionv1.SideEffectClassNone {
 		t.Errorf("the webhook's side effects are %v: the API server refuses a dry run then, by which up sees that it works", effects)
 	}
-	called, service := webhooks[0].ClientConfig.Service, only[*corev1.Service](t, objects)
-	if called.Name != service.Name || called.Namespace != service.Namespace || called.Namespace != ingressName {
-		t.Errorf("the API server calls %s in %s, the service is %s in %s", called.Name, called.Namespace, service.Name, service.Namespace)
-	}
-	if called.Port != nil && *called.Port != service.Spec.Ports[0].Port || called.Port == nil && service.Spec.Ports[0].Port != 443 {
-		t.Errorf("the API server does not call the service's port %d", service.Spec.Ports[0].Port)
+	called, err := url.Parse(*webhooks[0].ClientConfig.URL)
+	if err != nil {
+		t.Fatal(err)
 	}
 	pod := only[*appsv1.Deployment](t, objects).Spec.Template
-	if len(service.Spec.Selector) == 0 || !labels.SelectorFromSet(service.Spec.Selector).Matches(labels.Set(pod.Labels)) {
-		t.Errorf("the service selects %v, the pods are %v", service.Spec.Selector, pod.Labels)
-	}
 	container := pod.Spec.Containers[0]
-	listening := slices.IndexFunc(container.Ports, func(open corev1.ContainerPort) bool { return open.Name == service.Spec.Ports[0].TargetPort.StrVal })
-	if listening < 0 || !slices.Contains(container.Args, fmt.Sprintf("--validating-webhook=:%d", container.Ports[listening].ContainerPort)) {
-		t.Errorf("the controller does not listen where the service's port %s leads: %q", service.Spec.Ports[0].TargetPort.StrVal, container.Args)
+	if !pod.Spec.HostNetwork || !slices.Contains(container.Args, "--validating-webhook="+called.Host) {
+		t.Errorf("the controller does not listen where the API server asks, %s: %q", called.Host, container.Args)
 	}
 
 	secret := only[*corev1.Secret](t, objects)
@@ -171,7 +164,7 @@ func TestIngressWebhook(t *testing.T) {
 	}
 	for _, when := range []time.Time{time.Now(), time.Now().AddDate(5, 0, 0)} {
 		if _, err := pair.Leaf.Verify(x509.VerifyOptions{
-			DNSName: called.Name + "." + called.Namespace + ".svc", Roots: authorities, CurrentTime: when,
+			DNSName: called.Hostname(), Roots: authorities, CurrentTime: when,
 			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}}); err != nil {
 			t.Errorf("the API server does not trust the controller at %s: %v", when, err)
 		}
@@ -294,24 +287,31 @@ func TestIngressIsInstalledAgain(t *testing.T) {
 	}
 }
 
-// TestIngressAfterTheClockWasSetBack holds that a certificate whose time has not come is made anew, for the API server would not take
-// it.
-func TestIngressAfterTheClockWasSetBack(t *testing.T) {
+// TestIngressCertificateIsMadeAnew holds that a certificate that the API server would not take is not kept: one whose time has not come, since the
+// clock was set back, and one for the Service that older versions had.
+func TestIngressCertificateIsMadeAnew(t *testing.T) {
 	t.Parallel()
 	lab := defaultLab(t)
-	tomorrow := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(24 * time.Hour), NotAfter: time.Now().Add(48 * time.Hour)}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	content, err := x509.CreateCertificate(rand.Reader, tomorrow, tomorrow, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	early := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: content}))
-	_, values, err := lab.ingressChart(&release.Release{Config: map[string]any{"webhook": map[string]any{"certificate": early, "key": "a"}}})
-	if webhook, _ := values["webhook"].(map[string]any); err != nil || webhook["certificate"] == early || !validNow(webhook) {
-		t.Errorf("the certificate is %v, %v", webhook, err)
+	now := time.Now()
+	for name, template := range map[string]x509.Certificate{
+		"tomorrow's":      {DNSNames: []string{webhookHost}, NotBefore: now.Add(24 * time.Hour), NotAfter: now.Add(48 * time.Hour)},
+		"yesterday's":     {DNSNames: []string{webhookHost}, NotBefore: now.Add(-48 * time.Hour), NotAfter: now.Add(-24 * time.Hour)},
+		"another place's": {DNSNames: []string{"ingress-nginx-controller-admission.ingress-nginx.svc"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)},
+	} {
+		template.SerialNumber = big.NewInt(1)
+		content, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: content}))
+		_, values, err := lab.ingressChart(&release.Release{Config: map[string]any{"webhook": map[string]any{"certificate": kept, "key": "a"}}})
+		if webhook, _ := values["webhook"].(map[string]any); err != nil || webhook["certificate"] == kept || !validNow(webhook) {
+			t.Errorf("%s certificate becomes %v, %v", name, webhook, err)
+		}
 	}
 }
 
