@@ -2,8 +2,13 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
+	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
 	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/kube"
@@ -21,11 +26,12 @@ func (a *assembly) installAhead(ctx context.Context) error {
 	if len(a.nodes) > 0 || !a.builtInIngress() {
 		return nil
 	}
-	ctx, cancel := a.within(ctx)
-	defer cancel()
 	api, err := a.answering(ctx)
 	if err == nil {
+		a.work.Go(func() error { return a.bindPods(ctx, api) })
 		defer a.story.Silent(messages.T("installing the charts ahead"))()
+		ctx, cancel := a.within(ctx)
+		defer cancel()
 		err = a.installBoth(ctx, api)
 	}
 	a.log.Debugf("installed ahead: %v", err)
@@ -35,13 +41,8 @@ func (a *assembly) installAhead(ctx context.Context) error {
 // answering returns the API server of the cluster that kind is still creating, once it lets the administrator in: kubeadm gives him his
 // rights a moment after it answers. It fails when the cluster runs.
 func (a *assembly) answering(ctx context.Context) (api *kube.Cluster, err error) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := a.untilClusterRuns(ctx)
 	defer cancel()
-	go func() {
-		if a.clusterRuns.wait(ctx) == nil {
-			cancel()
-		}
-	}()
 	err = await.Poll(ctx, messages.Text{}, func(ctx context.Context) error {
 		_, err := a.docker.ContainerStatPath(ctx, a.controlPlane(), adminConf)
 		return err
@@ -91,4 +92,54 @@ func (a *assembly) installCharts(ctx context.Context, api *kube.Cluster) error {
 		return err
 	}
 	return charts.install(ctx)
+}
+
+// untilClusterRuns returns a context that ends when kind is done.
+func (a *assembly) untilClusterRuns(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		if a.clusterRuns.wait(ctx) == nil {
+			cancel()
+		}
+	}()
+	return ctx, cancel
+}
+
+// bindPods gives the control plane the pods that tolerate every node and may be on this one, until the cluster runs. That is the scheduler's work,
+// but its first look at a new API server comes before it has the right to look, and it waits up to two seconds until the next. Nothing else needs
+// room on a new node; a pod that the scheduler has been quicker with stays as it is.
+func (a *assembly) bindPods(ctx context.Context, api *kube.Cluster) error {
+	ctx, cancel := a.untilClusterRuns(ctx)
+	defer cancel()
+	unbound := metav1.ListOptions{FieldSelector: "spec.nodeName="}
+	pods := api.CoreV1().Pods(metav1.NamespaceAll)
+	err := await.Watches(ctx, func(ctx context.Context) (bool, error) {
+		node, err := api.CoreV1().Nodes().Get(ctx, a.controlPlane(), metav1.GetOptions{})
+		if err != nil {
+			return false, err
+		}
+		waiting, err := pods.List(ctx, unbound)
+		if err != nil {
+			return false, err
+		}
+		for _, pod := range waiting.Items {
+			if goesTo(pod, node) {
+				err = errors.Join(err, api.CoreV1().Pods(pod.Namespace).Bind(ctx, &corev1.Binding{
+					ObjectMeta: metav1.ObjectMeta{Name: pod.Name, UID: pod.UID},
+					Target:     corev1.ObjectReference{Kind: "Node", Name: node.Name}}, metav1.CreateOptions{}))
+			}
+		}
+		return false, err
+	}, func(ctx context.Context) (watch.Interface, error) { return pods.Watch(ctx, unbound) })
+	a.log.Debugf("bound pods ahead: %v", err)
+	return nil
+}
+
+// goesTo reports whether a pod tolerates every node, and chooses one like this.
+func goesTo(pod corev1.Pod, node *corev1.Node) bool {
+	everything := func(t corev1.Toleration) bool {
+		return t.Operator == corev1.TolerationOpExists && t.Key == "" && t.Effect == ""
+	}
+	matches, err := nodeaffinity.GetRequiredNodeAffinity(&pod).Match(node)
+	return err == nil && matches && slices.ContainsFunc(pod.Spec.Tolerations, everything)
 }

@@ -1,9 +1,19 @@
 package bootstrap
 
 import (
+	"encoding/json"
+	"net/http"
+	"path"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/hellolab/hellolab/kube/kubetest"
 )
 
 // TestInstallAhead holds that the charts are installed once, while kind still works on the cluster: the chart repository first, as nothing
@@ -32,5 +42,64 @@ func TestNothingAhead(t *testing.T) {
 	w.up()
 	if !slices.Equal(w.installed, []string{"ingress-nginx", "charts"}) {
 		t.Errorf("%v were installed", w.installed)
+	}
+}
+
+// TestBindPods holds that pods which tolerate everything need not wait for the scheduler while kind works: those that came before the API server
+// was seen and those that come later, once each, and none that another node is for.
+func TestBindPods(t *testing.T) {
+	w := newWorld(t)
+	w.api.Put(namespace("kube-system"), namespace("hellolab"))
+	var bound []string
+	w.api.Intercept(func(out http.ResponseWriter, r *http.Request) bool {
+		at, isBinding := strings.CutSuffix(r.URL.Path, "/binding")
+		if !isBinding {
+			return false
+		}
+		var binding corev1.Binding
+		if err := json.NewDecoder(r.Body).Decode(&binding); err != nil {
+			t.Error(err)
+		}
+		w.lock.Lock()
+		bound = append(bound, path.Base(at)+" to "+binding.Target.Name)
+		w.lock.Unlock()
+		found := w.api.Get("Pod", "hellolab", path.Base(at))
+		found.Object["spec"].(map[string]any)["nodeName"] = binding.Target.Name
+		w.api.Put(found)
+		kubetest.Refuse(out, &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusSuccess, Code: http.StatusCreated}})
+		return true
+	})
+	bindings := func() []string {
+		w.lock.Lock()
+		defer w.lock.Unlock()
+		return slices.Sorted(slices.Values(bound))
+	}
+	pod := func(name string, change func(*corev1.PodSpec)) *corev1.Pod {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "hellolab", Name: name}, Spec: corev1.PodSpec{
+			Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}}}}
+		change(&pod.Spec)
+		return pod
+	}
+	anywhere := func(*corev1.PodSpec) {}
+	w.atWork = func() {
+		w.api.Put(pod("early", anywhere), pod("bound", func(s *corev1.PodSpec) { s.NodeName = "web-control-plane" }),
+			pod("choosy", func(s *corev1.PodSpec) { s.Tolerations[0].Key = "node.kubernetes.io/not-ready" }),
+			pod("elsewhere", func(s *corev1.PodSpec) { s.NodeSelector = map[string]string{"disk": "ssd"} }))
+		w.engine.WriteFile("web-control-plane", adminConf, "")
+		until := func(want ...string) {
+			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && !slices.Equal(bindings(), want); time.Sleep(time.Millisecond) {
+			}
+		}
+		until("early to web-control-plane")
+		w.api.Put(pod("late", anywhere))
+		until("early to web-control-plane", "late to web-control-plane")
+	}
+	w.up()
+	if got, want := bindings(), []string{"early to web-control-plane", "late to web-control-plane"}; !slices.Equal(got, want) {
+		t.Errorf("bound were %q, want %q", got, want)
+	}
+	w.api.Put(pod("after", anywhere))
+	if got := bindings(); len(got) != 2 {
+		t.Errorf("the scheduler's work is done for it when the lab is up: %q", got)
 	}
 }

@@ -218,7 +218,8 @@ func (l *Lab) untilNodesReady(ctx context.Context, api *kube.Cluster) error {
 	})
 }
 
-// nodesReady reports whether all nodes of since are Ready, by a lease that was renewed after that time.
+// nodesReady reports whether all nodes of since are Ready, and their kubelets were heard of after that time: by a lease, which a new node's
+// kubelet may have only 10 s after it has told its status, or by that status.
 func nodesReady(ctx context.Context, api *kube.Cluster, since map[string]time.Time) (bool, error) {
 	nodes, err := api.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -234,8 +235,12 @@ func nodesReady(ctx context.Context, api *kube.Cluster, since map[string]time.Ti
 	}
 	for name, start := range since {
 		node := findNode(nodes.Items, name)
-		lease := renewed[name].RenewTime
-		if node == nil || !isReady(*node) || lease == nil || !lease.After(start) {
+		if node == nil {
+			return false, nil
+		}
+		lease, status := renewed[name].RenewTime, readyCondition(*node)
+		heard := lease != nil && lease.After(start) || status.LastHeartbeatTime.After(start)
+		if status.Status != corev1.ConditionTrue || !heard {
 			return false, nil
 		}
 	}
@@ -251,14 +256,17 @@ func findNode(nodes []corev1.Node, name string) *corev1.Node {
 	return nil
 }
 
-func isReady(node corev1.Node) bool {
+// readyCondition is what a node's kubelet said last of whether it is Ready, or nothing yet.
+func readyCondition(node corev1.Node) corev1.NodeCondition {
 	for _, condition := range node.Status.Conditions {
 		if condition.Type == corev1.NodeReady {
-			return condition.Status == corev1.ConditionTrue
+			return condition
 		}
 	}
-	return false
+	return corev1.NodeCondition{}
 }
+
+func isReady(node corev1.Node) bool { return readyCondition(node).Status == corev1.ConditionTrue }
 
 // answersHTTP reports whether a web server, any, answers at url.
 func answersHTTP(ctx context.Context, url string) error { return answersWith(ctx, url, 0) }

@@ -162,8 +162,9 @@ func (l *Lab) Stop(ctx context.Context) error {
 const endsWithin = 6 * time.Second
 
 // endControlPlane ends what would not end when the whole node does: an API server waits for etcd, which ends at the same time, until the
-// engine kills both after 10 s. DNS servers wait 5 s for those who still ask them, and here everybody goes. Pods have the time that they
-// always have. It ends with the node's own end, so that no node is left without its kubelet if hellolab is killed meanwhile: the engine
+// engine kills both after 10 s. It keeps nothing that etcd does not have, so it has the time to take its address off the Service kubernetes, and not
+// the second in which it waits for watches to end. DNS servers wait 5 s for those who still ask them, and here everybody goes. Pods have the time
+// that they always have. It ends with the node's own end, so that no node is left without its kubelet if hellolab is killed meanwhile: the engine
 // starts the node again then, which kind has asked it for. What fails here is no more than lost time.
 func (l *Lab) endControlPlane(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, endsWithin)
@@ -174,7 +175,7 @@ func (l *Lab) endControlPlane(ctx context.Context) {
 			err = node.CommandContext(ctx, "bash", "-c", `
 				systemctl stop kubelet # which starts again what ends
 				pkill -KILL -x coredns
-				pid=$(pgrep -x kube-apiserver) && kill $pid && timeout 4 tail --pid=$pid --sleep-interval=0.05 --follow /dev/null
+				pid=$(pgrep -x kube-apiserver) && kill $pid && ! timeout 0.3 tail --pid=$pid --sleep-interval=0.05 --follow /dev/null && kill -KILL $pid
 				kill -s SIGRTMIN+3 1`).Run()
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/util/version"
 	"sigs.k8s.io/kind/pkg/apis/config/defaults"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 	"sigs.k8s.io/kind/pkg/cluster"
@@ -27,8 +29,8 @@ import (
 // ingressLabel marks the node whose ports are published.
 const ingressLabel = "hellolab/ingress"
 
-// kindConfig is the cluster that settings ask for.
-func kindConfig(settings Config, cgroupV1 bool) *v1alpha4.Cluster {
+// kindConfig is the cluster that settings ask for, of nodes that the engine has under the name of image.
+func kindConfig(settings Config, image string, cgroupV1 bool) *v1alpha4.Cluster {
 	ports := settings.Ports
 	var mappings []v1alpha4.PortMapping
 	type pair struct{ inside, outside int }
@@ -43,21 +45,20 @@ func kindConfig(settings Config, cgroupV1 bool) *v1alpha4.Cluster {
 	}
 	nodes := []v1alpha4.Node{{
 		Role:              v1alpha4.ControlPlaneRole,
-		Image:             nodeImage(settings),
+		Image:             image,
 		Labels:            map[string]string{ingressLabel: "true"},
 		ExtraPortMappings: mappings,
 	}}
 	for range settings.Workers {
-		nodes = append(nodes, v1alpha4.Node{Role: v1alpha4.WorkerRole, Image: nodeImage(settings)})
+		nodes = append(nodes, v1alpha4.Node{Role: v1alpha4.WorkerRole, Image: image})
 	}
 	config := &v1alpha4.Cluster{
 		TypeMeta: v1alpha4.TypeMeta{Kind: "Cluster", APIVersion: "kind.x-k8s.io/v1alpha4"},
 		Name:     settings.Name,
 		Nodes:    nodes,
-		// node images from before containerd 2 look for hosts.toml nowhere unless told to
-		// (https://github.com/kubernetes-sigs/kind/issues/3918); newer ones look there by themselves, and skip a patch
-		// of a section that they do not have
-		ContainerdConfigPatches: []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"" + certsFolder + "\"\n"},
+	}
+	if !readsHosts(nodeImage(settings)) {
+		config.ContainerdConfigPatches = []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"" + certsFolder + "\"\n"}
 	}
 	config.KubeadmConfigPatchesJSON6902 = kubeadmPatches()
 	if cgroupV1 {
@@ -70,23 +71,29 @@ func kindConfig(settings Config, cgroupV1 bool) *v1alpha4.Cluster {
 
 // kubeadmPatches are what is changed of kind's configuration of the control plane.
 func kubeadmPatches() (all []v1alpha4.PatchJSON6902) {
-	patch := func(patch string) {
-		all = append(all, v1alpha4.PatchJSON6902{Group: "kubeadm.k8s.io", Version: "v1beta4", Kind: "ClusterConfiguration", Patch: patch})
+	patch := func(kind, patch string) {
+		all = append(all, v1alpha4.PatchJSON6902{Group: "kubeadm.k8s.io", Version: "v1beta4", Kind: kind, Patch: patch})
 	}
+	const clusterConfiguration = "ClusterConfiguration"
 	// Each of the controller manager's controllers asks for a token of its own before any of them starts; at the default
 	// 20 requests a second that is 5 s in which the new cluster does nothing else.
 	for _, argument := range []string{"kube-api-qps", "kube-api-burst"} {
-		patch(fmt.Sprintf("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: %s, value: \"300\"}\n", argument))
+		patch(clusterConfiguration, fmt.Sprintf("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: %s, value: \"300\"}\n", argument))
 	}
 	// There is one control plane, so nobody to elect a leader among. After a restart of the node, the controllers and the scheduler would wait
 	// until the lease of those before is over: 15 s in which no Service gets its endpoints. kind gives the scheduler no arguments.
-	patch("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: leader-elect, value: \"false\"}\n")
+	patch(clusterConfiguration, "- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: leader-elect, value: \"false\"}\n")
 	// Without a limit, which is the default, an API server that is to end waits for a minute until all watches have been closed by who opened them.
-	patch("- op: add\n  path: /apiServer/extraArgs/-\n  value: {name: shutdown-watch-termination-grace-period, value: 1s}\n")
+	patch(clusterConfiguration, "- op: add\n  path: /apiServer/extraArgs/-\n  value: {name: shutdown-watch-termination-grace-period, value: 1s}\n")
 	// etcd is the only member, and elects itself when a second has passed in which nobody else has: at every start. Five of its heartbeats are
 	// the least; more heartbeats would keep a processor busy for nothing.
-	patch("- op: add\n  path: /etcd\n  value: {local: {extraArgs: [{name: election-timeout, value: \"500\"}]}}\n")
-	patch("- op: add\n  path: /scheduler/extraArgs\n  value: [{name: leader-elect, value: \"false\"}]\n")
+	patch(clusterConfiguration, "- op: add\n  path: /etcd\n  value: {local: {extraArgs: [{name: election-timeout, value: \"500\"}]}}\n")
+	patch(clusterConfiguration, "- op: add\n  path: /scheduler/extraArgs\n  value: [{name: leader-elect, value: \"false\"}]\n")
+	// The default are a dozen RSA keys, which take two processors 0.6 s.
+	patch(clusterConfiguration, "- op: add\n  path: /encryptionAlgorithm\n  value: ECDSA-P256\n")
+	// This phase has kubelet rotate its certificate, which expires in a year, from a file, and restarts it for that, 2 s in which it starts no
+	// pods; without, it rotates the same (https://kubernetes.io/docs/reference/setup-tools/kubeadm/implementation-details/).
+	patch("InitConfiguration", "- op: add\n  path: /skipPhases/-\n  value: kubelet-finalize\n")
 	return all
 }
 
@@ -109,6 +116,17 @@ func (l *Lab) ensureCluster(ctx context.Context, nodes []container.Summary) erro
 	return work.Wait()
 }
 
+// readsHosts reports whether containerd in a node image is known to look for hosts.toml by itself: containerd 2 does, which is in all of kind's
+// images of Kubernetes 1.33 and later, and in some before (https://github.com/kubernetes-sigs/kind/releases/tag/v0.27.0). Others are told to
+// (https://github.com/kubernetes-sigs/kind/issues/3918), for which kind restarts containerd; newer ones skip a patch of a section that they do not
+// have.
+func readsHosts(image string) bool {
+	name, _, _ := strings.Cut(image, "@")
+	_, tag, _ := strings.Cut(path.Base(name), ":")
+	kubernetes, err := version.ParseGeneric(tag)
+	return err == nil && kubernetes.AtLeast(version.MajorMinor(1, 33))
+}
+
 // createCluster makes the cluster.
 func (l *Lab) createCluster(ctx context.Context) error {
 	settings := l.settings.Bootstrap
@@ -116,7 +134,6 @@ func (l *Lab) createCluster(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	settings.NodeImage = image
 	info, err := l.docker.Info(ctx)
 	if err != nil {
 		return err
@@ -128,7 +145,7 @@ func (l *Lab) createCluster(ctx context.Context) error {
 	defer remove()
 	return l.story.Do(ctx, messages.T("Kubernetes cluster %s", l.name()), func(ctx context.Context) error {
 		err := l.create(ctx,
-			cluster.CreateWithV1Alpha4Config(kindConfig(settings, info.CgroupVersion == "1")),
+			cluster.CreateWithV1Alpha4Config(kindConfig(settings, image, info.CgroupVersion == "1")),
 			// the user's own kubeconfig is written to later, and not in the middle of something long
 			cluster.CreateWithKubeconfigPath(filepath.Join(folder, "kubeconfig")))
 		if err != nil {

@@ -33,6 +33,10 @@ func TestKindConfig(t *testing.T) {
 			want.Nodes[0].Image = "kindest/node:v1.34.0"
 			want.Nodes = append(want.Nodes, v1alpha4.Node{Role: v1alpha4.WorkerRole, Image: "kindest/node:v1.34.0"})
 		}},
+		{"a node image of containerd 1", func(c *Config) { c.NodeImage = "mirror.example:5000/kindest/node:v1.32.2@sha256:f226" }, false, func(want *v1alpha4.Cluster) {
+			want.Nodes[0].Image = "mirror.example:5000/kindest/node:v1.32.2@sha256:f226"
+			want.ContainerdConfigPatches = []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n"}
+		}},
 		{"cgroup v1", func(*Config) {}, true, func(want *v1alpha4.Cluster) {
 			want.KubeadmConfigPatches = []string{"kind: KubeletConfiguration\napiVersion: kubelet.config.k8s.io/v1beta1\nfailCgroupV1: false\n"}
 		}},
@@ -52,7 +56,7 @@ func TestKindConfig(t *testing.T) {
 			test.settings(&settings)
 			want := defaultCluster()
 			test.differs(want)
-			if got := kindConfig(settings, test.cgroupV1); !reflect.DeepEqual(got, want) {
+			if got := kindConfig(settings, nodeImage(settings), test.cgroupV1); !reflect.DeepEqual(got, want) {
 				t.Errorf("kind is given\n%s\nwant\n%s", indented(t, got), indented(t, want))
 			}
 		})
@@ -83,12 +87,34 @@ func defaultCluster() *v1alpha4.Cluster {
 				publish(30000, 30000),
 			},
 		}},
-		ContainerdConfigPatches: []string{"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n"},
 		KubeadmConfigPatchesJSON6902: []v1alpha4.PatchJSON6902{raise("kube-api-qps"), raise("kube-api-burst"),
 			clusterPatch("- op: add\n  path: /controllerManager/extraArgs/-\n  value: {name: leader-elect, value: \"false\"}\n"),
 			clusterPatch("- op: add\n  path: /apiServer/extraArgs/-\n  value: {name: shutdown-watch-termination-grace-period, value: 1s}\n"),
 			clusterPatch("- op: add\n  path: /etcd\n  value: {local: {extraArgs: [{name: election-timeout, value: \"500\"}]}}\n"),
-			clusterPatch("- op: add\n  path: /scheduler/extraArgs\n  value: [{name: leader-elect, value: \"false\"}]\n")},
+			clusterPatch("- op: add\n  path: /scheduler/extraArgs\n  value: [{name: leader-elect, value: \"false\"}]\n"),
+			clusterPatch("- op: add\n  path: /encryptionAlgorithm\n  value: ECDSA-P256\n"),
+			{Group: "kubeadm.k8s.io", Version: "v1beta4", Kind: "InitConfiguration", Patch: "- op: add\n  path: /skipPhases/-\n  value: kubelet-finalize\n"}},
+	}
+}
+
+// TestReadsHosts holds which node images are known to need no word about hosts.toml: an image that says nothing of its version may be an old one.
+func TestReadsHosts(t *testing.T) {
+	t.Parallel()
+	for image, want := range map[string]bool{
+		defaults.Image:                      true,
+		"kindest/node:v1.33.0":              true,
+		"localhost:5000/node:v1.33.1":       true,
+		"kindest/node:v1.33.0@sha256:0f5c":  true,
+		"kindest/node:v1.32.11":             false, // published by kind v0.26, too, with containerd 1.7
+		"kindest/node:v1.9.0":               false,
+		"kindest/node@sha256:0f5c":          false,
+		"localhost:5000/kindest/node":       false,
+		"kindest/node:latest":               false,
+		"kindest/node:sha256-0f5cdeadbeef3": false,
+	} {
+		if got := readsHosts(image); got != want {
+			t.Errorf("%s: %v, want %v", image, got, want)
+		}
 	}
 }
 

@@ -217,15 +217,30 @@ func (l *Lab) writeFiles(ctx context.Context, name, folder string, files map[str
 	return l.docker.CopyToContainer(ctx, name, "/", &archive, container.CopyToContainerOptions{})
 }
 
-// prePull has the control plane fetch the ingress controller's image while Kubernetes starts. Kubelet would fetch it
-// later, so a failure is nothing but lost time.
-func (l *Lab) prePull(ctx context.Context, controllerIn gate) error {
-	if err := controllerIn.wait(ctx); err != nil {
+// prePullController has the control plane fetch the ingress controller's image while Kubernetes starts.
+func (a *assembly) prePullController(ctx context.Context) error {
+	if err := a.controllerIn.wait(ctx); err != nil {
 		return err
 	}
+	a.prePull(ctx, registry.Tagged(a.settings.Bootstrap.Ingress.Image))
+	return nil
+}
+
+// prePullCharts is the same for the chart repository's image, where that is in the registry.
+func (a *assembly) prePullCharts(ctx context.Context) error {
+	if err := a.imagesIn.wait(ctx); err != nil {
+		return err
+	}
+	if image, _, err := a.registry.Find(ctx, chartsImage); err == nil && image != nil {
+		a.prePull(ctx, "docker.io/library/"+chartsImage+":latest")
+	}
+	return nil
+}
+
+// prePull has the control plane fetch an image from the registry. Kubelet would fetch it later, so a failure is nothing but lost time.
+func (l *Lab) prePull(ctx context.Context, image string) {
 	ctx, cancel := context.WithTimeout(ctx, prePullWithin)
 	defer cancel()
-	image := registry.Tagged(l.settings.Bootstrap.Ingress.Image)
 	nodes, err := l.kind.ListInternalNodes(l.name())
 	for _, node := range nodes {
 		if node.String() != l.controlPlane() {
@@ -237,7 +252,6 @@ func (l *Lab) prePull(ctx context.Context, controllerIn gate) error {
 		})
 	}
 	l.log.Debugf("pulled %s ahead: %s", image, withOutput(err))
-	return nil
 }
 
 // removeNodes removes the cluster's containers and their volumes. It returns when the engine has let go of them.

@@ -316,7 +316,10 @@ func (a *assembly) connectNodes(ctx context.Context) error {
 			if err := a.setUpNode(ctx, node); err != nil {
 				a.log.Debugf("node %s: %v", node, err)
 			} else if node == a.controlPlane() && a.builtInIngress() {
-				a.work.Go(func() error { return a.prePull(ctx, a.controllerIn) })
+				a.work.Go(func() error { return a.prePullController(ctx) })
+				if len(a.course.Charts) > 0 {
+					a.work.Go(func() error { return a.prePullCharts(ctx) })
+				}
 			}
 		case <-a.clusterRuns:
 			if err := a.setUpNodes(ctx); err != nil {

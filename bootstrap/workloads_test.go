@@ -6,9 +6,11 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/hellolab/hellolab/kube/kubetest"
 	"github.com/hellolab/hellolab/messages"
 )
 
@@ -61,6 +63,42 @@ func TestNodesThatAreNotReady(t *testing.T) {
 	}()
 	if w.up(); w.state() != Running {
 		t.Errorf("the lab is %s", w.state())
+	}
+}
+
+// TestNodesAreHeardOf holds what shows that a node's kubelet runs: that it is Ready, by a word of after the start of its container. The lease of a
+// new node may come 10 s after its status; what was before a restart counts for nothing.
+func TestNodesAreHeardOf(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	before, after := start.Add(-time.Minute), start.Add(time.Minute)
+	for _, test := range []struct {
+		name          string
+		ready         corev1.ConditionStatus
+		status, lease time.Time
+		want          bool
+	}{
+		{"both", corev1.ConditionTrue, after, after, true},
+		{"its status, and no lease yet", corev1.ConditionTrue, after, time.Time{}, true},
+		{"its status, and the lease of before", corev1.ConditionTrue, after, before, true},
+		{"its lease, and the status of before", corev1.ConditionTrue, before, after, true},
+		{"all is from before", corev1.ConditionTrue, before, before, false},
+		{"nothing yet", corev1.ConditionTrue, time.Time{}, time.Time{}, false},
+		{"not Ready", corev1.ConditionFalse, after, after, false},
+		{"not heard of for long", corev1.ConditionUnknown, before, after, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			api := kubetest.New(t, namespace(corev1.NamespaceNodeLease), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"},
+				Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: test.ready, LastHeartbeatTime: metav1.NewTime(test.status)}}}})
+			if !test.lease.IsZero() {
+				renewed := metav1.NewMicroTime(test.lease)
+				api.Put(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: corev1.NamespaceNodeLease}, Spec: coordinationv1.LeaseSpec{RenewTime: &renewed}})
+			}
+			if got, err := nodesReady(t.Context(), api.Cluster(), map[string]time.Time{"a": start}); err != nil || got != test.want {
+				t.Errorf("the node is Ready: %v, %v, want %v", got, err, test.want)
+			}
+		})
 	}
 }
 
