@@ -33,9 +33,10 @@ const oldestGo = "1.21"
 // module makes the sources a module.
 const module = "module hellok8s\n\ngo " + oldestGo + "\n"
 
-// compile is the command that compiles packages, and prints each package that it has compiled.
+// compile is the command that compiles packages, and prints each package that it has compiled. What debuggers read is not linked in, so the
+// compiler need not write it, which takes a tenth of its time.
 func compile(goCommand string, packages ...string) []string {
-	return append([]string{goCommand, "build", "-v", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", "out/"}, packages...)
+	return append([]string{goCommand, "build", "-v", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-ldflags=-s -w -buildid=", "-o", "out/"}, packages...)
 }
 
 // count is the command that lists all packages that take part: the whole that progress is a part of.
