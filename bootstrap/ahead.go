@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
@@ -18,32 +19,32 @@ import (
 // adminConf is where kubeadm puts the administrator's kubeconfig, some seconds before the API server answers.
 const adminConf = "/etc/kubernetes/admin.conf"
 
-// installAhead installs the lab's own charts in a new cluster as soon as its API server answers, while kubeadm and kind still work on the
-// rest. Their pods use the node's own network, so they need not wait for that of the others. Nothing depends on it but time: what it does not
-// get done follows when the cluster runs.
+// installAhead installs the lab's own charts in a new cluster as soon as its API server lets the administrator in, while kubeadm and kind still
+// work on the rest. Their pods use the node's own network, so they need not wait for that of the others. Nothing depends on it but time: what it
+// does not get done follows when the cluster runs.
 func (a *assembly) installAhead(ctx context.Context) error {
 	defer close(a.tried)
-	if len(a.nodes) > 0 || !a.builtInIngress() {
+	if len(a.nodes) > 0 {
+		close(a.apiAnswers)
 		return nil
 	}
-	api, err := a.answering(ctx)
-	if err == nil {
+	api, err := a.untilAPIAnswers(ctx)
+	close(a.apiAnswers)
+	if err == nil && a.builtInIngress() {
 		a.work.Go(func() error { return a.bindPods(ctx, api) })
-		defer a.story.Silent(messages.T("installing the charts ahead"))()
-		ctx, cancel := a.within(ctx)
-		defer cancel()
-		err = a.installBoth(ctx, api)
+		if err = a.untilAdmitted(ctx, api); err == nil {
+			err = a.installBoth(ctx, api)
+		}
 	}
 	a.log.Debugf("installed ahead: %v", err)
 	return nil
 }
 
-// answering returns the API server of the cluster that kind is still creating, once it lets the administrator in: kubeadm gives him his
-// rights a moment after it answers. It fails when the cluster runs.
-func (a *assembly) answering(ctx context.Context) (api *kube.Cluster, err error) {
+// untilAPIAnswers returns the API server of the cluster that kind is still creating, once it says anything. It fails when the cluster runs.
+func (a *assembly) untilAPIAnswers(ctx context.Context) (*kube.Cluster, error) {
 	ctx, cancel := a.untilClusterRuns(ctx)
 	defer cancel()
-	err = await.Poll(ctx, messages.Text{}, func(ctx context.Context) error {
+	err := await.Poll(ctx, messages.Text{}, func(ctx context.Context) error {
 		_, err := a.docker.ContainerStatPath(ctx, a.controlPlane(), adminConf)
 		return err
 	})
@@ -54,10 +55,24 @@ func (a *assembly) answering(ctx context.Context) (api *kube.Cluster, err error)
 	if err != nil {
 		return nil, err
 	}
-	if api, err = kube.Parse([]byte(content)); err != nil {
+	api, err := kube.Parse([]byte(content))
+	if err != nil {
 		return nil, err
 	}
 	return api, await.Poll(ctx, messages.Text{}, func(ctx context.Context) error {
+		err := ready(ctx, api)
+		if _, answered := err.(apierrors.APIStatus); answered {
+			return nil
+		}
+		return err
+	})
+}
+
+// untilAdmitted waits until the API server lets the administrator in: kubeadm gives him his rights a moment after it answers.
+func (a *assembly) untilAdmitted(ctx context.Context, api *kube.Cluster) error {
+	ctx, cancel := a.untilClusterRuns(ctx)
+	defer cancel()
+	return await.Poll(ctx, messages.Text{}, func(ctx context.Context) error {
 		if err := ready(ctx, api); err != nil {
 			return err
 		}
@@ -69,6 +84,9 @@ func (a *assembly) answering(ctx context.Context) (api *kube.Cluster, err error)
 // installBoth installs both charts. The chart repository comes first if its image is there already: once the controller's webhook is
 // registered, no Ingress is accepted until the controller runs. The controller knows it from its start then.
 func (a *assembly) installBoth(ctx context.Context, api *kube.Cluster) error {
+	defer a.story.Silent(messages.T("installing the charts ahead"))()
+	ctx, cancel := a.within(ctx)
+	defer cancel()
 	if within(ctx, momentary, a.imagesIn.wait) == nil { // on a slow network they take minutes
 		if err := a.installCharts(ctx, api); err != nil {
 			return err

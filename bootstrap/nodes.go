@@ -34,7 +34,7 @@ const (
 
 	certsFolder = "/etc/containerd/certs.d"
 
-	// prePullWithin is about as long as Kubernetes needs to start.
+	// prePullWithin is longer than Kubernetes needs from its first answer until it wants an image.
 	prePullWithin = 20 * time.Second
 )
 
@@ -237,21 +237,24 @@ func (a *assembly) prePullCharts(ctx context.Context) error {
 	return nil
 }
 
-// prePull has the control plane fetch an image from the registry. Kubelet would fetch it later, so a failure is nothing but lost time.
-func (l *Lab) prePull(ctx context.Context, image string) {
+// prePull has the control plane fetch an image from the registry, once its API server answers: before that, everything is busy, and then it does
+// little for two seconds. Kubelet would fetch it later, so a failure is nothing but lost time.
+func (a *assembly) prePull(ctx context.Context, image string) {
+	if a.apiAnswers.wait(ctx) != nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, prePullWithin)
 	defer cancel()
-	nodes, err := l.kind.ListInternalNodes(l.name())
+	nodes, err := a.kind.ListInternalNodes(a.name())
 	for _, node := range nodes {
-		if node.String() != l.controlPlane() {
+		if node.String() != a.controlPlane() {
 			continue
 		}
-		// the node's containerd starts a moment after its container
 		err = await.Poll(ctx, messages.Verbatim(image), func(ctx context.Context) error {
 			return node.CommandContext(ctx, "ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", certsFolder, image).Run()
 		})
 	}
-	l.log.Debugf("pulled %s ahead: %s", image, withOutput(err))
+	a.log.Debugf("pulled %s ahead: %s", image, withOutput(err))
 }
 
 // removeNodes removes the cluster's containers and their volumes. It returns when the engine has let go of them.

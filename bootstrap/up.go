@@ -230,6 +230,7 @@ type assembly struct {
 	registryRuns gate
 	controllerIn gate // the ingress controller's image, in the registry
 	imagesIn     gate // what can be had of the images that the course pulls
+	apiAnswers   gate // kind's work goes on after that
 	clusterRuns  gate
 	nodesSetUp   gate
 	tried        gate // what can be done before the cluster runs
@@ -245,7 +246,7 @@ func (l *Lab) assemble(ctx context.Context, nodes []container.Summary, course Co
 	}
 	work, ctx := errgroup.WithContext(ctx)
 	a := &assembly{Lab: l, course: course, nodes: nodes, started: l.watchNodes(ctx, len(nodes) == 0), work: work,
-		registryRuns: make(gate), controllerIn: make(gate), imagesIn: make(gate), clusterRuns: make(gate), nodesSetUp: make(gate), tried: make(gate)}
+		registryRuns: make(gate), controllerIn: make(gate), imagesIn: make(gate), apiAnswers: make(gate), clusterRuns: make(gate), nodesSetUp: make(gate), tried: make(gate)}
 	for _, part := range []func(context.Context) error{a.runRegistry, a.runCluster, a.connectNodes, a.installAhead, a.runWorkloads} {
 		work.Go(func() error { return part(ctx) })
 	}
