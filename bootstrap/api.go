@@ -188,12 +188,7 @@ func (l *Lab) untilNodesReady(ctx context.Context, api *kube.Cluster) error {
 	}
 	since := map[string]time.Time{}
 	for _, node := range nodes {
-		found, err := l.docker.ContainerInspect(ctx, node.ID)
-		if err != nil {
-			return err
-		}
-		name := nodeName(node)
-		if since[name], err = time.Parse(time.RFC3339Nano, found.State.StartedAt); err != nil {
+		if since[nodeName(node)], err = l.startedAt(ctx, node.ID); err != nil {
 			return err
 		}
 	}
@@ -216,6 +211,15 @@ func (l *Lab) untilNodesReady(ctx context.Context, api *kube.Cluster) error {
 		}
 		return nil
 	})
+}
+
+// startedAt returns when a node's container was started last.
+func (l *Lab) startedAt(ctx context.Context, node string) (time.Time, error) {
+	found, err := l.docker.ContainerInspect(ctx, node)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Parse(time.RFC3339Nano, found.State.StartedAt)
 }
 
 // nodesReady reports whether all nodes of since are Ready, and their kubelets were heard of after that time: by a lease, which a new node's

@@ -169,16 +169,11 @@ const endsWithin = 6 * time.Second
 func (l *Lab) endControlPlane(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, endsWithin)
 	defer cancel()
-	nodes, err := l.kind.ListInternalNodes(l.name())
-	for _, node := range nodes {
-		if node.String() == l.controlPlane() {
-			err = node.CommandContext(ctx, "bash", "-c", `
-				systemctl stop kubelet # which starts again what ends
-				pkill -KILL -x coredns
-				pid=$(pgrep -x kube-apiserver) && kill $pid && ! timeout 0.3 tail --pid=$pid --sleep-interval=0.05 --follow /dev/null && kill -KILL $pid
-				kill -s SIGRTMIN+3 1`).Run()
-		}
-	}
+	err := l.inControlPlane(ctx, "bash", "-c", `
+		systemctl stop kubelet # which starts again what ends
+		pkill -KILL -x coredns
+		pid=$(pgrep -x kube-apiserver) && kill $pid && ! timeout 0.3 tail --pid=$pid --sleep-interval=0.05 --follow /dev/null && kill -KILL $pid
+		kill -s SIGRTMIN+3 1`)
 	l.log.Debugf("ended the control plane: %s", withOutput(err))
 }
 

@@ -46,7 +46,9 @@ func (l *Lab) ensureIngress(ctx context.Context, api *kube.Cluster) error {
 		ctx, cancel := l.within(ctx)
 		defer cancel()
 		if found.whole { // it has been installed a moment ago, or has to come back after a restart of the node
-			if l.untilIngressWorks(ctx, api, comeBackWithin) == nil {
+			stop := l.releaseController(ctx, api)
+			err := l.untilIngressWorks(ctx, api, comeBackWithin)
+			if stop(); err == nil {
 				return nil
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hellolab/hellolab/await"
 	"github.com/hellolab/hellolab/engine"
@@ -245,16 +246,21 @@ func (a *assembly) prePull(ctx context.Context, image string) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, prePullWithin)
 	defer cancel()
-	nodes, err := a.kind.ListInternalNodes(a.name())
-	for _, node := range nodes {
-		if node.String() != a.controlPlane() {
-			continue
-		}
-		err = await.Poll(ctx, messages.Verbatim(image), func(ctx context.Context) error {
-			return node.CommandContext(ctx, "ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", certsFolder, image).Run()
-		})
-	}
+	err := await.Poll(ctx, messages.Verbatim(image), func(ctx context.Context) error {
+		return a.inControlPlane(ctx, "ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", certsFolder, image)
+	})
 	a.log.Debugf("pulled %s ahead: %s", image, withOutput(err))
+}
+
+// inControlPlane runs a command in the control plane's node.
+func (l *Lab) inControlPlane(ctx context.Context, command string, arguments ...string) error {
+	nodes, err := l.kind.ListInternalNodes(l.name())
+	for _, node := range nodes {
+		if node.String() == l.controlPlane() {
+			return node.CommandContext(ctx, command, arguments...).Run()
+		}
+	}
+	return err
 }
 
 // removeNodes removes the cluster's containers and their volumes. It returns when the engine has let go of them.
@@ -267,11 +273,18 @@ func (l *Lab) removeNodes(ctx context.Context) error {
 		if len(nodes) == 0 {
 			break
 		}
+		var work errgroup.Group
 		for _, node := range nodes {
-			if err := l.removeNode(ctx, node.ID); err != nil {
-				return messages.Errorf("the node %s cannot be removed", nodeName(node)).Because(err).
-					WithHint("%s, then run the same command again", messages.Shell("docker", "rm", "-fv", nodeName(node)))
-			}
+			work.Go(func() error {
+				if err := l.removeNode(ctx, node.ID); err != nil {
+					return messages.Errorf("the node %s cannot be removed", nodeName(node)).Because(err).
+						WithHint("%s, then run the same command again", messages.Shell("docker", "rm", "-fv", nodeName(node)))
+				}
+				return nil
+			})
+		}
+		if err := work.Wait(); err != nil {
+			return err
 		}
 	}
 	return l.untilNameFree(ctx)

@@ -35,6 +35,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/kind/pkg/cluster"
 	kindnodes "sigs.k8s.io/kind/pkg/cluster/nodes"
+	"sigs.k8s.io/kind/pkg/exec"
 
 	"github.com/hellolab/hellolab/engine/enginetest"
 	"github.com/hellolab/hellolab/kube"
@@ -71,6 +72,8 @@ type world struct {
 	installed []string
 	// given are the ports that something has been given.
 	given []int
+	// commands are those that the control plane was told.
+	commands []string
 	// atWork happens while kind works on a cluster that can be talked to already; nil is nothing.
 	atWork func()
 }
@@ -329,7 +332,29 @@ func (k fakeKind) KubeConfig(name string, _ bool) (string, error) {
 	return string(content), err
 }
 
-func (k fakeKind) ListInternalNodes(string) ([]kindnodes.Node, error) { return nil, nil }
+func (k fakeKind) ListInternalNodes(name string) ([]kindnodes.Node, error) {
+	return []kindnodes.Node{fakeNode{world: k.world, name: name + "-control-plane"}}, nil
+}
+
+// fakeNode is a node that is told commands, and does nothing.
+type fakeNode struct {
+	kindnodes.Node
+	*world
+	name string
+}
+
+func (n fakeNode) String() string { return n.name }
+
+func (n fakeNode) CommandContext(_ context.Context, command string, arguments ...string) exec.Cmd {
+	n.lock.Lock()
+	defer n.lock.Unlock()
+	n.commands = append(n.commands, strings.Join(append([]string{command}, arguments...), " "))
+	return fakeCommand{}
+}
+
+type fakeCommand struct{ exec.Cmd }
+
+func (fakeCommand) Run() error { return nil }
 
 // forgets has the user take a context out of the kubeconfig.
 func (w *world) forgets(context string) {
