@@ -30,11 +30,12 @@ func (a *assembly) installAhead(ctx context.Context) error {
 	}
 	api, err := a.untilAPIAnswers(ctx)
 	close(a.apiAnswers)
-	if err == nil && a.builtInIngress() {
+	if err == nil {
 		a.work.Go(func() error { return a.bindPods(ctx, api) })
-		if err = a.untilAdmitted(ctx, api); err == nil {
-			err = a.installBoth(ctx, api)
-		}
+		err = a.untilAdmitted(ctx, api)
+	}
+	if err == nil && a.builtInIngress() {
+		err = a.installBoth(ctx, api)
 	}
 	a.log.Debugf("installed ahead: %v", err)
 	return nil
