@@ -62,8 +62,8 @@ func (a *assembly) untilAPIAnswers(ctx context.Context) (*kube.Cluster, error) {
 	}
 	return api, await.Poll(ctx, messages.Text{}, func(ctx context.Context) error {
 		err := ready(ctx, api)
-		if _, answered := err.(apierrors.APIStatus); answered {
-			return nil
+		if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+			return nil // it speaks, if only to say no
 		}
 		return err
 	})
