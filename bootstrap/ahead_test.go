@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"path"
@@ -33,6 +34,30 @@ func TestInstallAhead(t *testing.T) {
 	w.up()
 	if ahead != 2 || !slices.Equal(w.installed, []string{"charts", "ingress-nginx"}) {
 		t.Errorf("%d were installed ahead, and in all %v", ahead, w.installed)
+	}
+}
+
+// TestPrePull holds that images are fetched by the names that kubelet calls them, and not before the API server answers.
+func TestPrePull(t *testing.T) {
+	w := newWorld(t)
+	w.up()
+	a := &assembly{Lab: w.open(), apiAnswers: make(gate)}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	w.commands = nil
+	if a.prePull(ended, "nginx"); len(w.commands) != 0 {
+		t.Errorf("before the API server answers, the node was told %q", w.commands)
+	}
+	close(a.apiAnswers)
+	for image, name := range map[string]string{
+		"nginx": "docker.io/library/nginx:latest",
+		"registry.k8s.io/ingress-nginx/controller:v1.2.3@sha256:" + strings.Repeat("0", 64): "registry.k8s.io/ingress-nginx/controller:v1.2.3",
+	} {
+		a.prePull(t.Context(), image)
+		if want := []string{"ctr --namespace k8s.io images pull --hosts-dir " + certsFolder + " " + name}; !slices.Equal(w.commands, want) {
+			t.Errorf("%s: the node was told %q, want %q", image, w.commands, want)
+		}
+		w.commands = nil
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/containerd/errdefs"
+	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
@@ -223,7 +224,7 @@ func (a *assembly) prePullController(ctx context.Context) error {
 	if err := a.controllerIn.wait(ctx); err != nil {
 		return err
 	}
-	a.prePull(ctx, registry.Tagged(a.settings.Bootstrap.Ingress.Image))
+	a.prePull(ctx, a.settings.Bootstrap.Ingress.Image)
 	return nil
 }
 
@@ -233,7 +234,7 @@ func (a *assembly) prePullCharts(ctx context.Context) error {
 		return err
 	}
 	if image, _, err := a.registry.Find(ctx, chartsImage); err == nil && image != nil {
-		a.prePull(ctx, "docker.io/library/"+chartsImage+":latest")
+		a.prePull(ctx, chartsImage)
 	}
 	return nil
 }
@@ -241,12 +242,14 @@ func (a *assembly) prePullCharts(ctx context.Context) error {
 // prePull has the control plane fetch an image from the registry, once its API server answers: before that, everything is busy, and then it does
 // little for two seconds. Kubelet would fetch it later, so a failure is nothing but lost time.
 func (a *assembly) prePull(ctx context.Context, image string) {
-	if a.apiAnswers.wait(ctx) != nil {
+	named, err := reference.ParseNormalizedNamed(registry.Tagged(image))
+	if err != nil || a.apiAnswers.wait(ctx) != nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, prePullWithin)
 	defer cancel()
-	err := await.Poll(ctx, messages.Verbatim(image), func(ctx context.Context) error {
+	image = reference.TagNameOnly(named).String() // as kubelet calls it
+	err = await.Poll(ctx, messages.Verbatim(image), func(ctx context.Context) error {
 		return a.inControlPlane(ctx, "ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", certsFolder, image)
 	})
 	a.log.Debugf("pulled %s ahead: %s", image, withOutput(err))
